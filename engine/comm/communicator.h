@@ -1,0 +1,65 @@
+// Talk between ranks: host spans in, host spans out. Every function but rank(), size(), name() and abort()
+// is COLLECTIVE: all ranks call it in the same order with equal sizes (all_gather_v, all_to_all_v: sizes
+// free), and never inside a rank-dependent branch. `what` names the operation in messages.
+// Failures throw MachineError. One thread at a time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kernels/base/fixed_point.h"
+
+namespace alm {
+
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+  virtual int64_t rank() const = 0;
+  virtual int64_t size() const = 0;
+  // Rank and size among the ranks of this host (for threads per rank and devices).
+  virtual int64_t local_rank() const = 0;
+  virtual int64_t local_size() const = 0;
+  // "self" or "mpi (Open MPI 4.1.4)".
+  virtual std::string name() const = 0;
+
+  // In place, element-wise. Integer sums are exact and so independent of order and of the rank count.
+  virtual void all_reduce_sum(std::span<int64_t> values, const char* what) = 0;
+  virtual void all_reduce_sum(std::span<float> values, const char* what) = 0;
+  virtual void all_reduce_sum(std::span<double> values, const char* what) = 0;
+  virtual void all_reduce_max(std::span<float> values, const char* what) = 0;
+  virtual void all_reduce_max(std::span<int64_t> values, const char* what) = 0;
+  virtual void all_reduce_min(std::span<int64_t> values, const char* what) = 0;
+  // Root's bytes to all; equal sizes on all ranks.
+  virtual void broadcast(std::span<std::byte> bytes, int64_t root, const char* what) = 0;
+  // Every rank's bytes, by rank; sizes may differ. counts[r] receives the bytes of rank r.
+  virtual void all_gather_v(std::span<const std::byte> mine, std::vector<std::byte>& all,
+                            std::vector<int64_t>& counts, const char* what) = 0;
+  // send[r] goes to rank r; the result holds what each rank sent here, by rank.
+  virtual std::vector<std::vector<std::byte>> all_to_all_v(
+      const std::vector<std::vector<std::byte>>& send, const char* what) = 0;
+  virtual void barrier(const char* what) = 0;
+
+  // NOT collective: ends every rank at once with this exit code.
+  [[noreturn]] virtual void abort(int exit_code) = 0;
+
+  // Exact order-free sum of fixed-point sums, in place (limbs on the wire).
+  void all_reduce_sum(std::span<FixedSum> sums, const char* what);
+  // Strings of any length, by rank.
+  std::vector<std::string> all_gather_strings(const std::string& mine, const char* what);
+  // Root's string to all.
+  std::string broadcast_string(const std::string& text, int64_t root, const char* what);
+};
+
+// A world of one; needs no MPI.
+std::unique_ptr<Communicator> make_self_communicator();
+
+// Starts MPI when built with it and launched under it (or as a singleton), else a world of one. Compares
+// the world with what the launcher says (SLURM_NTASKS, OMPI_COMM_WORLD_SIZE) and refuses a mismatch.
+// The returned object ends MPI when destroyed. Call once.
+std::unique_ptr<Communicator> make_world_communicator(int* argc, char*** argv);
+
+}  // namespace alm

@@ -1,0 +1,19 @@
+// JSON, by nlohmann::json. The only file that names the library. Objects keep the order of insertion.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace alm::io {
+
+using Json = nlohmann::ordered_json;
+
+// Parses a file; UserError naming it when it cannot be read or parsed.
+Json read_json(const std::string& path);
+// Writes text via a temporary file, fsync and rename: a reader sees the old file or the new one.
+void write_text_atomically(const std::string& path, const std::string& text);
+void write_json_atomically(const std::string& path, const Json& value);
+// A number, or null when it is NaN or infinite.
+Json number(double value);
+
+}  // namespace alm::io

@@ -1,0 +1,58 @@
+// The order of training samples: a pure function of (seed, epoch, batch), the same for any rank count.
+//
+// Blocks of the log are permuted by (seed, epoch); the training rows in that order form one sequence of
+// `rows` samples. It is cut into `lanes` equal runs, one per micro-block of a batch: micro-block l of
+// step b takes rows [b * per_lane, (b+1) * per_lane) of run l. Within the part of a block that one lane
+// uses, rows are shuffled by (seed, epoch, lane, block). A rank owns whole lanes, so it decodes only the
+// blocks its lanes meet.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace alm::io {
+
+// What the first pass counts: training rows of each block.
+struct SamplePlanInput {
+  std::vector<int64_t> block_rows;  // training rows of every block, in log order
+  uint64_t seed = 1;
+  int64_t batch = 1024;  // samples of a global batch
+  int64_t lanes = 16;    // micro-blocks of a batch; divides batch
+};
+
+// A piece of a lane: rows [begin, end) of the *training* rows of one block, counted within the block.
+struct LanePiece {
+  int64_t block = 0;
+  int64_t begin = 0;
+  int64_t end = 0;
+};
+
+class SamplePlan {
+ public:
+  explicit SamplePlan(SamplePlanInput input);
+  int64_t rows() const { return rows_; }
+  int64_t lanes() const { return input_.lanes; }
+  int64_t batch() const { return input_.batch; }
+  int64_t rows_per_lane_step() const { return input_.batch / input_.lanes; }
+  // Steps of an epoch: equal on every rank. The last one may be short in every lane.
+  int64_t steps_per_epoch() const;
+  // The pieces of one lane in order.
+  std::vector<LanePiece> lane(int64_t epoch, int64_t lane) const;
+  // The order of the training rows of a piece: piece_order()[i] = index within the block's training
+  // rows. Size end - begin, a permutation of [begin, end).
+  std::vector<int64_t> piece_order(int64_t epoch, int64_t lane, const LanePiece& piece) const;
+
+ private:
+  SamplePlanInput input_;
+  int64_t rows_ = 0;
+};
+
+// Lanes owned by a rank: [first, last), consecutive, sizes differing by at most one.
+// UserError (with advice) when ranks > lanes.
+struct LaneRange {
+  int64_t first = 0;
+  int64_t last = 0;
+};
+LaneRange lanes_of_rank(int64_t lanes, int64_t rank, int64_t ranks);
+
+}  // namespace alm::io

@@ -1,0 +1,42 @@
+// Where numbers live and run. The only virtual class below the engine.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/ops.h"
+
+namespace alm {
+
+// An in-order stream of work. On the CPU a queue is the calling thread: an op has finished when its
+// call returns, so one queue belongs to one thread at a time. Owns the scratch memory ops need.
+class Queue {
+ public:
+  virtual ~Queue() = default;
+  // At least `bytes` of 64-byte aligned scratch, valid until the next call of scratch() on this queue.
+  // Grows in the first steps, then never again.
+  virtual void* scratch(int64_t bytes) = 0;
+  // Waits until everything queued has finished.
+  virtual void wait() = 0;
+};
+
+class Device {
+ public:
+  virtual ~Device() = default;
+  virtual std::string describe() const = 0;
+  virtual const Ops& ops() const = 0;
+  virtual std::unique_ptr<Queue> make_queue() = 0;
+  // 64-byte aligned, zero-filled memory; freed with release(). Throws MachineError when there is none.
+  virtual void* allocate(int64_t bytes) = 0;
+  virtual void release(void* memory) = 0;
+};
+
+// `simd`: auto, scalar, avx2 or avx512. Throws UserError naming the levels this processor has.
+std::unique_ptr<Device> make_cpu_device(const std::string& simd);
+
+// Levels this processor can run, lowest first: {"scalar", "avx2", ...}.
+std::vector<std::string> cpu_simd_levels();
+
+}  // namespace alm

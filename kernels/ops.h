@@ -1,0 +1,338 @@
+// The numerical specification: every operation the engine does on tensors, as one table of functions.
+//
+// Conventions. fp32, row-major, non-owning views; n = journeys, t = touches of the batch, `touches` the
+// CSR of touches by journey (begin[0] may be > 0 only if stated). Every entry is defined for zero rows.
+// "+=" accumulates, "=" overwrites. Inputs and outputs never alias unless stated. Each op is a pure
+// function of its arguments: the same arguments give the same bits on the same SIMD level, and every sum
+// runs in a fixed order (no atomics). Loss sums are double. An empty view (data == nullptr) for an
+// optional argument means "not wanted". Gradients are of the SUM of weighted losses over the batch; the
+// optimiser divides by the global weight sum.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "kernels/base/view.h"
+
+namespace alm {
+
+class Queue;
+
+inline constexpr uint8_t kMediatorMissing = 255;
+// P(Y=0) is kept at or below 1 - kOutcomeFloor inside the loss (method 3.2).
+inline constexpr float kOutcomeFloor = 1e-7f;
+// Attention-pool scores are clamped to +-kPoolClamp before exp.
+inline constexpr float kPoolClamp = 8.0f;
+
+// out[i, f] = (x[i, f] - mean[f]) * inverse_sd[f], or 0 where x is NaN;
+// out[i, F + missing_slot[f]] = 1 where x[i, f] is NaN else 0, for features with missing_slot[f] >= 0.
+// x [n, F]; out [n, F + slots], may be a column slice.
+struct DenseFeatures {
+  Matrix<const float> x;
+  std::span<const float> mean;
+  std::span<const float> inverse_sd;
+  std::span<const int64_t> missing_slot;
+  Matrix<float> out;
+};
+
+// out[i, :] = table[rows[i], :]. table [R, w]; out [rows.size(), w], may be a column slice.
+struct GatherRows {
+  Matrix<const float> table;
+  std::span<const int64_t> rows;
+  Matrix<float> out;
+};
+
+// gradient[rows[i], :] += d_out[i, :], in increasing i.
+struct ScatterRows {
+  Matrix<const float> d_out;
+  std::span<const int64_t> rows;
+  Matrix<float> gradient;
+};
+
+// y = act(x w + bias [+ y]). x [r, a], w [a, b], bias [b] or empty, y [r, b]; act is ReLU or none.
+// accumulate: the old y is an addend.
+struct LinearForward {
+  Matrix<const float> x;
+  Matrix<const float> w;
+  std::span<const float> bias;
+  Matrix<float> y;
+  bool relu = false;
+  bool accumulate = false;
+};
+
+// dz = relu ? d_y * 1{y > 0} : d_y (written back to d_y); d_w += x^T dz; d_bias += column sums of dz;
+// d_x = alpha dz w^T (or += with accumulate_dx). d_x, d_w, d_bias optional. Gradient reversal is
+// alpha = -lambda (engines.md 4.3).
+struct LinearBackward {
+  Matrix<const float> x;
+  Matrix<const float> w;
+  Matrix<const float> y;
+  Matrix<float> d_y;
+  Matrix<float> d_x;
+  Matrix<float> d_w;
+  std::span<float> d_bias;
+  float alpha = 1.0f;
+  bool relu = false;
+  bool accumulate_dx = false;
+};
+
+// First layer on [touch, context of its journey], split so that the context half runs once a journey:
+// y[j, :] = relu(y[j, :] + context[i, :]) for every touch j of journey i. y [t, b], context [n, b].
+struct JoinContextForward {
+  Csr touches;
+  Matrix<const float> context;
+  Matrix<float> y;
+};
+// d_y is masked in place by 1{y > 0}; d_context[i, :] = sum of the masked d_y over the touches of i.
+struct JoinContextBackward {
+  Csr touches;
+  Matrix<const float> y;
+  Matrix<float> d_y;
+  Matrix<float> d_context;
+};
+
+// Causal self-attention inside each journey, with a learnt start token that every touch may attend.
+// qkv [t, 3W] = [q | k | v], W = heads * d; start [2, W] = key and value of the start token.
+// For touch j of journey i and head e, over s in {start} and touches l <= j of i:
+//   a_s = softmax_s(q_j . k_s / sqrt(d)), out[j, head e] = sum_s a_s v_s.
+// log_sum [t, heads] = log of the softmax denominator (kept for the backward pass). out [t, W].
+struct AttentionForward {
+  Csr touches;
+  int64_t heads = 1;
+  Matrix<const float> qkv;
+  Matrix<const float> start;
+  Matrix<float> out;
+  Matrix<float> log_sum;
+};
+// d_qkv [t, 3W] is overwritten, d_start [2, W] accumulated.
+struct AttentionBackward {
+  Csr touches;
+  int64_t heads = 1;
+  Matrix<const float> qkv;
+  Matrix<const float> start;
+  Matrix<const float> out;
+  Matrix<const float> log_sum;
+  Matrix<const float> d_out;
+  Matrix<float> d_qkv;
+  Matrix<float> d_start;
+};
+
+// Softmax pooling of the touches of a journey. score_j = clamp(x_j . w, +-kPoolClamp);
+// alpha_j = softmax of score over the journey; out[i, 0:W] = sum_j alpha_j x_j (0 without touches);
+// out[i, W] = log(1 + number of touches). x [t, W], w [W], alpha [t], out [n, W + 1].
+struct PoolForward {
+  Csr touches;
+  Matrix<const float> x;
+  std::span<const float> w;
+  std::span<float> alpha;
+  Matrix<float> out;
+};
+// d_x += ..., d_w += ... . The clamp passes no gradient outside its range. d_out [n, W + 1].
+struct PoolBackward {
+  Csr touches;
+  Matrix<const float> x;
+  std::span<const float> w;
+  std::span<const float> alpha;
+  Matrix<const float> out;
+  Matrix<const float> d_out;
+  Matrix<float> d_x;
+  std::span<float> d_w;
+};
+
+// logit[j] += bias[k] + v[k, :] . context[i, :] with k = cluster[j], i the journey of j.
+// bias [K], v [K, C], context [n, C], logit [t].
+struct BilinearForward {
+  Csr touches;
+  std::span<const int64_t> cluster;
+  std::span<const float> bias;
+  Matrix<const float> v;
+  Matrix<const float> context;
+  std::span<float> logit;
+};
+// d_bias, d_v, d_context accumulate.
+struct BilinearBackward {
+  Csr touches;
+  std::span<const int64_t> cluster;
+  Matrix<const float> v;
+  Matrix<const float> context;
+  std::span<const float> d_logit;
+  std::span<float> d_bias;
+  Matrix<float> d_v;
+  Matrix<float> d_context;
+};
+
+// Sums of weighted losses over a batch. Ops add to them.
+struct LossSums {
+  double mediator = 0;      // sum_i s_i sum_j BCE(m_ij, p_ij) over observed mediators
+  double outcome = 0;       // sum_i s_i times the outcome loss
+  double second_stage = 0;  // sum_i s_i (exp(-h_i) - Lambda_i)^2
+  double propensity = 0;    // sum_i s_i * -log pi(a_i | X_i)
+  double weight = 0;        // sum_i s_i, added by the outcome loss only
+};
+
+// The separable front-door head, binary outcome (method 3.1, 3.2). Per touch j: p = sigmoid(mediator[j]),
+// g = softplus(potency[j]), q = 1 - exp(-g). Per journey: h = softplus(confounding[i]),
+// Lambda = sigmoid(second_stage[i]).
+//   -log P(Y=0) = h + sum_{m_j=1} g_j - sum_{m_j missing} log(1 - q_j p_j)
+//   loss = w_mediator * sum_j BCE(m_j, p_j) + w_outcome * BCE(y, P(Y=1)) + w_second * (exp(-h) - Lambda)^2
+// each times weight[i]; the second stage's target is held constant (no gradient to h). outcome is 0 or 1.
+// Gradients are with respect to the raw inputs and overwrite; all four are given or none (losses only).
+struct SeparableLoss {
+  Csr touches;
+  std::span<const float> mediator_logit;
+  std::span<const float> potency;
+  std::span<const float> confounding;
+  std::span<const float> second_stage;
+  std::span<const uint8_t> mediator;
+  std::span<const float> outcome;
+  std::span<const float> weight;
+  float w_mediator = 1;
+  float w_outcome = 1;
+  float w_second = 1;
+  std::span<float> d_mediator_logit;
+  std::span<float> d_potency;
+  std::span<float> d_confounding;
+  std::span<float> d_second_stage;
+  LossSums* sums = nullptr;
+};
+
+// The additive head, continuous outcome on the standardised scale (method 3.1):
+//   y_hat = confounding[i] + sum_j v_j potency[j], v_j = m_j, or p_j where m_j is missing
+//   loss = w_mediator * sum_j BCE(m_j, p_j) + w_outcome * (y - y_hat)^2 / 2, times weight[i].
+// Gradients overwrite; the mediator logit also receives the outcome's gradient through missing m_j.
+struct AdditiveLoss {
+  Csr touches;
+  std::span<const float> mediator_logit;
+  std::span<const float> potency;
+  std::span<const float> confounding;
+  std::span<const uint8_t> mediator;
+  std::span<const float> outcome;
+  std::span<const float> weight;
+  float w_mediator = 1;
+  float w_outcome = 1;
+  std::span<float> d_mediator_logit;
+  std::span<float> d_potency;
+  std::span<float> d_confounding;
+  LossSums* sums = nullptr;
+};
+
+// Plain supervised losses, one output per row; gradients overwrite and are optional.
+// bce:     loss = weight * scale * BCE(target, sigmoid(output)); target in [0, 1], NaN = row left out.
+// squared: loss = weight * scale * (target - output)^2 / 2; target NaN = row left out.
+// *sum += unscaled weighted loss, *weight_sum += weight of the rows that count (both optional).
+struct SupervisedLoss {
+  std::span<const float> output;
+  std::span<const float> target;
+  std::span<const float> weight;
+  float scale = 1;
+  std::span<float> d_output;
+  double* sum = nullptr;
+  double* weight_sum = nullptr;
+};
+
+// loss = weight * scale * (target - sigmoid(output))^2: regression onto [0, 1] (second stage, refit).
+using SigmoidSquaredLoss = SupervisedLoss;
+
+// Softmax propensity: loss = weight[i] * scale * -log softmax(logits[i, :])[label[i]].
+// logits [n, K]; d_logits [n, K] overwritten, optional; *sum += unscaled weighted loss.
+struct SoftmaxLoss {
+  Matrix<const float> logits;
+  std::span<const int64_t> label;
+  std::span<const float> weight;
+  float scale = 1;
+  Matrix<float> d_logits;
+  double* sum = nullptr;
+};
+
+// AdamW (Loshchilov, Hutter 2019) on a range of the arena, gradient given as grad * grad_scale:
+//   m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2;
+//   w -= lr * (m / (1 - b1^step) / (sqrt(v / (1 - b2^step)) + epsilon) + decay[i] * w).
+// decay_mask[i] is 1 or 0. step counts from 1.
+struct AdamW {
+  std::span<float> weights;
+  std::span<const float> gradient;
+  std::span<float> first_moment;
+  std::span<float> second_moment;
+  std::span<const float> decay_mask;
+  float gradient_scale = 1;
+  float learning_rate = 0;
+  float beta1 = 0.9f;
+  float beta2 = 0.999f;
+  float epsilon = 1e-8f;
+  float weight_decay = 0;
+  int64_t step = 1;
+};
+
+// Row-wise Adagrad: for each i, g = gradient[i, :] * gradient_scale, r = rows[i] (distinct rows),
+//   state[r] += mean(g^2); table[r, :] -= lr * g / (sqrt(state[r]) + epsilon).
+struct AdagradRows {
+  Matrix<float> table;
+  std::span<float> state;
+  std::span<const int64_t> rows;
+  Matrix<const float> gradient;
+  float gradient_scale = 1;
+  float learning_rate = 0;
+  float epsilon = 1e-8f;
+};
+
+// *largest = max(*largest, max |x_i|); a NaN or infinity in x makes *largest infinite.
+struct MaxAbs {
+  std::span<const float> x;
+  float* largest = nullptr;
+};
+// sum[i] += round_to_nearest_even(x[i] * 2^shift). Exact integer sums: order-free.
+struct Quantise {
+  std::span<const float> x;
+  int shift = 0;
+  std::span<int64_t> sum;
+};
+// x[i] = (float)(sum[i] * 2^-shift), rounded once from the exact integer.
+struct Dequantise {
+  std::span<const int64_t> sum;
+  int shift = 0;
+  std::span<float> x;
+};
+// y[i] += x[i].
+struct Accumulate {
+  std::span<const float> x;
+  std::span<float> y;
+};
+// *sum += sum of x_i^2 in double, fixed order.
+struct SumSquares {
+  std::span<const float> x;
+  double* sum = nullptr;
+};
+
+// One backend is one filled table. Every entry of the CPU table is non-null (a unit test asserts it);
+// another backend may leave entries null, which is caught at start.
+struct Ops {
+  const char* name;
+  void (*dense_features)(Queue&, const DenseFeatures&);
+  void (*gather_rows)(Queue&, const GatherRows&);
+  void (*scatter_rows)(Queue&, const ScatterRows&);
+  void (*linear_forward)(Queue&, const LinearForward&);
+  void (*linear_backward)(Queue&, const LinearBackward&);
+  void (*join_context_forward)(Queue&, const JoinContextForward&);
+  void (*join_context_backward)(Queue&, const JoinContextBackward&);
+  void (*attention_forward)(Queue&, const AttentionForward&);
+  void (*attention_backward)(Queue&, const AttentionBackward&);
+  void (*pool_forward)(Queue&, const PoolForward&);
+  void (*pool_backward)(Queue&, const PoolBackward&);
+  void (*bilinear_forward)(Queue&, const BilinearForward&);
+  void (*bilinear_backward)(Queue&, const BilinearBackward&);
+  void (*separable_loss)(Queue&, const SeparableLoss&);
+  void (*additive_loss)(Queue&, const AdditiveLoss&);
+  void (*bce_loss)(Queue&, const SupervisedLoss&);
+  void (*squared_loss)(Queue&, const SupervisedLoss&);
+  void (*sigmoid_squared_loss)(Queue&, const SigmoidSquaredLoss&);
+  void (*softmax_loss)(Queue&, const SoftmaxLoss&);
+  void (*adamw)(Queue&, const AdamW&);
+  void (*adagrad_rows)(Queue&, const AdagradRows&);
+  void (*max_abs)(Queue&, const MaxAbs&);
+  void (*quantise)(Queue&, const Quantise&);
+  void (*dequantise)(Queue&, const Dequantise&);
+  void (*accumulate)(Queue&, const Accumulate&);
+  void (*sum_squares)(Queue&, const SumSquares&);
+};
+
+}  // namespace alm
