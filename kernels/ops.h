@@ -292,6 +292,12 @@ struct Dequantise {
   int shift = 0;
   std::span<float> x;
 };
+// out[i] = 1 / (1 + exp(-scale * logit[i])). With scale -1 it is exp(-softplus(logit)).
+struct Sigmoid {
+  std::span<const float> logit;
+  float scale = 1;
+  std::span<float> out;
+};
 // y[i] += x[i].
 struct Accumulate {
   std::span<const float> x;
@@ -331,6 +337,7 @@ struct Ops {
   void (*max_abs)(Queue&, const MaxAbs&);
   void (*quantise)(Queue&, const Quantise&);
   void (*dequantise)(Queue&, const Dequantise&);
+  void (*sigmoid)(Queue&, const Sigmoid&);
   void (*accumulate)(Queue&, const Accumulate&);
   void (*sum_squares)(Queue&, const SumSquares&);
 };

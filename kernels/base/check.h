@@ -37,7 +37,7 @@ class BugError : public Error {
 };
 
 [[noreturn]] inline void bug(const char* file, int line, const char* condition,
-                             const std::string& detail) {
+                             const std::string& detail = "") {
   throw BugError(format("%s:%d: check failed: %s%s%s (a bug in this program: please report it)",
                         file, line, condition, detail.empty() ? "" : ": ", detail.c_str()));
 }
@@ -45,7 +45,9 @@ class BugError : public Error {
 }  // namespace alm
 
 // Programmer errors only; never reachable by user input. ALM_CHECK(cond) or ALM_CHECK(cond, "fmt", ...).
-#define ALM_CHECK(condition, ...)                                                        \
-  do {                                                                                   \
-    if (!(condition)) ::alm::bug(__FILE__, __LINE__, #condition, ::alm::format("" __VA_ARGS__)); \
+#define ALM_CHECK(condition, ...)                                                   \
+  do {                                                                              \
+    if (!(condition)) {                                                             \
+      ::alm::bug(__FILE__, __LINE__, #condition __VA_OPT__(, ::alm::format(__VA_ARGS__))); \
+    }                                                                               \
   } while (false)

@@ -1,0 +1,168 @@
+#include "engine/model/alm_mta.h"
+
+namespace alm {
+namespace {
+
+std::span<float> column(Matrix<float> matrix) {
+  return {matrix.data, static_cast<size_t>(matrix.rows)};
+}
+
+// Start values of neural.md 8: potencies small, confounding term below one.
+constexpr double kPotencyBias = -2;
+constexpr double kConfoundingBias = -1;
+
+}  // namespace
+
+struct AlmMta::Activations {
+  ContextEncoder::Activations context;
+  TouchEncoder::Activations touch;
+  TouchEncoder::Activations plain_touch;  // item unknown; the same as `touch` without items
+  TouchOrder::Activations order;
+  TouchHead::Activations mediator;
+  TouchHead::Activations potency;
+  ConfoundingHead::Activations confounding;
+  SecondStage::Activations second_stage;
+};
+
+AlmMta::AlmMta(std::shared_ptr<const FeatureStats> stats, const ModelOptions& options,
+               int64_t positions)
+    : Model(std::move(stats), options, positions),
+      context_(layout_, *stats_, options_),
+      touch_(layout_, *stats_, options_, positions),
+      order_(layout_, options_),
+      mediator_(TouchHead::add(layout_, "mediator", options.touch_width, options.context_width,
+                               options.head_hidden, stats_->schema.clusters, false, 0)),
+      potency_(TouchHead::add(layout_, "potency", options.touch_width, options.context_width,
+                              options.head_hidden, stats_->schema.clusters, true,
+                              additive() ? 0 : kPotencyBias)),
+      confounding_(layout_, options_, additive() ? 0 : kConfoundingBias),
+      second_stage_(layout_, options_) {}
+
+AlmMta::Activations AlmMta::forward(const Pass& pass, const Inputs& inputs,
+                                    const ModelWeights& weights) const {
+  Activations a;
+  a.context = context_.forward(pass, inputs, weights.cats_or_null());
+  a.touch = touch_.forward(pass, inputs, weights.items_or_null());
+  a.plain_touch =
+      weights.items_or_null() == nullptr ? a.touch : touch_.forward(pass, inputs, nullptr);
+  a.order = order_.forward(pass, inputs.csr, a.touch.out);
+  a.mediator = mediator_.forward(pass, inputs.csr, inputs.cluster, a.order.out, a.context.out);
+  a.potency = potency_.forward(pass, inputs.csr, inputs.cluster, a.plain_touch.out, a.context.out);
+  a.confounding = confounding_.forward(pass, inputs.csr, a.touch.out, a.context.out);
+  if (!additive()) a.second_stage = second_stage_.forward(pass, a.context.out);
+  return a;
+}
+
+AlmMta::Scores AlmMta::score(const Pass& pass, const Inputs& inputs,
+                             const ModelWeights& weights) const {
+  const Activations a = forward(pass, inputs, weights);
+  return {a.context.out, a.mediator.logit, a.potency.logit, a.confounding.logit,
+          a.second_stage.logit};
+}
+
+Matrix<float> AlmMta::mediator_logit(const Pass& pass, const Inputs& inputs,
+                                     const ModelWeights& weights,
+                                     Matrix<const float> context) const {
+  const TouchEncoder::Activations touch = touch_.forward(pass, inputs, weights.items_or_null());
+  const TouchOrder::Activations order = order_.forward(pass, inputs.csr, touch.out);
+  return mediator_.forward(pass, inputs.csr, inputs.cluster, order.out, context).logit;
+}
+
+void AlmMta::do_loss(const Pass& pass, const Inputs& inputs, const ModelWeights& weights,
+                     LossSums& sums, BlockRows* rows) const {
+  const Activations a = forward(pass, inputs, weights);
+  const bool backward = pass.gradient != nullptr;
+  const int64_t n = inputs.journeys;
+  const int64_t t = inputs.touches;
+  const auto wanted = [&](int64_t rows_wanted) {
+    return backward ? pass.memory.matrix(rows_wanted, 1) : Matrix<float>{};
+  };
+  const Matrix<float> d_mediator = wanted(t);
+  const Matrix<float> d_potency = wanted(t);
+  const Matrix<float> d_confounding = wanted(n);
+  const Matrix<float> d_second = wanted(n);
+  if (additive()) {
+    pass.ops.additive_loss(pass.queue, {.touches = inputs.csr,
+                                        .mediator_logit = column(a.mediator.logit),
+                                        .potency = column(a.potency.logit),
+                                        .confounding = column(a.confounding.logit),
+                                        .mediator = inputs.mediator,
+                                        .outcome = inputs.outcome,
+                                        .weight = inputs.weight,
+                                        .w_mediator = static_cast<float>(options_.w_mediator),
+                                        .w_outcome = static_cast<float>(options_.w_outcome),
+                                        .d_mediator_logit = column(d_mediator),
+                                        .d_potency = column(d_potency),
+                                        .d_confounding = column(d_confounding),
+                                        .sums = &sums});
+  } else {
+    pass.ops.separable_loss(pass.queue, {.touches = inputs.csr,
+                                         .mediator_logit = column(a.mediator.logit),
+                                         .potency = column(a.potency.logit),
+                                         .confounding = column(a.confounding.logit),
+                                         .second_stage = column(a.second_stage.logit),
+                                         .mediator = inputs.mediator,
+                                         .outcome = inputs.outcome,
+                                         .weight = inputs.weight,
+                                         .w_mediator = static_cast<float>(options_.w_mediator),
+                                         .w_outcome = static_cast<float>(options_.w_outcome),
+                                         .w_second = static_cast<float>(options_.w_second),
+                                         .d_mediator_logit = column(d_mediator),
+                                         .d_potency = column(d_potency),
+                                         .d_confounding = column(d_confounding),
+                                         .d_second_stage = column(d_second),
+                                         .sums = &sums});
+  }
+  if (!backward) return;
+
+  const Matrix<float> d_context = pass.memory.zero_matrix(n, options_.context_width);
+  const Matrix<float> d_touch = pass.memory.zero_matrix(t, options_.touch_width);
+  const Matrix<float> d_order = pass.memory.zero_matrix(t, options_.touch_width);
+  if (!additive()) {
+    second_stage_.backward(pass, a.context.out, a.second_stage, d_second, d_context);
+  }
+  confounding_.backward(pass, inputs.csr, a.touch.out, a.context.out, a.confounding, d_confounding,
+                        d_touch, d_context);
+  mediator_.backward(pass, inputs.csr, inputs.cluster, a.order.out, a.context.out, a.mediator,
+                     d_mediator, d_order, d_context);
+  order_.backward(pass, inputs.csr, a.touch.out, a.order, d_order, d_touch);
+  if (weights.items_or_null() == nullptr) {
+    potency_.backward(pass, inputs.csr, inputs.cluster, a.touch.out, a.context.out, a.potency,
+                      d_potency, d_touch, d_context);
+    touch_.backward(pass, inputs, a.touch, d_touch, nullptr);
+  } else {
+    const Matrix<float> d_plain = pass.memory.zero_matrix(t, options_.touch_width);
+    potency_.backward(pass, inputs.csr, inputs.cluster, a.plain_touch.out, a.context.out, a.potency,
+                      d_potency, d_plain, d_context);
+    touch_.backward(pass, inputs, a.plain_touch, d_plain, nullptr);
+    touch_.backward(pass, inputs, a.touch, d_touch, &rows->items);
+  }
+  context_.backward(pass, inputs, a.context, d_context,
+                    weights.cats_or_null() == nullptr ? nullptr : &rows->cats);
+}
+
+void AlmMta::do_refit_loss(const Pass& pass, const Inputs& inputs, const ModelWeights& weights,
+                           LossSums& sums) const {
+  const ContextEncoder::Activations context =
+      context_.forward(pass, inputs, weights.cats_or_null());
+  const TouchEncoder::Activations touch = touch_.forward(pass, inputs, weights.items_or_null());
+  const ConfoundingHead::Activations confounding =
+      confounding_.forward(pass, inputs.csr, touch.out, context.out);
+  const SecondStage::Activations second = second_stage_.forward(pass, context.out);
+  const std::span<float> target = pass.memory.floats(inputs.journeys);
+  // exp(-h) with h = softplus(logit) is sigmoid(-logit).
+  pass.ops.sigmoid(pass.queue, {.logit = column(confounding.logit), .scale = -1, .out = target});
+  const Matrix<float> d_second =
+      pass.gradient != nullptr ? pass.memory.matrix(inputs.journeys, 1) : Matrix<float>{};
+  pass.ops.sigmoid_squared_loss(pass.queue, {.output = column(second.logit),
+                                             .target = target,
+                                             .weight = inputs.weight,
+                                             .scale = 1,
+                                             .d_output = column(d_second),
+                                             .sum = &sums.second_stage,
+                                             .weight_sum = &sums.weight});
+  if (pass.gradient == nullptr) return;
+  second_stage_.backward(pass, context.out, second, d_second, {});
+}
+
+}  // namespace alm

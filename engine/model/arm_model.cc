@@ -1,0 +1,167 @@
+#include "engine/model/arm_model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace alm {
+namespace {
+
+std::span<float> column(Matrix<float> matrix) {
+  return {matrix.data, static_cast<size_t>(matrix.rows)};
+}
+
+}  // namespace
+
+ArmModel::ArmModel(std::shared_ptr<const FeatureStats> stats, const ModelOptions& options,
+                   int64_t positions)
+    : Model(std::move(stats), options, positions), context_(layout_, *stats_, options_) {
+  const int64_t arms = stats_->schema.clusters;
+  cluster_ = layout_.add("arm/cluster", arms, options.cluster_width, Start::normal(0.1), true);
+  mediator_ = TouchHead::add(layout_, "mediator", options.cluster_width, options.context_width,
+                             options.head_hidden, arms, true, 0);
+  outcome_ = TouchHead::add(layout_, "outcome", options.cluster_width + 1, options.context_width,
+                            options.head_hidden, arms, true, 0);
+  propensity_ = Linear::add(layout_, "propensity", options.context_width, arms, Start::zero());
+}
+
+Matrix<float> ArmModel::encode(const Pass& pass, std::span<const int64_t> cluster,
+                               std::span<const float> mediator) const {
+  const int64_t rows = static_cast<int64_t>(cluster.size());
+  const int64_t extra = mediator.data() == nullptr ? 0 : 1;
+  const Matrix<float> encoded = pass.memory.matrix(rows, cluster_.cols + extra);
+  pass.ops.gather_rows(pass.queue, {.table = cluster_.matrix(pass.weights),
+                                    .rows = cluster,
+                                    .out = encoded.columns(0, cluster_.cols)});
+  if (extra == 1) {
+    for (int64_t row = 0; row < rows; ++row) {
+      encoded(row, cluster_.cols) = mediator[static_cast<size_t>(row)];
+    }
+  }
+  return encoded;
+}
+
+void ArmModel::scatter(const Pass& pass, std::span<const int64_t> cluster,
+                       Matrix<const float> d_encoded) const {
+  pass.ops.scatter_rows(pass.queue, {.d_out = d_encoded.columns(0, cluster_.cols),
+                                     .rows = cluster,
+                                     .gradient = cluster_.matrix(pass.gradient)});
+}
+
+void ArmModel::do_loss(const Pass& pass, const Inputs& inputs, const ModelWeights& weights,
+                       LossSums& sums, BlockRows* rows) const {
+  const int64_t n = inputs.journeys;
+  const size_t count = static_cast<size_t>(n);
+  const bool backward = pass.gradient != nullptr;
+  // An unobserved mediator teaches neither head: NaN targets are left out.
+  const std::span<float> mediator = pass.memory.floats(n);
+  const std::span<float> mediator_target = pass.memory.floats(n);
+  const std::span<float> outcome_target = pass.memory.floats(n);
+  for (size_t row = 0; row < count; ++row) {
+    const bool missing = inputs.mediator[row] == kMediatorMissing;
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    mediator[row] = missing ? 0.0f : inputs.mediator[row];
+    mediator_target[row] = missing ? nan : inputs.mediator[row];
+    outcome_target[row] = missing ? nan : inputs.outcome[row];
+  }
+  const ContextEncoder::Activations context =
+      context_.forward(pass, inputs, weights.cats_or_null());
+  const Matrix<float> arm = encode(pass, inputs.cluster, {});
+  const Matrix<float> arm_and_mediator = encode(pass, inputs.cluster, mediator);
+  const TouchHead::Activations p =
+      mediator_.forward(pass, inputs.csr, inputs.cluster, arm, context.out);
+  const TouchHead::Activations mu =
+      outcome_.forward(pass, inputs.csr, inputs.cluster, arm_and_mediator, context.out);
+  const Matrix<float> pi = pass.memory.matrix(n, arms());
+  propensity_.forward(pass, context.out, pi, false);
+
+  const auto wanted = [&](int64_t cols) {
+    return backward ? pass.memory.matrix(n, cols) : Matrix<float>{};
+  };
+  const Matrix<float> d_p = wanted(1);
+  const Matrix<float> d_mu = wanted(1);
+  const Matrix<float> d_pi = wanted(arms());
+  pass.ops.bce_loss(pass.queue, {.output = column(p.logit),
+                                 .target = mediator_target,
+                                 .weight = inputs.weight,
+                                 .scale = static_cast<float>(options_.w_mediator),
+                                 .d_output = column(d_p),
+                                 .sum = &sums.mediator});
+  const auto outcome_loss = binary() ? pass.ops.bce_loss : pass.ops.squared_loss;
+  outcome_loss(pass.queue, {.output = column(mu.logit),
+                            .target = outcome_target,
+                            .weight = inputs.weight,
+                            .scale = static_cast<float>(options_.w_outcome),
+                            .d_output = column(d_mu),
+                            .sum = &sums.outcome,
+                            .weight_sum = &sums.weight});
+  pass.ops.softmax_loss(pass.queue, {.logits = pi,
+                                     .label = inputs.cluster,
+                                     .weight = inputs.weight,
+                                     .d_logits = d_pi,
+                                     .sum = &sums.propensity});
+  if (!backward) return;
+
+  const Matrix<float> d_context = pass.memory.zero_matrix(n, options_.context_width);
+  const Matrix<float> d_arm = pass.memory.zero_matrix(n, arm.cols);
+  const Matrix<float> d_arm_and_mediator = pass.memory.zero_matrix(n, arm_and_mediator.cols);
+  propensity_.backward(pass, context.out, {}, d_pi, d_context, false, true);
+  outcome_.backward(pass, inputs.csr, inputs.cluster, arm_and_mediator, context.out, mu, d_mu,
+                    d_arm_and_mediator, d_context);
+  mediator_.backward(pass, inputs.csr, inputs.cluster, arm, context.out, p, d_p, d_arm, d_context);
+  scatter(pass, inputs.cluster, d_arm);
+  scatter(pass, inputs.cluster, d_arm_and_mediator);
+  context_.backward(pass, inputs, context, d_context,
+                    weights.cats_or_null() == nullptr ? nullptr : &rows->cats);
+}
+
+ArmModel::Nuisances ArmModel::nuisances(const Pass& pass, const Inputs& inputs,
+                                        const ModelWeights& weights) const {
+  const int64_t n = inputs.journeys;
+  const int64_t k = arms();
+  // Every journey with every arm: a batch of n journeys with K touches each.
+  std::vector<int64_t> cluster(static_cast<size_t>(n * k));
+  std::vector<int64_t> begin(static_cast<size_t>(n) + 1);
+  for (int64_t row = 0; row <= n; ++row) begin[static_cast<size_t>(row)] = row * k;
+  for (int64_t at = 0; at < n * k; ++at) cluster[static_cast<size_t>(at)] = at % k;
+  const Csr every_arm{begin};
+
+  const ContextEncoder::Activations context =
+      context_.forward(pass, inputs, weights.cats_or_null());
+  Nuisances result;
+  result.mediator = pass.memory.floats(n * k);
+  const Matrix<float> p_logit =
+      mediator_.forward(pass, every_arm, cluster, encode(pass, cluster, {}), context.out).logit;
+  pass.ops.sigmoid(pass.queue, {.logit = column(p_logit), .scale = 1, .out = result.mediator});
+  for (int64_t m = 0; m < 2; ++m) {
+    const std::span<float> mediator = pass.memory.floats(n * k);
+    std::fill(mediator.begin(), mediator.end(), static_cast<float>(m));
+    const Matrix<float> mu =
+        outcome_.forward(pass, every_arm, cluster, encode(pass, cluster, mediator), context.out)
+            .logit;
+    result.outcome[m] = pass.memory.floats(n * k);
+    if (binary()) {
+      pass.ops.sigmoid(pass.queue, {.logit = column(mu), .scale = 1, .out = result.outcome[m]});
+    } else {
+      for (size_t at = 0; at < result.outcome[m].size(); ++at) {
+        result.outcome[m][at] =
+            static_cast<float>(stats_->outcome_mean + stats_->outcome_sd * mu.data[at]);
+      }
+    }
+  }
+  const Matrix<float> pi = pass.memory.matrix(n, k);
+  propensity_.forward(pass, context.out, pi, false);
+  result.propensity = pass.memory.floats(n * k);
+  for (int64_t row = 0; row < n; ++row) {
+    const float largest = *std::max_element(pi.row(row), pi.row(row) + k);
+    double sum = 0;
+    for (int64_t arm = 0; arm < k; ++arm) sum += std::exp(double{pi(row, arm)} - largest);
+    for (int64_t arm = 0; arm < k; ++arm) {
+      result.propensity[static_cast<size_t>(row * k + arm)] =
+          static_cast<float>(std::exp(double{pi(row, arm)} - largest) / sum);
+    }
+  }
+  return result;
+}
+
+}  // namespace alm

@@ -1,0 +1,78 @@
+#include "engine/model/journey_head.h"
+
+namespace alm {
+
+ConfoundingHead::ConfoundingHead(ParameterLayout& layout, const ModelOptions& options,
+                                 double bias) {
+  const int64_t hidden = options.confounding_hidden;
+  const Start start = Start::relu_layer(options.touch_width + 1 + options.context_width);
+  pool_ = layout.add("confounding/pool", 1, options.touch_width, Start::zero(), false);
+  from_pool_ = Linear::add(layout, "confounding/touches", options.touch_width + 1, hidden, start);
+  from_context_ =
+      Linear::add_without_bias(layout, "confounding/context", options.context_width, hidden, start);
+  out_ = Linear::add(layout, "confounding/out", hidden, 1, Start::zero(), bias);
+}
+
+ConfoundingHead::Activations ConfoundingHead::forward(const Pass& pass, Csr touches,
+                                                      Matrix<const float> encoded,
+                                                      Matrix<const float> context) const {
+  Activations activations;
+  activations.alpha = pass.memory.floats(encoded.rows);
+  activations.pooled = pass.memory.matrix(context.rows, encoded.cols + 1);
+  activations.hidden = pass.memory.matrix(context.rows, out_.w.rows);
+  activations.logit = pass.memory.matrix(context.rows, 1);
+  pass.ops.pool_forward(pass.queue, {.touches = touches,
+                                     .x = encoded,
+                                     .w = pool_.vector(pass.weights),
+                                     .alpha = activations.alpha,
+                                     .out = activations.pooled});
+  from_pool_.forward(pass, activations.pooled, activations.hidden, false);
+  from_context_.forward(pass, context, activations.hidden, true, true);
+  out_.forward(pass, activations.hidden, activations.logit, false);
+  return activations;
+}
+
+void ConfoundingHead::backward(const Pass& pass, Csr touches, Matrix<const float> encoded,
+                               Matrix<const float> context, const Activations& activations,
+                               Matrix<float> d_logit, Matrix<float> d_encoded,
+                               Matrix<float> d_context) const {
+  const Matrix<float> d_hidden = pass.memory.matrix(context.rows, out_.w.rows);
+  out_.backward(pass, activations.hidden, {}, d_logit, d_hidden, false);
+  // The ReLU mask is applied once, by the first of the two layers that share it.
+  from_context_.backward(pass, context, activations.hidden, d_hidden, d_context, true, true);
+  const Matrix<float> d_pooled = pass.memory.matrix(context.rows, encoded.cols + 1);
+  from_pool_.backward(pass, activations.pooled, {}, d_hidden, d_pooled, false);
+  pass.ops.pool_backward(pass.queue, {.touches = touches,
+                                      .x = encoded,
+                                      .w = pool_.vector(pass.weights),
+                                      .alpha = activations.alpha,
+                                      .out = activations.pooled,
+                                      .d_out = d_pooled,
+                                      .d_x = d_encoded,
+                                      .d_w = pool_.vector(pass.gradient)});
+}
+
+SecondStage::SecondStage(ParameterLayout& layout, const ModelOptions& options) {
+  hidden_ = Linear::add(layout, "second_stage/hidden", options.context_width, options.head_hidden,
+                        Start::relu_layer(options.context_width));
+  out_ = Linear::add(layout, "second_stage/out", options.head_hidden, 1, Start::zero());
+}
+
+SecondStage::Activations SecondStage::forward(const Pass& pass, Matrix<const float> context) const {
+  Activations activations;
+  activations.hidden = pass.memory.matrix(context.rows, out_.w.rows);
+  activations.logit = pass.memory.matrix(context.rows, 1);
+  hidden_.forward(pass, context, activations.hidden, true);
+  out_.forward(pass, activations.hidden, activations.logit, false);
+  return activations;
+}
+
+void SecondStage::backward(const Pass& pass, Matrix<const float> context,
+                           const Activations& activations, Matrix<float> d_logit,
+                           Matrix<float> d_context) const {
+  const Matrix<float> d_hidden = pass.memory.matrix(context.rows, out_.w.rows);
+  out_.backward(pass, activations.hidden, {}, d_logit, d_hidden, false);
+  hidden_.backward(pass, context, activations.hidden, d_hidden, d_context, true, true);
+}
+
+}  // namespace alm

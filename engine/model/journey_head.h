@@ -1,0 +1,56 @@
+// Heads that give one scalar per journey.
+#pragma once
+
+#include "engine/model/layers.h"
+#include "engine/model/model_options.h"
+
+namespace alm {
+
+// The confounding term's logit: everything the touches reveal about the user's hidden disposition.
+//   relu(pool(touches) w_p + context w_c + b) -> 1; h = softplus of it (separable head).
+class ConfoundingHead {
+ public:
+  struct Activations {
+    std::span<float> alpha;  // [t] pooling weights
+    Matrix<float> pooled;    // [n, touch_width + 1]
+    Matrix<float> hidden;    // [n, confounding_hidden]
+    Matrix<float> logit;     // [n, 1]
+  };
+  // Starts constant at `bias` (last layer zero).
+  ConfoundingHead(ParameterLayout& layout, const ModelOptions& options, double bias);
+  Activations forward(const Pass& pass, Csr touches, Matrix<const float> encoded,
+                      Matrix<const float> context) const;
+  // d_encoded and d_context are added to.
+  void backward(const Pass& pass, Csr touches, Matrix<const float> encoded,
+                Matrix<const float> context, const Activations& activations, Matrix<float> d_logit,
+                Matrix<float> d_encoded, Matrix<float> d_context) const;
+
+ private:
+  Tensor pool_;  // [1, touch_width]
+  Linear from_pool_;
+  Linear from_context_;
+  Linear out_;
+};
+
+// Second stage Lambda(X) = sigmoid(relu(context w + b) -> 1), fitted to exp(-h) (method 3.1).
+class SecondStage {
+ public:
+  struct Activations {
+    Matrix<float> hidden;  // [n, head_hidden]
+    Matrix<float> logit;   // [n, 1]
+  };
+  SecondStage(ParameterLayout& layout, const ModelOptions& options);
+  Activations forward(const Pass& pass, Matrix<const float> context) const;
+  // d_context is added to; empty = not wanted.
+  void backward(const Pass& pass, Matrix<const float> context, const Activations& activations,
+                Matrix<float> d_logit, Matrix<float> d_context) const;
+  // Arena range of this head's tensors, for the final refit.
+  int64_t first() const { return hidden_.w.offset; }
+  int64_t last() const { return out_.b.offset + 16; }
+
+ private:
+  Linear hidden_;
+  Linear out_;
+};
+
+}  // namespace alm

@@ -1,0 +1,112 @@
+#include "engine/model/layers.h"
+
+#include <cmath>
+
+namespace alm {
+namespace {
+
+std::span<const float> optional_bias(const Linear& layer, const float* weights) {
+  return layer.has_bias() ? layer.b.vector(weights) : std::span<const float>{};
+}
+
+}  // namespace
+
+Linear Linear::add(ParameterLayout& layout, const std::string& name, int64_t in, int64_t out,
+                   Start start, double bias) {
+  Linear layer = add_without_bias(layout, name, in, out, start);
+  layer.b = layout.add(name + "/bias", 1, out, Start::constant(bias), false);
+  return layer;
+}
+
+Linear Linear::add_without_bias(ParameterLayout& layout, const std::string& name, int64_t in,
+                                int64_t out, Start start) {
+  return {layout.add(name + "/weight", in, out, start, true), {}};
+}
+
+void Linear::forward(const Pass& pass, Matrix<const float> x, Matrix<float> y, bool relu,
+                     bool accumulate) const {
+  pass.ops.linear_forward(pass.queue, {.x = x,
+                                       .w = w.matrix(pass.weights),
+                                       .bias = optional_bias(*this, pass.weights),
+                                       .y = y,
+                                       .relu = relu,
+                                       .accumulate = accumulate});
+}
+
+void Linear::backward(const Pass& pass, Matrix<const float> x, Matrix<const float> y,
+                      Matrix<float> d_y, Matrix<float> d_x, bool relu, bool accumulate_dx) const {
+  pass.ops.linear_backward(pass.queue,
+                           {.x = x,
+                            .w = w.matrix(pass.weights),
+                            .y = y,
+                            .d_y = d_y,
+                            .d_x = d_x,
+                            .d_w = w.matrix(pass.gradient),
+                            .d_bias = has_bias() ? b.vector(pass.gradient) : std::span<float>{},
+                            .relu = relu,
+                            .accumulate_dx = accumulate_dx});
+}
+
+TouchHead TouchHead::add(ParameterLayout& layout, const std::string& name, int64_t touch_width,
+                         int64_t context_width, int64_t hidden, int64_t clusters, bool zero_out,
+                         double bias) {
+  TouchHead head;
+  const Start start = Start::relu_layer(touch_width + context_width);
+  head.touch = Linear::add(layout, name + "/touch", touch_width, hidden, start);
+  head.context = Linear::add_without_bias(layout, name + "/context", context_width, hidden, start);
+  head.out =
+      Linear::add(layout, name + "/out", hidden, 1,
+                  zero_out ? Start::zero() : Start::normal(1 / std::sqrt(double(hidden))), bias);
+  head.cluster_bias = layout.add(name + "/cluster_bias", 1, clusters, Start::zero(), false);
+  head.cluster_vector =
+      layout.add(name + "/cluster_vector", clusters, context_width, Start::zero(), true);
+  return head;
+}
+
+TouchHead::Activations TouchHead::forward(const Pass& pass, Csr touches,
+                                          std::span<const int64_t> cluster,
+                                          Matrix<const float> encoded,
+                                          Matrix<const float> journey_context) const {
+  Activations activations;
+  activations.hidden = pass.memory.matrix(encoded.rows, touch.w.cols);
+  const Matrix<float> of_context = pass.memory.matrix(journey_context.rows, touch.w.cols);
+  touch.forward(pass, encoded, activations.hidden, false);
+  context.forward(pass, journey_context, of_context, false);
+  pass.ops.join_context_forward(
+      pass.queue, {.touches = touches, .context = of_context, .y = activations.hidden});
+  activations.logit = pass.memory.matrix(encoded.rows, 1);
+  out.forward(pass, activations.hidden, activations.logit, false);
+  pass.ops.bilinear_forward(pass.queue,
+                            {.touches = touches,
+                             .cluster = cluster,
+                             .bias = cluster_bias.vector(pass.weights),
+                             .v = cluster_vector.matrix(pass.weights),
+                             .context = journey_context,
+                             .logit = {activations.logit.data, static_cast<size_t>(encoded.rows)}});
+  return activations;
+}
+
+void TouchHead::backward(const Pass& pass, Csr touches, std::span<const int64_t> cluster,
+                         Matrix<const float> encoded, Matrix<const float> journey_context,
+                         const Activations& activations, Matrix<float> d_logit,
+                         Matrix<float> d_encoded, Matrix<float> d_context) const {
+  pass.ops.bilinear_backward(pass.queue,
+                             {.touches = touches,
+                              .cluster = cluster,
+                              .v = cluster_vector.matrix(pass.weights),
+                              .context = journey_context,
+                              .d_logit = {d_logit.data, static_cast<size_t>(d_logit.rows)},
+                              .d_bias = cluster_bias.vector(pass.gradient),
+                              .d_v = cluster_vector.matrix(pass.gradient),
+                              .d_context = d_context});
+  const Matrix<float> d_hidden = pass.memory.matrix(encoded.rows, touch.w.cols);
+  out.backward(pass, activations.hidden, {}, d_logit, d_hidden, false);
+  const Matrix<float> d_of_context = pass.memory.matrix(journey_context.rows, touch.w.cols);
+  pass.ops.join_context_backward(
+      pass.queue,
+      {.touches = touches, .y = activations.hidden, .d_y = d_hidden, .d_context = d_of_context});
+  touch.backward(pass, encoded, {}, d_hidden, d_encoded, false, true);
+  context.backward(pass, journey_context, {}, d_of_context, d_context, false, true);
+}
+
+}  // namespace alm

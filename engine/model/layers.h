@@ -1,0 +1,58 @@
+// The few layer shapes the encoders and heads are made of. A layer is a handle on its tensors; what
+// a backward pass needs of the forward one is returned as an activation struct that lives in the
+// Workspace.
+#pragma once
+
+#include <string>
+
+#include "engine/model/parameters.h"
+#include "engine/model/pass.h"
+
+namespace alm {
+
+// y = [relu](x w + b).
+struct Linear {
+  Tensor w;  // [in, out]
+  Tensor b;  // [1, out], or empty
+
+  static Linear add(ParameterLayout& layout, const std::string& name, int64_t in, int64_t out,
+                    Start start, double bias = 0);
+  static Linear add_without_bias(ParameterLayout& layout, const std::string& name, int64_t in,
+                                 int64_t out, Start start);
+  bool has_bias() const { return b.rows > 0; }
+  // accumulate: y already holds an addend.
+  void forward(const Pass& pass, Matrix<const float> x, Matrix<float> y, bool relu,
+               bool accumulate = false) const;
+  // d_y is masked in place by the ReLU. d_x may be empty (not wanted); it is overwritten, or added
+  // to with accumulate_dx. Weight gradients are added to the arena.
+  void backward(const Pass& pass, Matrix<const float> x, Matrix<const float> y, Matrix<float> d_y,
+                Matrix<float> d_x, bool relu, bool accumulate_dx = false) const;
+};
+
+// A scalar per touch of (touch encoding, context of its journey, cluster):
+//   relu(touch w_t + context w_c + b) -> 1, plus the bilinear term b_k + v_k . context.
+struct TouchHead {
+  Linear touch;           // [touch_width, hidden], with the bias
+  Linear context;         // [context_width, hidden], without
+  Linear out;             // [hidden, 1]
+  Tensor cluster_bias;    // [1, K]
+  Tensor cluster_vector;  // [K, context_width]
+
+  struct Activations {
+    Matrix<float> hidden;  // [t, hidden]
+    Matrix<float> logit;   // [t, 1]
+  };
+  // zero_out: the last layer starts at zero with this bias, so that the head starts constant.
+  static TouchHead add(ParameterLayout& layout, const std::string& name, int64_t touch_width,
+                       int64_t context_width, int64_t hidden, int64_t clusters, bool zero_out,
+                       double bias);
+  Activations forward(const Pass& pass, Csr touches, std::span<const int64_t> cluster,
+                      Matrix<const float> encoded, Matrix<const float> journey_context) const;
+  // d_encoded and d_context are added to.
+  void backward(const Pass& pass, Csr touches, std::span<const int64_t> cluster,
+                Matrix<const float> encoded, Matrix<const float> journey_context,
+                const Activations& activations, Matrix<float> d_logit, Matrix<float> d_encoded,
+                Matrix<float> d_context) const;
+};
+
+}  // namespace alm

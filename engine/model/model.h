@@ -1,0 +1,92 @@
+// What the trainer knows of a model: its parameters and the loss of a micro-block.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "engine/model/embedding.h"
+#include "engine/model/feature_stats.h"
+#include "engine/model/inputs.h"
+#include "engine/model/model_options.h"
+#include "engine/model/parameters.h"
+#include "engine/model/pass.h"
+
+namespace alm {
+
+// One set of parameters of a model: the dense arena and the row tables (rows == 0: the log has
+// none).
+struct ModelWeights {
+  std::vector<float> dense;
+  RowTable cats;
+  RowTable items;
+
+  const RowTable* cats_or_null() const { return cats.rows > 0 ? &cats : nullptr; }
+  const RowTable* items_or_null() const { return items.rows > 0 ? &items : nullptr; }
+};
+
+// The uses of both row tables in one micro-block.
+struct BlockRows {
+  RowUses cats;
+  RowUses items;
+
+  void clear() {
+    cats.clear();
+    items.clear();
+  }
+};
+
+// Stateless but for its layout: thread-safe once built. Weights are handed in.
+class Model {
+ public:
+  virtual ~Model() = default;
+  const ParameterLayout& layout() const { return layout_; }
+  const FeatureStats& stats() const { return *stats_; }
+  const ModelOptions& options() const { return options_; }
+  // Positions a touch can have: the position table's rows.
+  int64_t positions() const { return positions_; }
+
+  // Start values: a pure function of the seed.
+  ModelWeights fresh_weights(uint64_t seed) const;
+
+  // Adds the losses of a micro-block to `sums` and, when the pass has a gradient, d(sum of weighted
+  // losses) to it and to `rows`. `pass.weights` must be weights.dense.
+  void loss(const Pass& pass, const Inputs& inputs, const ModelWeights& weights, LossSums& sums,
+            BlockRows* rows) const;
+  // Same for the second stage alone on frozen rest; only arena range [refit_first, refit_last) gets
+  // a gradient.
+  void refit_loss(const Pass& pass, const Inputs& inputs, const ModelWeights& weights,
+                  LossSums& sums) const;
+  // Empty when the model has no second stage.
+  virtual int64_t refit_first() const { return 0; }
+  virtual int64_t refit_last() const { return 0; }
+
+ protected:
+  Model(std::shared_ptr<const FeatureStats> stats, const ModelOptions& options, int64_t positions)
+      : stats_(std::move(stats)), options_(options), positions_(positions) {}
+  virtual void do_loss(const Pass& pass, const Inputs& inputs, const ModelWeights& weights,
+                       LossSums& sums, BlockRows* rows) const = 0;
+  virtual void do_refit_loss(const Pass&, const Inputs&, const ModelWeights&, LossSums&) const {}
+
+  ParameterLayout layout_;
+  std::shared_ptr<const FeatureStats> stats_;
+  ModelOptions options_;
+  int64_t positions_;
+};
+
+// The model a log calls for: the general head for arm logs, else the separable one (binary outcome)
+// or its additive form (continuous).
+std::unique_ptr<Model> make_model(std::shared_ptr<const FeatureStats> stats,
+                                  const ModelOptions& options, int64_t positions);
+
+// `parameters sha256`: every dense tensor in name order, then every table row in virtual-shard and
+// row order, as little-endian fp32 (contract 1). 64 hex digits.
+std::string weights_digest(const Model& model, const ModelWeights& weights);
+
+inline constexpr int64_t kVirtualShards = 4096;
+// Virtual shard of a table row.
+inline int64_t virtual_shard(int64_t row) {
+  return row % kVirtualShards;
+}
+
+}  // namespace alm

@@ -1,0 +1,40 @@
+#include "engine/model/model_options.h"
+
+#include "kernels/base/check.h"
+
+namespace alm {
+
+ModelOptions model_options_by_name(const std::string& name) {
+  ModelOptions options;
+  if (name == "reference") return options;
+  if (name == "tiny") {
+    options.cat_width = 8;
+    options.cat_rows = 1 << 14;
+    options.item_width = 8;
+    options.item_rows = 1 << 14;
+    options.cluster_width = 16;
+    options.position_width = 4;
+    options.context_hidden = 32;
+    options.context_width = 32;
+    options.touch_hidden = 32;
+    options.touch_width = 32;
+    options.heads = 2;
+    options.head_hidden = 32;
+    options.confounding_hidden = 32;
+    return options;
+  }
+  if (name == "paper") {
+    options.cluster_width = 128;
+    options.context_hidden = 2048;
+    options.context_width = 2048;
+    options.touch_hidden = 2048;
+    options.touch_width = 2048;
+    options.heads = 16;
+    options.head_hidden = 1024;
+    options.confounding_hidden = 2048;
+    return options;
+  }
+  throw UserError("--model '" + name + "' is not one of tiny, reference, paper");
+}
+
+}  // namespace alm

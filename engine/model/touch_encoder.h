@@ -1,0 +1,60 @@
+// A touch on its own, and a touch in its order.
+//   features = [cluster embedding, position embedding, scalars, dense + missing] (+ item embedding)
+//   encoded  = relu(relu(features w1 + item w_item + b1) w2 + b2)
+//   ordered  = encoded + (causal self-attention over the journey's touches, learnt start token) w_o
+#pragma once
+
+#include "engine/model/embedding.h"
+#include "engine/model/feature_stats.h"
+#include "engine/model/inputs.h"
+#include "engine/model/layers.h"
+
+namespace alm {
+
+class TouchEncoder {
+ public:
+  struct Activations {
+    Matrix<float> features;  // [t, features]
+    Matrix<float> item;      // [t, item_width], empty without items
+    Matrix<float> hidden;    // [t, touch_hidden]
+    Matrix<float> out;       // [t, touch_width]
+  };
+  TouchEncoder(ParameterLayout& layout, const FeatureStats& stats, const ModelOptions& options,
+               int64_t positions);
+  // `items` null: encodes as if every item were unknown.
+  Activations forward(const Pass& pass, const Inputs& inputs, const RowTable* items) const;
+  // d_out is used up; row gradients are appended to `item_uses` (null where items was).
+  void backward(const Pass& pass, const Inputs& inputs, const Activations& activations,
+                Matrix<float> d_out, RowUses* item_uses) const;
+
+ private:
+  const FeatureStats& stats_;
+  Tensor cluster_;   // [K, cluster_width]
+  Tensor position_;  // [positions, position_width]
+  Linear from_features_;
+  Linear from_item_;
+  Linear out_;
+};
+
+class TouchOrder {
+ public:
+  struct Activations {
+    Matrix<float> qkv;      // [t, 3 W]
+    Matrix<float> mixed;    // [t, W]
+    Matrix<float> log_sum;  // [t, heads]
+    Matrix<float> out;      // [t, W]
+  };
+  TouchOrder(ParameterLayout& layout, const ModelOptions& options);
+  Activations forward(const Pass& pass, Csr touches, Matrix<const float> encoded) const;
+  // d_out [t, W] is kept; d_encoded is added to (residual included).
+  void backward(const Pass& pass, Csr touches, Matrix<const float> encoded,
+                const Activations& activations, Matrix<float> d_out, Matrix<float> d_encoded) const;
+
+ private:
+  int64_t heads_;
+  Linear qkv_;
+  Tensor start_;  // [2, W]
+  Linear out_;
+};
+
+}  // namespace alm
