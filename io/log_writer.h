@@ -5,13 +5,10 @@
 #include <memory>
 #include <string>
 
+#include "io/codec.h"
 #include "io/journeys.h"
 
 namespace alm::io {
-
-enum class Codec { none, deflate, zstd, lz4 };
-// UserError listing the names when `name` is none of them.
-Codec codec_by_name(const std::string& name);
 
 inline constexpr int64_t kBlockRows = 32768;
 

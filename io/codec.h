@@ -1,0 +1,74 @@
+// Filters of HDF5 chunks, done here and not by HDF5: shuffle, deflate (libdeflate), zstd and lz4 in the
+// forms of the registered plugins, Fletcher32. The only user of the compression libraries.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace alm::io {
+
+enum class Codec { none, deflate, zstd, lz4 };
+// UserError listing the names when `name` is none of them.
+Codec codec_by_name(const std::string& name);
+
+// Numbers of filters, from HDF5 and from its register of plugins.
+inline constexpr uint32_t kFilterDeflate = 1;
+inline constexpr uint32_t kFilterShuffle = 2;
+inline constexpr uint32_t kFilterFletcher32 = 3;
+inline constexpr uint32_t kFilterLz4 = 32004;
+inline constexpr uint32_t kFilterZstd = 32015;
+inline constexpr int kDeflateLevel = 1;
+inline constexpr int kZstdLevel = 3;
+
+// One stage of a data set's pipeline, in the order of writing.
+struct Filter {
+  uint32_t id = 0;
+  uint32_t element_bytes = 0;  // shuffle only
+  bool operator==(const Filter&) const = default;
+};
+
+// "lz4", "szip", ... or "" for a number nobody here knows.
+const char* filter_name(uint32_t id);
+// Whether decode_chunk() can undo this pipeline: known filters, at most one compressor.
+bool can_decode(std::span<const Filter> filters);
+// Whether a flipped bit in the chunk is certain to be noticed (Fletcher32, or the zlib checksum).
+bool detects_damage(std::span<const Filter> filters);
+// What the writer uses for a codec.
+std::vector<Filter> pipeline_of(Codec codec, int64_t element_bytes);
+
+// Bytes that are never cleared when they grow.
+class Buffer {
+ public:
+  // Room for `size` bytes; the old content is lost when it must grow.
+  std::byte* resize(size_t size) {
+    if (size > capacity_) {
+      bytes_ = std::make_unique_for_overwrite<std::byte[]>(size);
+      capacity_ = size;
+    }
+    size_ = size;
+    return bytes_.get();
+  }
+  void cut(size_t size) { size_ = size; }
+  std::byte* data() { return bytes_.get(); }
+  const std::byte* data() const { return bytes_.get(); }
+  size_t size() const { return size_; }
+
+ private:
+  std::unique_ptr<std::byte[]> bytes_;
+  size_t capacity_ = 0;
+  size_t size_ = 0;
+};
+
+// Undoes the pipeline of one chunk in place: `chunk` holds the stored bytes and then the plain ones;
+// `scratch` is reused between calls. `mask`: bit i set means stage i was left out. Returns nullptr, or
+// what is wrong in a few words. Thread-safe on distinct buffers.
+const char* decode_chunk(std::span<const Filter> filters, uint32_t mask, size_t plain_bytes,
+                         Buffer& chunk, Buffer& scratch);
+// Runs the pipeline: `chunk` holds plain bytes and then the stored ones.
+void encode_chunk(std::span<const Filter> filters, Buffer& chunk, Buffer& scratch);
+
+}  // namespace alm::io

@@ -1,0 +1,102 @@
+#include "io/digest.h"
+
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "kernels/base/check.h"
+
+namespace alm::io {
+
+static_assert(std::endian::native == std::endian::little, "the log is read as it lies: little-endian");
+
+struct Sha256::State {
+  EVP_MD_CTX* context = EVP_MD_CTX_new();
+  ~State() { EVP_MD_CTX_free(context); }
+};
+
+Sha256::Sha256() : state_(std::make_unique<State>()) {
+  ALM_CHECK(EVP_DigestInit_ex(state_->context, EVP_sha256(), nullptr) == 1);
+}
+
+Sha256::~Sha256() = default;
+
+void Sha256::update(std::span<const std::byte> bytes) {
+  ALM_CHECK(EVP_DigestUpdate(state_->context, bytes.data(), bytes.size()) == 1);
+}
+
+void Sha256::update(const std::string& text) { update(std::as_bytes(std::span(text))); }
+
+std::string Sha256::hex() {
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned int size = 0;
+  ALM_CHECK(EVP_DigestFinal_ex(state_->context, digest, &size) == 1);
+  std::string text;
+  for (unsigned int index = 0; index < size; ++index) text += format("%02x", digest[index]);
+  return text;
+}
+
+namespace {
+
+// One's-complement folding to 16 bits: never turns a positive sum into zero, so 0 and 65535 stay apart
+// as they do in HDF5's own loop.
+uint64_t fold(uint64_t sum) {
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >> 16);
+  return sum;
+}
+
+constexpr size_t kLanes = 16;       // 16-bit words taken side by side
+constexpr size_t kRounds = 256;     // rounds of a block; a lane's second sum stays below 2^32 up to 361
+
+}  // namespace
+
+// Swapping the bytes of a 16-bit word is multiplication by 256 modulo 65535, so the sums may run over
+// little-endian words and be swapped once at the end. Lanes are summed apart (they vectorise) and then
+// joined: word i of N in a block weighs N - i in the second sum.
+uint32_t fletcher32(std::span<const std::byte> bytes) {
+  uint64_t sum1 = 0;
+  uint64_t sum2 = 0;
+  const std::byte* data = bytes.data();
+  size_t words = bytes.size() / 2;
+  while (words >= kLanes) {
+    const size_t rounds = std::min(words / kLanes, kRounds);
+    uint32_t first[kLanes] = {};
+    uint32_t second[kLanes] = {};
+    for (size_t round = 0; round < rounds; ++round) {
+      uint16_t word[kLanes];
+      std::memcpy(word, data + round * sizeof(word), sizeof(word));
+      for (size_t lane = 0; lane < kLanes; ++lane) {
+        first[lane] += word[lane];
+        second[lane] += first[lane];
+      }
+    }
+    sum2 += sum1 * rounds * kLanes;
+    for (size_t lane = 0; lane < kLanes; ++lane) {
+      sum1 += first[lane];
+      sum2 += kLanes * static_cast<uint64_t>(second[lane]) - lane * static_cast<uint64_t>(first[lane]);
+    }
+    sum1 = fold(sum1);
+    sum2 = fold(sum2);
+    data += rounds * kLanes * 2;
+    words -= rounds * kLanes;
+  }
+  for (; words > 0; --words, data += 2) {
+    uint16_t word;
+    std::memcpy(&word, data, 2);
+    sum1 += word;
+    sum2 += sum1;
+  }
+  if (bytes.size() % 2 != 0) {  // HDF5 takes an odd last byte as the high half of a word
+    sum1 += static_cast<uint64_t>(data[0]);
+    sum2 += sum1;
+  }
+  const auto swap = [](uint64_t sum) {
+    const uint64_t folded = fold(sum);
+    return static_cast<uint32_t>((folded >> 8) | ((folded & 0xff) << 8));
+  };
+  return (swap(sum2) << 16) | swap(sum1);
+}
+
+}  // namespace alm::io

@@ -1,0 +1,42 @@
+#include "io/hdf5_handle.h"
+
+#include <hdf5.h>
+
+#include <algorithm>
+#include <type_traits>
+
+namespace alm::io {
+
+static_assert(std::is_same_v<hid_t, int64_t> && std::is_same_v<herr_t, int>);
+
+namespace {
+
+std::mutex& hdf5_mutex() {
+  static std::mutex mutex;
+  return mutex;
+}
+
+}  // namespace
+
+Hdf5Session::Hdf5Session() : lock_(hdf5_mutex()) { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
+
+std::string hdf5_error() {
+  std::string text;
+  H5Ewalk2(
+      H5E_DEFAULT, H5E_WALK_UPWARD,
+      [](unsigned number, const H5E_error2_t* error, void* out) -> herr_t {
+        if (number == 0 && error->desc != nullptr) *static_cast<std::string*>(out) = error->desc;
+        return 0;
+      },
+      &text);
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return text.empty() ? "HDF5 gives no reason" : text;
+}
+
+Hdf5Id hdf5_open(const std::string& path) {
+  const Hdf5Id access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+  H5Pset_file_locking(access.get(), false, true);
+  return Hdf5Id(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()), H5Fclose);
+}
+
+}  // namespace alm::io
