@@ -1,0 +1,247 @@
+#include "engine/estimate/user_sums.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "engine/estimate/bootstrap.h"
+#include "kernels/base/check.h"
+#include "kernels/base/hash.h"
+
+namespace alm {
+namespace {
+
+constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+
+}  // namespace
+
+io::Json to_json(const MeanEstimate& estimate) {
+  io::Json json;
+  json["mean"] = io::number(estimate.mean);
+  json["se"] = io::number(estimate.se);
+  json["ci95"] = nullptr;
+  if (std::isfinite(estimate.se)) {
+    const auto ci = estimate.ci95();
+    json["ci95"] = {ci[0], ci[1]};
+  }
+  json["weight"] = io::number(estimate.weight);
+  json["touches"] = estimate.touches;
+  if (!std::isfinite(estimate.mean)) json["why"] = "no rows to average";
+  return json;
+}
+
+GroupedSums::GroupedSums(int64_t clusters, int64_t groups)
+    : clusters_(clusters),
+      groups_(groups),
+      sums_(static_cast<size_t>(clusters * groups)),
+      weights_(sums_.size()),
+      touches_(static_cast<size_t>(clusters)) {
+  ALM_CHECK(clusters >= 1 && groups >= 1);
+}
+
+GroupedSums::GroupedSums(int64_t clusters) : GroupedSums(clusters, user_group_count(clusters)) {}
+
+void GroupedSums::add_ratio(int64_t cluster, uint64_t user, double numerator, double denominator) {
+  ALM_CHECK(cluster >= 0 && cluster < clusters_ && denominator >= 0);
+  const size_t index = at(cluster, user_group(user, groups_));
+  sums_[index].add(numerator);
+  weights_[index].add(denominator);
+  if (denominator > 0) ++touches_[static_cast<size_t>(cluster)];
+}
+
+void GroupedSums::merge(const GroupedSums& other) {
+  ALM_CHECK(other.clusters_ == clusters_ && other.groups_ == groups_);
+  for (size_t i = 0; i < sums_.size(); ++i) sums_[i].add(other.sums_[i]);
+  for (size_t i = 0; i < sums_.size(); ++i) weights_[i].add(other.weights_[i]);
+  for (size_t k = 0; k < touches_.size(); ++k) touches_[k] += other.touches_[k];
+}
+
+void GroupedSums::reduce(Communicator& comm, const char* what) {
+  comm.all_reduce_sum(std::span<FixedSum>(sums_), what);
+  comm.all_reduce_sum(std::span<FixedSum>(weights_), what);
+  comm.all_reduce_sum(std::span<int64_t>(touches_), what);
+}
+
+double GroupedSums::sum(int64_t cluster) const {
+  FixedSum total;
+  for (int64_t g = 0; g < groups_; ++g) total.add(sums_[at(cluster, g)]);
+  return total.value();
+}
+
+double GroupedSums::weight(int64_t cluster) const {
+  FixedSum total;
+  for (int64_t g = 0; g < groups_; ++g) total.add(weights_[at(cluster, g)]);
+  return total.value();
+}
+
+MeanEstimate GroupedSums::estimate(int64_t cluster) const {
+  MeanEstimate result;
+  result.weight = weight(cluster);
+  result.touches = touches(cluster);
+  if (!(result.weight > 0)) {
+    result.mean = result.se = kNone;
+    return result;
+  }
+  result.mean = sum(cluster) / result.weight;
+  double squares = 0;
+  for (int64_t g = 0; g < groups_; ++g) {
+    const double residual = sum(cluster, g) - weight(cluster, g) * result.mean;
+    squares += residual * residual;
+  }
+  result.se = std::sqrt(squares) / result.weight;
+  return result;
+}
+
+MeanEstimate GroupedSums::overall() const {
+  GroupedSums one(1, groups_);
+  for (int64_t k = 0; k < clusters_; ++k) {
+    for (int64_t g = 0; g < groups_; ++g) {
+      one.sums_[static_cast<size_t>(g)].add(sums_[at(k, g)]);
+      one.weights_[static_cast<size_t>(g)].add(weights_[at(k, g)]);
+    }
+    one.touches_[0] += touches_[static_cast<size_t>(k)];
+  }
+  return one.estimate(0);
+}
+
+MeanEstimate contrast(const GroupedSums& a, int64_t cluster_a, const GroupedSums& b,
+                      int64_t cluster_b) {
+  ALM_CHECK(a.groups() == b.groups());
+  const double weight_a = a.weight(cluster_a);
+  const double weight_b = b.weight(cluster_b);
+  MeanEstimate result;
+  result.weight = weight_a;
+  result.touches = a.touches(cluster_a);
+  if (!(weight_a > 0 && weight_b > 0)) {
+    result.mean = result.se = kNone;
+    return result;
+  }
+  const double mean_a = a.sum(cluster_a) / weight_a;
+  const double mean_b = b.sum(cluster_b) / weight_b;
+  result.mean = mean_a - mean_b;
+  double squares = 0;
+  for (int64_t g = 0; g < a.groups(); ++g) {
+    const double residual =
+        (a.sum(cluster_a, g) - a.weight(cluster_a, g) * mean_a) / weight_a -
+        (b.sum(cluster_b, g) - b.weight(cluster_b, g) * mean_b) / weight_b;
+    squares += residual * residual;
+  }
+  result.se = std::sqrt(squares);
+  return result;
+}
+
+MeanEstimate contrast_with_rest(const GroupedSums& touched, int64_t cluster,
+                                const GroupedSums& all) {
+  ALM_CHECK(touched.groups() == all.groups() && all.clusters() == 1);
+  const double weight = touched.weight(cluster);
+  const double rest_weight = all.weight(0) - weight;
+  MeanEstimate result;
+  result.weight = weight;
+  result.touches = touched.touches(cluster);
+  if (!(weight > 0 && rest_weight > 0)) {
+    result.mean = result.se = kNone;
+    return result;
+  }
+  const double mean = touched.sum(cluster) / weight;
+  const double rest_mean = (all.sum(0) - touched.sum(cluster)) / rest_weight;
+  result.mean = mean - rest_mean;
+  double squares = 0;
+  for (int64_t g = 0; g < all.groups(); ++g) {
+    const double sum_g = touched.sum(cluster, g);
+    const double weight_g = touched.weight(cluster, g);
+    const double residual =
+        (sum_g - weight_g * mean) / weight -
+        (all.sum(0, g) - sum_g - (all.weight(0, g) - weight_g) * rest_mean) / rest_weight;
+    squares += residual * residual;
+  }
+  result.se = std::sqrt(squares);
+  return result;
+}
+
+DistinctUsers::DistinctUsers(int64_t clusters)
+    : limit_(std::clamp((int64_t{1} << 21) / clusters, int64_t{1024}, int64_t{1} << 17)),
+      smallest_(static_cast<size_t>(clusters)),
+      bound_(static_cast<size_t>(clusters), std::numeric_limits<uint64_t>::max()),
+      counts_(static_cast<size_t>(clusters)),
+      exact_(static_cast<size_t>(clusters), 1) {}
+
+// The hash is a bijection of user ids, so different users never count as one.
+void DistinctUsers::add(int64_t cluster, uint64_t user) {
+  insert(cluster, hash(user, Salt::owner));
+}
+
+void DistinctUsers::insert(int64_t cluster, uint64_t word) {
+  const size_t k = static_cast<size_t>(cluster);
+  if (word > bound_[k]) return;
+  smallest_[k].push_back(word);
+  if (static_cast<int64_t>(smallest_[k].size()) >= 2 * limit_ + 64) compact(cluster);
+}
+
+// Keeps limit + 1 words: the one above the limit tells that there are more.
+void DistinctUsers::compact(int64_t cluster) {
+  const size_t k = static_cast<size_t>(cluster);
+  auto& words = smallest_[k];
+  std::sort(words.begin(), words.end());
+  words.erase(std::unique(words.begin(), words.end()), words.end());
+  if (static_cast<int64_t>(words.size()) > limit_) {
+    words.resize(static_cast<size_t>(limit_) + 1);
+    bound_[k] = words.back();
+  }
+}
+
+void DistinctUsers::merge(const DistinctUsers& other) {
+  ALM_CHECK(other.smallest_.size() == smallest_.size());
+  for (size_t k = 0; k < smallest_.size(); ++k) {
+    for (const uint64_t word : other.smallest_[k]) insert(static_cast<int64_t>(k), word);
+  }
+}
+
+void DistinctUsers::reduce(Communicator& comm, const char* what) {
+  const int64_t clusters = static_cast<int64_t>(smallest_.size());
+  const int64_t size = comm.size();
+  // To the owner of cluster k (rank k % size): k, number of words, words.
+  std::vector<std::vector<std::byte>> send(static_cast<size_t>(size));
+  for (int64_t k = 0; k < clusters; ++k) {
+    compact(k);
+    const auto& words = smallest_[static_cast<size_t>(k)];
+    auto& out = send[static_cast<size_t>(k % size)];
+    const uint64_t header[2] = {static_cast<uint64_t>(k), words.size()};
+    const auto head = std::as_bytes(std::span(header));
+    const auto body = std::as_bytes(std::span(words));
+    out.insert(out.end(), head.begin(), head.end());
+    out.insert(out.end(), body.begin(), body.end());
+  }
+  const auto received = comm.all_to_all_v(send, what);
+  for (const auto& from : received) {
+    size_t at = 0;
+    while (at < from.size()) {
+      uint64_t header[2];
+      std::memcpy(header, from.data() + at, sizeof header);
+      at += sizeof header;
+      for (uint64_t i = 0; i < header[1]; ++i, at += sizeof(uint64_t)) {
+        uint64_t word;
+        std::memcpy(&word, from.data() + at, sizeof word);
+        insert(static_cast<int64_t>(header[0]), word);
+      }
+    }
+  }
+  for (int64_t k = 0; k < clusters; ++k) {
+    const size_t index = static_cast<size_t>(k);
+    counts_[index] = exact_[index] = 0;
+    if (k % size != comm.rank()) continue;
+    compact(k);
+    const auto& words = smallest_[index];
+    exact_[index] = static_cast<int64_t>(words.size()) <= limit_;
+    counts_[index] = static_cast<int64_t>(words.size());
+    if (!exact_[index]) {
+      const double share =
+          static_cast<double>(words[static_cast<size_t>(limit_) - 1]) * 0x1p-64;
+      counts_[index] = std::llround(static_cast<double>(limit_ - 1) / share);
+    }
+  }
+  comm.all_reduce_sum(std::span<int64_t>(counts_), what);
+  comm.all_reduce_sum(std::span<int64_t>(exact_), what);
+}
+
+}  // namespace alm
