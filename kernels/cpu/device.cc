@@ -1,0 +1,126 @@
+#include "kernels/device.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "kernels/base/text.h"
+#include "kernels/cpu/gemm.h"
+
+#if defined(__x86_64__)
+#define ALM_X86 1
+#else
+#define ALM_X86 0
+#endif
+
+namespace alm {
+
+namespace scalar {
+extern const Ops kOps;
+}
+#if ALM_X86
+namespace avx2 {
+extern const Ops kOps;
+}
+namespace avx512 {
+extern const Ops kOps;
+}
+#endif
+
+namespace {
+
+constexpr size_t kAlignment = 64;
+
+void* aligned_memory(int64_t bytes) {
+  ALM_CHECK(bytes >= 0, "negative size");
+  const size_t size = (static_cast<size_t>(bytes) + kAlignment) / kAlignment * kAlignment;
+  void* memory = std::aligned_alloc(kAlignment, size);
+  if (memory == nullptr) {
+    throw MachineError("out of memory: " + human_bytes(static_cast<double>(size)) +
+                       " wanted (use a smaller batch or fewer ranks on this machine)");
+  }
+  return memory;
+}
+
+class CpuQueue : public Queue {
+ public:
+  CpuQueue() = default;
+  ~CpuQueue() override { std::free(memory_); }
+  CpuQueue(const CpuQueue&) = delete;
+  CpuQueue& operator=(const CpuQueue&) = delete;
+
+  void* scratch(int64_t bytes) override {
+    if (bytes > size_) {
+      // Room to spare, so that batches of slightly different sizes settle after the first.
+      const int64_t size = bytes + bytes / 2;
+      void* larger = aligned_memory(size);
+      std::free(memory_);
+      memory_ = larger;
+      size_ = size;
+    }
+    return memory_;
+  }
+  void wait() override {}
+
+ private:
+  void* memory_ = nullptr;
+  int64_t size_ = 0;
+};
+
+class CpuDevice : public Device {
+ public:
+  explicit CpuDevice(const Ops& ops) : ops_(ops) {}
+  std::string describe() const override { return std::string("cpu (") + ops_.name + ")"; }
+  const Ops& ops() const override { return ops_; }
+  std::unique_ptr<Queue> make_queue() override { return std::make_unique<CpuQueue>(); }
+  void* allocate(int64_t bytes) override {
+    void* memory = aligned_memory(bytes);
+    std::memset(memory, 0, static_cast<size_t>(bytes));
+    return memory;
+  }
+  void release(void* memory) override { std::free(memory); }
+
+ private:
+  const Ops& ops_;
+};
+
+struct Level {
+  const char* name;
+  const Ops& ops;
+};
+
+// Lowest first.
+std::vector<Level> levels() {
+  std::vector<Level> found = {{"scalar", scalar::kOps}};
+#if ALM_X86
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+      __builtin_cpu_supports("bmi2")) {
+    found.push_back({"avx2", avx2::kOps});
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+      found.push_back({"avx512", avx512::kOps});
+    }
+  }
+#endif
+  return found;
+}
+
+}  // namespace
+
+std::vector<std::string> cpu_simd_levels() {
+  std::vector<std::string> names;
+  for (const Level& level : levels()) names.push_back(level.name);
+  return names;
+}
+
+std::unique_ptr<Device> make_cpu_device(const std::string& simd) {
+  const std::vector<Level> all = levels();
+  for (auto level = all.rbegin(); level != all.rend(); ++level) {
+    if (simd != "auto" && simd != level->name) continue;
+    limit_gemm_to_level(level->name);
+    return std::make_unique<CpuDevice>(level->ops);
+  }
+  throw UserError("--simd " + simd + ": this processor has auto, " + join(cpu_simd_levels(), ", "));
+}
+
+}  // namespace alm

@@ -1,0 +1,77 @@
+// Passes over whole ranges: sizes, exact integer sums, sums of squares. Memory-bound.
+#include <bit>
+#include <cmath>
+#include <limits>
+
+#include "kernels/cpu/level.h"
+#include "kernels/cpu/maths.h"
+
+namespace alm::ALM_SIMD {
+
+// |x| as an integer has the order of |x|, with every NaN above infinity.
+void max_abs(Queue&, const MaxAbs& a) {
+  constexpr int32_t kInfinity = 0x7f800000;
+  const float* __restrict x = a.x.data();
+  int32_t most = std::bit_cast<int32_t>(*a.largest) & 0x7fffffff;
+  for (int64_t i = 0; i < std::ssize(a.x); ++i) {
+    const int32_t size = std::bit_cast<int32_t>(x[i]) & 0x7fffffff;
+    most = size > most ? size : most;
+  }
+  *a.largest = std::bit_cast<float>(most > kInfinity ? kInfinity : most);
+}
+
+void quantise(Queue&, const Quantise& a) {
+  ALM_CHECK(a.x.size() == a.sum.size());
+  const double scale = std::ldexp(1.0, a.shift);
+  const float* __restrict x = a.x.data();
+  int64_t* __restrict sum = a.sum.data();
+  for (int64_t i = 0; i < std::ssize(a.x); ++i) {
+    sum[i] += std::llrint(static_cast<double>(x[i]) * scale);
+  }
+}
+
+void dequantise(Queue&, const Dequantise& a) {
+  ALM_CHECK(a.x.size() == a.sum.size());
+  const double scale = std::ldexp(1.0, -a.shift);
+  const int64_t* __restrict sum = a.sum.data();
+  float* __restrict x = a.x.data();
+  // Integer to float rounds once (by way of double it would twice); the power of two is exact.
+  for (int64_t i = 0; i < std::ssize(a.x); ++i) {
+    x[i] = static_cast<float>(static_cast<double>(static_cast<float>(sum[i])) * scale);
+  }
+}
+
+void sigmoid(Queue&, const Sigmoid& a) {
+  ALM_CHECK(a.logit.size() == a.out.size());
+  const float* __restrict logit = a.logit.data();
+  float* __restrict out = a.out.data();
+  const float scale = a.scale;
+  for (int64_t i = 0; i < std::ssize(a.logit); ++i) out[i] = sigmoid_parts(scale * logit[i]).p;
+}
+
+void accumulate(Queue&, const Accumulate& a) {
+  ALM_CHECK(a.x.size() == a.y.size());
+  const float* __restrict x = a.x.data();
+  float* __restrict y = a.y.data();
+  for (int64_t i = 0; i < std::ssize(a.x); ++i) y[i] += x[i];
+}
+
+// Eight running sums, added as a tree at the end.
+void sum_squares(Queue&, const SumSquares& a) {
+  constexpr int64_t kSums = 8;
+  double sums[kSums] = {};
+  const float* x = a.x.data();
+  const int64_t count = std::ssize(a.x);
+  int64_t i = 0;
+  for (; i + kSums <= count; i += kSums) {
+    for (int64_t lane = 0; lane < kSums; ++lane) {
+      const double value = x[i + lane];
+      sums[lane] += value * value;
+    }
+  }
+  for (int64_t lane = 0; i < count; ++i, ++lane) sums[lane] += double{x[i]} * double{x[i]};
+  *a.sum +=
+      ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+}
+
+}  // namespace alm::ALM_SIMD
