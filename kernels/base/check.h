@@ -8,10 +8,13 @@
 
 namespace alm {
 
-// Base of every error the program reports as one line. `exit_code` is the process's (docs/operations.md).
+// Base of every error the program reports as one line. `exit_code` is the process's
+// (docs/operations.md).
 class Error : public std::runtime_error {
  public:
   Error(int exit_code, const std::string& what) : std::runtime_error(what), exit_code_(exit_code) {}
+  Error(const Error&) = default;
+  ~Error() override;
   int exit_code() const { return exit_code_; }
 
  private:
@@ -36,18 +39,18 @@ class BugError : public Error {
   explicit BugError(const std::string& what) : Error(2, what) {}
 };
 
-[[noreturn]] inline void bug(const char* file, int line, const char* condition,
-                             const std::string& detail = "") {
-  throw BugError(format("%s:%d: check failed: %s%s%s (a bug in this program: please report it)",
-                        file, line, condition, detail.empty() ? "" : ": ", detail.c_str()));
-}
+// Out of line, with plain arguments: checks cost their callers no code but a call, which matters
+// where files are compiled for one processor (kernels/cpu) and must not share inline functions with
+// the rest.
+[[noreturn]] void bug(const char* file, int line, const char* condition);
+[[noreturn, gnu::format(printf, 4, 5)]] void bug(const char* file, int line, const char* condition,
+                                                 const char* pattern, ...);
 
 }  // namespace alm
 
-// Programmer errors only; never reachable by user input. ALM_CHECK(cond) or ALM_CHECK(cond, "fmt", ...).
-#define ALM_CHECK(condition, ...)                                                   \
-  do {                                                                              \
-    if (!(condition)) {                                                             \
-      ::alm::bug(__FILE__, __LINE__, #condition __VA_OPT__(, ::alm::format(__VA_ARGS__))); \
-    }                                                                               \
+// Programmer errors only; never reachable by user input. ALM_CHECK(cond) or ALM_CHECK(cond, "fmt",
+// ...).
+#define ALM_CHECK(condition, ...)                                                            \
+  do {                                                                                       \
+    if (!(condition)) ::alm::bug(__FILE__, __LINE__, #condition __VA_OPT__(, ) __VA_ARGS__); \
   } while (false)

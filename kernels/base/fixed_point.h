@@ -10,8 +10,8 @@
 
 namespace alm {
 
-// Sum of doubles as a 128-bit integer in units of 2^-44. Terms up to 2^60 in size are kept to 2^-45;
-// the sum of 2^20 such terms still fits. Adding a non-finite term is an error: guard before.
+// Sum of doubles as a 128-bit integer in units of 2^-44. Terms up to 2^60 in size are kept to
+// 2^-45; the sum of 2^20 such terms still fits. Adding a non-finite term is an error: guard before.
 class FixedSum {
  public:
   static constexpr int kShift = 44;
@@ -46,9 +46,11 @@ class FixedSum {
 };
 
 // The power of two by which values of size up to `largest` are multiplied before rounding to int64,
-// so that `terms` of them add without overflow. largest == 0 gives 0.
+// so that `terms` of them add without overflow. largest == 0 gives 0; guard non-finite values
+// before.
 inline int fixed_point_shift(double largest, int64_t terms) {
-  if (!(largest > 0)) return 0;
+  ALM_CHECK(std::isfinite(largest) && largest >= 0, "no scale for %g", largest);
+  if (largest == 0) return 0;
   int exponent = 0;
   std::frexp(largest, &exponent);  // largest < 2^exponent
   int room = 62;

@@ -22,7 +22,9 @@ inline uint64_t hash(uint64_t id, Salt salt, uint64_t extra = 0) {
 }
 
 // Uniform in [0, 1), 53 bits.
-inline double unit(uint64_t word) { return static_cast<double>(word >> 11) * 0x1p-53; }
+inline double unit(uint64_t word) {
+  return static_cast<double>(word >> 11) * 0x1p-53;
+}
 
 // The user splits of contract 1; pure functions of the id.
 inline bool in_holdout(uint64_t user, double share) {
@@ -34,7 +36,9 @@ inline bool in_validation(uint64_t user, double share) {
 inline int64_t fold_of(uint64_t user, int64_t folds) {
   return static_cast<int64_t>(hash(user, Salt::fold) % static_cast<uint64_t>(folds));
 }
-inline int half_of(uint64_t user) { return static_cast<int>(hash(user, Salt::half) & 1u); }
+inline int half_of(uint64_t user) {
+  return static_cast<int>(hash(user, Salt::half) & 1u);
+}
 
 // Row of a hashed embedding table. `feature` keeps equal ids of different columns apart.
 inline int64_t table_row(uint64_t id, uint64_t feature, int64_t rows) {

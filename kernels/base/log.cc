@@ -48,10 +48,14 @@ void log_error(const std::string& line) {
 }
 
 Progress::Progress(std::string title, int64_t total, std::string unit, double every_seconds)
-    : title_(std::move(title)), unit_(std::move(unit)), total_(total),
+    : title_(std::move(title)),
+      unit_(std::move(unit)),
+      total_(total),
       every_seconds_(every_seconds) {}
 
-Progress::~Progress() { finish(); }
+Progress::~Progress() {
+  finish();
+}
 
 void Progress::update(int64_t done, const std::string& extra) {
   done_ = done;

@@ -1,4 +1,5 @@
-// What the program says on stderr. Rank 0 speaks; warnings and errors name the rank when there are several.
+// What the program says on stderr. Rank 0 speaks; warnings and errors name the rank when there are
+// several.
 #pragma once
 
 #include <cstdint>

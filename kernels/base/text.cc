@@ -40,11 +40,12 @@ std::vector<std::string> split(std::string_view text, char separator) {
 }
 
 std::string with_commas(long long value) {
-  std::string digits = std::to_string(value < 0 ? -value : value);
-  for (int at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3) {
+  std::string digits = std::to_string(value);
+  const int first = value < 0 ? 1 : 0;
+  for (int at = static_cast<int>(digits.size()) - 3; at > first; at -= 3) {
     digits.insert(static_cast<size_t>(at), ",");
   }
-  return (value < 0 ? "-" : "") + digits;
+  return digits;
 }
 
 std::string human_bytes(double bytes) {

@@ -12,8 +12,9 @@
 
 namespace alm {
 
-// Owns threads() - 1 threads; the caller of parallel_for works too. Not re-entrant: one loop at a time,
-// from one thread.
+// Owns threads() - 1 threads; the caller of parallel_for works too. Not re-entrant: one loop at a
+// time, from one thread. Threads look for the next loop for some microseconds, giving way to others
+// meanwhile, before they sleep.
 class ThreadPool {
  public:
   explicit ThreadPool(int64_t threads);
@@ -39,8 +40,8 @@ class ThreadPool {
   const std::function<void(int64_t, int64_t)>* body_ = nullptr;
   std::atomic<int64_t> next_{0};
   int64_t items_ = 0;
-  int64_t running_ = 0;
-  uint64_t generation_ = 0;
+  std::atomic<int64_t> running_{0};      // workers that have not finished this loop
+  std::atomic<uint64_t> generation_{0};  // loops started; the last change tells workers to stop
   bool stop_ = false;
   std::exception_ptr failure_;
 };

@@ -18,7 +18,8 @@ To narrow(From value) {
   return small;
 }
 
-// Row-major matrix; row r begins at data + r * stride. `stride` >= cols, so a view may be a column slice.
+// Row-major matrix; row r begins at data + r * stride. `stride` >= cols, so a view may be a column
+// slice.
 template <class T>
 struct Matrix {
   T* data = nullptr;
@@ -31,8 +32,7 @@ struct Matrix {
   Matrix(T* data_, int64_t rows_, int64_t cols_, int64_t stride_)
       : data(data_), rows(rows_), cols(cols_), stride(stride_) {}
   template <class U>
-    requires(std::is_same_v<T, const U>)
-  Matrix(Matrix<U> other)
+  requires(std::is_same_v<T, const U>) Matrix(Matrix<U> other)
       : data(other.data), rows(other.rows), cols(other.cols), stride(other.stride) {}
 
   T* row(int64_t index) const { return data + index * stride; }
