@@ -1,0 +1,69 @@
+// The `effects` of estimates.json as rows, ranked, with what a headline needs to know about them.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "io/json.h"
+
+namespace alm::report {
+
+using Number = std::optional<double>;
+using Interval = std::optional<std::pair<double, double>>;
+
+// One estimand of one cluster.
+struct Estimate {
+  Number plugin;
+  Number one_step;
+  Number se;
+  Interval ci95;
+  Number clipped_share;
+  Number ess;
+  std::string why;  // why one_step is null
+
+  // One-step where there is one, else the plug-in.
+  Number best() const { return one_step ? one_step : plugin; }
+};
+
+struct Effect {
+  int64_t cluster = 0;
+  std::string name;
+  std::string unit;
+  Number touches;
+  Number users;
+  Number naive;
+  Number backdoor;
+  Estimate do_effect;
+  Estimate ett;
+  Estimate removal;
+  Number truth_do;
+  Number truth_ett;
+};
+
+enum class Estimand { do_effect, ett, removal };
+const Estimate& estimate_of(const Effect& effect, Estimand estimand);
+
+struct Effects {
+  std::vector<Effect> rows;  // in the order of the file
+  bool arm_log = false;
+  bool binary = true;
+  Estimand main = Estimand::ett;  // ett for sequence logs, do for arm logs
+  std::string why;                // why there are no effects
+
+  // Indices into rows of the clusters with a value of the main estimand, largest first (ties by place).
+  // Clusters with fewer than kLeastTouches touches are left out while enough others remain.
+  std::vector<size_t> ranked;
+  bool has(Estimand estimand) const;
+};
+
+inline constexpr double kLeastTouches = 20;
+
+Effects read_effects(const io::Json& config, const io::Json& estimates);
+
+// Spearman's rank correlation with midranks; nullopt for fewer than 3 pairs or a constant side.
+Number spearman(const std::vector<std::pair<double, double>>& pairs);
+
+}  // namespace alm::report
