@@ -16,8 +16,8 @@ enum class OptionType { text, integer, real, flag };
 struct OptionSpec {
   std::string name;
   OptionType type = OptionType::text;
-  std::string default_text;             // as typed; flags: "false"
-  std::string help;                     // one sentence
+  std::string default_text{};           // as typed; flags: "false"
+  std::string help{};                   // one sentence
   std::vector<std::string> choices{};   // text: allowed values; empty: any
   double lowest = -1e308;               // numbers: inclusive bounds
   double highest = 1e308;
@@ -53,6 +53,10 @@ class Options {
   std::vector<Value> values;
 };
 
+// The known name that `name` was most likely meant to be; empty when none is near.
+std::string nearest_name(const std::string& name, const std::vector<std::string>& known);
+
+// With --help among the arguments required options may be missing: look at flag("help") first.
 // UserError with the nearest known name when an option is unknown, a value is malformed or out of bounds.
 Options parse_options(const CommandSpec& command, const std::vector<std::string>& arguments);
 std::string help_text(const CommandSpec& command);

@@ -52,13 +52,17 @@ class Communicator {
   std::vector<std::string> all_gather_strings(const std::string& mine, const char* what);
   // Root's string to all.
   std::string broadcast_string(const std::string& text, int64_t root, const char* what);
+
+ private:
+  std::vector<int64_t> limbs_;  // kept, so that summing every step allocates nothing
 };
 
 // A world of one; needs no MPI.
 std::unique_ptr<Communicator> make_self_communicator();
 
-// Starts MPI when built with it and launched under it (or as a singleton), else a world of one. Compares
-// the world with what the launcher says (SLURM_NTASKS, OMPI_COMM_WORLD_SIZE) and refuses a mismatch.
+// Starts MPI when built with it and started by a launcher (mpirun, srun: seen by their environment
+// variables), else a world of one at once. Compares the world with what the launcher says
+// (OMPI_COMM_WORLD_SIZE, SLURM_STEP_NUM_TASKS) and refuses a mismatch with a UserError.
 // The returned object ends MPI when destroyed. Call once.
 std::unique_ptr<Communicator> make_world_communicator(int* argc, char*** argv);
 

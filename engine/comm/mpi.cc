@@ -1,0 +1,222 @@
+// The world of MPI ranks. The only file that includes mpi.h.
+//
+// Counts of MPI are ints, so data above message_limit_bytes travels in pieces. Integer sums are
+// exact in any order; sums of floats follow MPI's order, which depends on the number of ranks.
+#include <mpi.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+#include "engine/comm/communicator.h"
+#include "engine/comm/launcher.h"
+#include "engine/comm/message_limit.h"
+#include "kernels/base/view.h"
+
+namespace alm {
+namespace {
+
+void check_mpi(int status, const char* call, const char* what) {
+  if (status == MPI_SUCCESS) return;
+  char text[MPI_MAX_ERROR_STRING] = {};
+  int length = 0;
+  MPI_Error_string(status, text, &length);
+  throw MachineError(format("%s: %s failed: %s", what, call, text));
+}
+
+// Ranks that outnumber the cores must yield while they wait, or each collective costs milliseconds.
+// Open MPI sees it only when the host's slots are not overstated. Must run before MPI_Init.
+void yield_when_oversubscribed() {
+  if (launcher_local_size() > sysconf(_SC_NPROCESSORS_ONLN)) {
+    setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
+  }
+}
+
+std::string library_name() {
+  char text[MPI_MAX_LIBRARY_VERSION_STRING] = {};
+  int length = 0;
+  MPI_Get_library_version(text, &length);
+  // "Open MPI v4.1.4, package: ..." and the like: the first clause says it.
+  std::string name(text, static_cast<size_t>(length));
+  name.resize(std::min(name.find_first_of(",\n"), name.size()));
+  const size_t version = name.find(" v");
+  if (version != name.npos) name.erase(version + 1, 1);
+  return name;
+}
+
+class MpiCommunicator : public Communicator {
+ public:
+  MpiCommunicator() {
+    check_mpi(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler",
+              "start of MPI");
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
+    MPI_Comm_size(MPI_COMM_WORLD, &size_);
+    MPI_Comm host = MPI_COMM_NULL;
+    check_mpi(
+        MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &host),
+        "MPI_Comm_split_type", "start of MPI");
+    MPI_Comm_rank(host, &local_rank_);
+    MPI_Comm_size(host, &local_size_);
+    MPI_Comm_free(&host);
+  }
+  ~MpiCommunicator() override { MPI_Finalize(); }
+
+  int64_t rank() const override { return rank_; }
+  int64_t size() const override { return size_; }
+  int64_t local_rank() const override { return local_rank_; }
+  int64_t local_size() const override { return local_size_; }
+  std::string name() const override { return "mpi (" + library_name() + ")"; }
+
+  using Communicator::all_reduce_sum;
+  void all_reduce_sum(std::span<int64_t> values, const char* what) override {
+    all_reduce(values, MPI_INT64_T, MPI_SUM, what);
+  }
+  void all_reduce_sum(std::span<float> values, const char* what) override {
+    all_reduce(values, MPI_FLOAT, MPI_SUM, what);
+  }
+  void all_reduce_sum(std::span<double> values, const char* what) override {
+    all_reduce(values, MPI_DOUBLE, MPI_SUM, what);
+  }
+  void all_reduce_max(std::span<float> values, const char* what) override {
+    all_reduce(values, MPI_FLOAT, MPI_MAX, what);
+  }
+  void all_reduce_max(std::span<int64_t> values, const char* what) override {
+    all_reduce(values, MPI_INT64_T, MPI_MAX, what);
+  }
+  void all_reduce_min(std::span<int64_t> values, const char* what) override {
+    all_reduce(values, MPI_INT64_T, MPI_MIN, what);
+  }
+
+  void broadcast(std::span<std::byte> bytes, int64_t root, const char* what) override {
+    ALM_CHECK(root >= 0 && root < size_, "%s: root %lld", what, static_cast<long long>(root));
+    for_each_piece(static_cast<int64_t>(bytes.size()), 1, [&](int64_t from, int count) {
+      check_mpi(MPI_Bcast(bytes.data() + from, count, MPI_BYTE, narrow<int>(root), MPI_COMM_WORLD),
+                "MPI_Bcast", what);
+    });
+  }
+
+  void all_gather_v(std::span<const std::byte> mine, std::vector<std::byte>& all,
+                    std::vector<int64_t>& counts, const char* what) override {
+    const int64_t my_count = static_cast<int64_t>(mine.size());
+    counts.resize(static_cast<size_t>(size_));
+    check_mpi(
+        MPI_Allgather(&my_count, 1, MPI_INT64_T, counts.data(), 1, MPI_INT64_T, MPI_COMM_WORLD),
+        "MPI_Allgather", what);
+    int64_t total = 0;
+    for (const int64_t count : counts) total += count;
+    all.resize(static_cast<size_t>(total));
+    if (total <= message_limit_bytes) {
+      std::vector<int> sizes, offsets;
+      int64_t offset = 0;
+      for (const int64_t count : counts) {
+        sizes.push_back(narrow<int>(count));
+        offsets.push_back(narrow<int>(offset));
+        offset += count;
+      }
+      check_mpi(MPI_Allgatherv(mine.data(), narrow<int>(my_count), MPI_BYTE, all.data(),
+                               sizes.data(), offsets.data(), MPI_BYTE, MPI_COMM_WORLD),
+                "MPI_Allgatherv", what);
+      return;
+    }
+    std::byte* part = all.data();
+    for (int source = 0; source < size_; ++source) {
+      const size_t bytes = static_cast<size_t>(counts[static_cast<size_t>(source)]);
+      if (source == rank_ && bytes > 0) std::memcpy(part, mine.data(), bytes);
+      broadcast({part, bytes}, source, what);
+      part += bytes;
+    }
+  }
+
+  // Point to point and not MPI_Alltoallv: both ends of a pair know its size from the exchange of
+  // counts, so cutting large parts needs no agreement of all.
+  std::vector<std::vector<std::byte>> all_to_all_v(const std::vector<std::vector<std::byte>>& send,
+                                                   const char* what) override {
+    ALM_CHECK(send.size() == static_cast<size_t>(size_), "%s: %zu parts for %d ranks", what,
+              send.size(), size_);
+    std::vector<int64_t> send_counts, receive_counts(send.size());
+    for (const auto& part : send) send_counts.push_back(static_cast<int64_t>(part.size()));
+    check_mpi(MPI_Alltoall(send_counts.data(), 1, MPI_INT64_T, receive_counts.data(), 1,
+                           MPI_INT64_T, MPI_COMM_WORLD),
+              "MPI_Alltoall", what);
+    std::vector<std::vector<std::byte>> received(send.size());
+    std::vector<MPI_Request> requests;
+    for (int other = 0; other < size_; ++other) {
+      const size_t part = static_cast<size_t>(other);
+      if (other == rank_) {
+        received[part] = send[part];
+        continue;
+      }
+      received[part].resize(static_cast<size_t>(receive_counts[part]));
+      for_each_piece(receive_counts[part], 1, [&](int64_t from, int count) {
+        check_mpi(MPI_Irecv(received[part].data() + from, count, MPI_BYTE, other, kTag,
+                            MPI_COMM_WORLD, &requests.emplace_back()),
+                  "MPI_Irecv", what);
+      });
+      for_each_piece(send_counts[part], 1, [&](int64_t from, int count) {
+        check_mpi(MPI_Isend(send[part].data() + from, count, MPI_BYTE, other, kTag, MPI_COMM_WORLD,
+                            &requests.emplace_back()),
+                  "MPI_Isend", what);
+      });
+    }
+    check_mpi(MPI_Waitall(narrow<int>(requests.size()), requests.data(), MPI_STATUSES_IGNORE),
+              "MPI_Waitall", what);
+    return received;
+  }
+
+  void barrier(const char* what) override {
+    check_mpi(MPI_Barrier(MPI_COMM_WORLD), "MPI_Barrier", what);
+  }
+
+  [[noreturn]] void abort(int exit_code) override {
+    MPI_Abort(MPI_COMM_WORLD, exit_code);
+    std::_Exit(exit_code);
+  }
+
+ private:
+  static constexpr int kTag = 1;
+
+  // Calls piece(first item, items) for runs of at most message_limit_bytes.
+  template <class Piece>
+  static void for_each_piece(int64_t items, int64_t item_bytes, Piece&& piece) {
+    const int64_t most = std::max<int64_t>(1, message_limit_bytes / item_bytes);
+    for (int64_t from = 0; from < items; from += most) {
+      piece(from, narrow<int>(std::min(most, items - from)));
+    }
+  }
+
+  template <class T>
+  void all_reduce(std::span<T> values, MPI_Datatype type, MPI_Op operation, const char* what) {
+    for_each_piece(static_cast<int64_t>(values.size()), sizeof(T), [&](int64_t from, int count) {
+      check_mpi(
+          MPI_Allreduce(MPI_IN_PLACE, values.data() + from, count, type, operation, MPI_COMM_WORLD),
+          "MPI_Allreduce", what);
+    });
+  }
+
+  int rank_ = 0;
+  int size_ = 1;
+  int local_rank_ = 0;
+  int local_size_ = 1;
+};
+
+}  // namespace
+
+std::unique_ptr<Communicator> make_world_communicator(int* argc, char*** argv) {
+  // Without a launcher a world of one needs no MPI, and starting it costs a third of a second.
+  if (!under_launcher()) return make_self_communicator();
+  const auto launcher = launcher_world();
+  yield_when_oversubscribed();
+  int provided = MPI_THREAD_SINGLE;
+  // Funnelled: threads compute and read, only the main thread communicates.
+  check_mpi(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread",
+            "start of MPI");
+  auto world = std::make_unique<MpiCommunicator>();
+  if (provided < MPI_THREAD_FUNNELED) {
+    throw MachineError("this MPI library does not support threads (MPI_THREAD_FUNNELED)");
+  }
+  check_world_size(launcher, world->size());
+  return world;
+}
+
+}  // namespace alm

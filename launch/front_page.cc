@@ -1,0 +1,46 @@
+#include "launch/front_page.h"
+
+#include "io/versions.h"
+#include "kernels/base/text.h"
+
+namespace alm {
+
+std::string front_page() {
+  std::string text =
+      "alm: trains causal multi-touch attribution models and estimates what each touch was "
+      "worth\n\n"
+      "usage: alm SUBCOMMAND [options]\n"
+      "       mpirun -n RANKS alm SUBCOMMAND [options]\n\n";
+  for (const Command& command : all_commands()) {
+    text += format("  %-12s %s\n", command.spec.name.c_str(), command.spec.summary.c_str());
+  }
+  return text +
+         "\nalm SUBCOMMAND --help   its options\n"
+         "alm --version           versions of everything linked\n"
+         "\nExit codes: 0 done, 1 input or options are wrong, 2 a fault of the machine,\n"
+         "75 stopped early with a good checkpoint (start the same command with --resume).\n";
+}
+
+std::string version_text(const std::string& communicator) {
+  std::string text = "alm\n";
+  const auto line = [&](const std::string& library, const std::string& version) {
+    text += format("  %-14s %s\n", library.c_str(), version.c_str());
+  };
+  line("communicator", communicator);
+  for (const auto& [library, version] : io::library_versions()) line(library, version);
+  return text;
+}
+
+Command find_command(const std::string& name) {
+  std::vector<std::string> names;
+  for (Command& command : all_commands()) {
+    if (command.spec.name == name) return command;
+    names.push_back(command.spec.name);
+  }
+  const std::string nearest = nearest_name(name, names);
+  throw UserError(
+      format("alm has no subcommand \"%s\"%s; see alm --help", name.c_str(),
+             nearest.empty() ? "" : format(" (did you mean %s?)", nearest.c_str()).c_str()));
+}
+
+}  // namespace alm

@@ -1,0 +1,61 @@
+// alm: picks the subcommand, runs it, and turns what it throws into one line and an exit code.
+#include <chrono>
+#include <cstdio>
+#include <exception>
+#include <memory>
+#include <new>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "engine/comm/communicator.h"
+#include "kernels/base/log.h"
+#include "launch/commands.h"
+#include "launch/front_page.h"
+
+namespace alm {
+namespace {
+
+int run(const std::vector<std::string>& arguments, Communicator& world) {
+  const bool speaks = world.rank() == 0;
+  configure_log(world.rank(), world.size(), false);
+  const std::string first = arguments.empty() ? "--help" : arguments[0];
+  if (first == "--help" || first == "-h" || first == "--version") {
+    const std::string text = first == "--version" ? version_text(world.name()) : front_page();
+    if (speaks) std::fputs(text.c_str(), stdout);
+    return arguments.empty() ? 1 : 0;
+  }
+  const Command command = find_command(first);
+  const Options options = parse_options(command.spec, {arguments.begin() + 1, arguments.end()});
+  if (options.flag("help")) {
+    if (speaks) std::fputs(help_text(command.spec).c_str(), stdout);
+    return 0;
+  }
+  configure_log(world.rank(), world.size(), options.flag("quiet"));
+  return command.run(options, world);
+}
+
+// Says the error and ends every rank. Rank 0 speaks first: a mistake that all ranks met is said
+// once.
+[[noreturn]] void fail(Communicator& world, const std::string& message, int exit_code) {
+  if (world.rank() > 0) std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  log_error(message);
+  world.abort(exit_code);
+}
+
+}  // namespace
+}  // namespace alm
+
+int main(int argc, char** argv) {
+  std::unique_ptr<alm::Communicator> world = alm::make_self_communicator();
+  try {
+    world = alm::make_world_communicator(&argc, &argv);
+    return alm::run({argv + 1, argv + argc}, *world);
+  } catch (const alm::Error& error) {
+    alm::fail(*world, error.what(), error.exit_code());
+  } catch (const std::bad_alloc&) {
+    alm::fail(*world, "out of memory", 2);
+  } catch (const std::exception& error) {
+    alm::fail(*world, error.what(), 2);
+  }
+}
