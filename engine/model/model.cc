@@ -22,19 +22,20 @@ void digest_table(const RowTable& table, io::Sha256& digest) {
 
 }  // namespace
 
-ModelWeights Model::fresh_weights(uint64_t seed) const {
+ModelWeights Model::empty_weights() const {
   ModelWeights weights;
+  const io::LogSchema& schema = stats_->schema;
+  if (schema.cat > 0) weights.cats = {"cats", options_.cat_rows, options_.cat_width, {}, {}};
+  if (schema.item) weights.items = {"items", options_.item_rows, options_.item_width, {}, {}};
+  return weights;
+}
+
+ModelWeights Model::fresh_weights(uint64_t seed) const {
+  ModelWeights weights = empty_weights();
   weights.dense.resize(static_cast<size_t>(layout_.size()));
   layout_.initialise(seed, weights.dense);
-  const io::LogSchema& schema = stats_->schema;
-  if (schema.cat > 0) {
-    weights.cats = {"cats", options_.cat_rows, options_.cat_width, {}, {}};
-    weights.cats.initialise(seed, 0.05);
-  }
-  if (schema.item) {
-    weights.items = {"items", options_.item_rows, options_.item_width, {}, {}};
-    weights.items.initialise(seed, 0.01);
-  }
+  weights.cats.initialise(seed, 0.05);
+  weights.items.initialise(seed, 0.01);
   return weights;
 }
 

@@ -48,6 +48,8 @@ class Model {
 
   // Start values: a pure function of the seed.
   ModelWeights fresh_weights(uint64_t seed) const;
+  // Named and sized row tables without values.
+  ModelWeights empty_weights() const;
 
   // Adds the losses of a micro-block to `sums` and, when the pass has a gradient, d(sum of weighted
   // losses) to it and to `rows`. `pass.weights` must be weights.dense.

@@ -1,0 +1,78 @@
+// Everything estimates need, as one thing that a checkpoint holds: statistics, the fits by name,
+// the back-door regression, the splits of users.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/model/model.h"
+#include "io/checkpoint_files.h"
+
+namespace alm {
+
+// Names of the fits. The halves are fitted on the scored users of one half each and applied to the
+// other (contract 3, grouped_auuc).
+inline constexpr const char* kMainFit = "main";
+inline std::string half_fit(int half) {
+  return "half" + std::to_string(half);
+}
+
+struct Bundle {
+  std::shared_ptr<const FeatureStats> stats;
+  ModelOptions options;
+  int64_t positions = 0;
+  double holdout = 0.2;
+  bool tabular = false;
+  std::string log_manifest;  // hash of the log that was trained on
+  std::map<std::string, ModelWeights> fits;
+  std::vector<double>
+      backdoor;  // coefficients (engine/estimate/backdoor.h); empty before it is fitted
+
+  // Whether estimates are made on this user of the training log.
+  bool scored(uint64_t user) const;
+  std::unique_ptr<Model> make_model() const { return alm::make_model(stats, options, positions); }
+};
+
+// Adds the bundle to a checkpoint. Row tables keep their state, so that a fit may go on.
+void put_bundle(const Bundle& bundle, io::CheckpointBlobs& checkpoint);
+// UserError when the checkpoint lacks a part.
+Bundle get_bundle(const io::CheckpointBlobs& checkpoint);
+
+// Weights under "<prefix>/dense", "<prefix>/cats", ... .
+void put_weights(const ModelWeights& weights, const std::string& prefix,
+                 io::CheckpointBlobs& checkpoint);
+ModelWeights get_weights(const Model& model, const std::string& prefix,
+                         const io::CheckpointBlobs& checkpoint);
+
+// Vectors as blobs. get: UserError naming the blob when it is missing or of another size than
+// `expected`
+// (-1: any).
+template <class T>
+void put_blob(const std::vector<T>& values, const std::string& name,
+              io::CheckpointBlobs& checkpoint) {
+  const auto bytes = std::as_bytes(std::span(values));
+  checkpoint.blobs[name].assign(bytes.begin(), bytes.end());
+}
+std::span<const std::byte> blob_bytes(const std::string& name,
+                                      const io::CheckpointBlobs& checkpoint, int64_t expected);
+template <class T>
+std::vector<T> get_blob(const std::string& name, const io::CheckpointBlobs& checkpoint,
+                        int64_t expected) {
+  const std::span<const std::byte> bytes =
+      blob_bytes(name, checkpoint, expected < 0 ? -1 : expected * static_cast<int64_t>(sizeof(T)));
+  std::vector<T> values(bytes.size() / sizeof(T));
+  std::copy(bytes.begin(), bytes.end(), reinterpret_cast<std::byte*>(values.data()));
+  return values;
+}
+
+io::Json to_json(const io::LogSchema& schema);
+io::LogSchema schema_from_json(const io::Json& json);
+io::Json to_json(const ModelOptions& options);
+ModelOptions model_options_from_json(const io::Json& json);
+
+// UserError naming the difference when a model of `trained` cannot read a log of `other`.
+void check_same_features(const io::LogSchema& trained, const io::LogSchema& other);
+
+}  // namespace alm

@@ -1,0 +1,269 @@
+#include "engine/train/fit.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/model/bundle.h"
+#include "engine/train/schedule.h"
+#include "kernels/base/clock.h"
+#include "kernels/base/log.h"
+#include "kernels/base/stop_flag.h"
+#include "kernels/base/text.h"
+
+namespace alm {
+namespace {
+
+constexpr int64_t kReportEvery = 50;
+constexpr int64_t kValidateEvery = 250;
+constexpr int64_t kSkipsAllowed = 10;  // in a row
+constexpr int64_t kValidationBlock = 256;
+
+}  // namespace
+
+Fit::Fit(FitInputs inputs) : in_(std::move(inputs)) {
+  int64_t rows = 0;
+  for (const int64_t block : in_.training_rows) rows += block;
+  if (rows == 0) throw UserError("fit '" + in_.name + "' has no training rows: use a larger log");
+  batch_ = resolved_batch(in_.options.batch, rows);
+  const int64_t block_rows = micro_block_rows(batch_);
+  const int64_t lanes = batch_ / block_rows;
+  lanes_ = io::lanes_of_rank(lanes, in_.world.rank(), in_.world.size());
+  plan_ = std::make_shared<io::SamplePlan>(
+      io::SamplePlanInput{in_.training_rows, in_.seed, batch_, lanes});
+  steps_per_epoch_ = plan_->steps_per_epoch();
+  epochs_ = resolved_epochs(in_.options.epochs, steps_per_epoch_);
+  weights_ = in_.model.fresh_weights(in_.seed);
+  best_ = weights_;
+  state_ = std::make_unique<StepState>(in_.model, in_.compute, in_.world, weights_,
+                                       lanes_.last - lanes_.first, lanes, block_rows,
+                                       in_.options.deterministic);
+  state_->clip_norm = in_.options.clip_norm;
+  read_validation_rows();
+}
+
+Fit::~Fit() = default;
+
+void Fit::read_validation_rows() {
+  const int64_t blocks = static_cast<int64_t>(in_.log->blocks().size());
+  const BlockRange mine = blocks_of_rank(blocks, in_.world.rank(), in_.world.size());
+  io::ScanStream::Options options;
+  options.first_block = mine.first;
+  options.last_block = mine.last;
+  options.rows = kValidationBlock;
+  options.filter = in_.validation;
+  options.threads = in_.compute.threads();
+  io::ScanStream stream(in_.log, options);
+  int64_t block = 0;
+  while (const std::vector<io::Journeys>* batches = stream.next(&block)) {
+    for (const io::Journeys& journeys : *batches) {
+      if (journeys.size() > 0) validation_blocks_.push_back(journeys);
+    }
+  }
+}
+
+Losses Fit::validate() {
+  std::vector<LossSums> sums(validation_blocks_.size());
+  in_.compute.pool().parallel_for(
+      static_cast<int64_t>(validation_blocks_.size()), [&](int64_t block, int64_t thread) {
+        Inputs& inputs = in_.compute.thread(thread).inputs;
+        inputs.fill(validation_blocks_[static_cast<size_t>(block)], in_.model.stats(),
+                    in_.model.options(), in_.model.positions());
+        const Pass pass = in_.compute.pass(thread, weights_.dense.data(), nullptr);
+        in_.model.loss(pass, inputs, weights_, sums[static_cast<size_t>(block)], nullptr);
+      });
+  LossTotals totals;
+  for (const LossSums& block : sums) totals.add(block);
+  int64_t unused = 0;
+  totals.reduce(in_.world, &unused);
+  return totals.means();
+}
+
+bool Fit::patience_over(const Losses& validation) {
+  if (!(validation.weight > 0)) {  // no validation rows: the last weights are the best known
+    best_ = weights_;
+    return false;
+  }
+  if (validation.watched() < progress_.best_loss) {
+    progress_.best_loss = validation.watched();
+    progress_.best_step = progress_.step;
+    progress_.bad_validations = 0;
+    best_ = weights_;
+    return false;
+  }
+  return ++progress_.bad_validations >= in_.options.patience;
+}
+
+int64_t Fit::refit_steps() const {
+  const bool has = in_.model.refit_last() > in_.model.refit_first();
+  return has ? in_.options.refit_epochs * steps_per_epoch_ : 0;
+}
+
+int64_t Fit::phase_end() const {
+  return refitting() ? progress_.refit_start + refit_steps() : epochs_ * steps_per_epoch_;
+}
+
+void Fit::begin_refit() {
+  weights_ = best_;
+  state_->optimizer.reset_moments();
+  progress_.refit_start = progress_.step;
+}
+
+bool Fit::run(const std::function<void()>& checkpoint) {
+  while (true) {
+    const End end = run_phase(checkpoint);
+    if (end == End::stopped) return false;
+    if (refitting()) return true;
+    begin_refit();
+  }
+}
+
+Fit::End Fit::run_phase(const std::function<void()>& checkpoint) {
+  const bool refit = refitting();
+  state_->refit = refit;
+  const int64_t first = refit ? progress_.refit_start : 0;
+  const int64_t total = phase_end() - first;
+  if (progress_.step >= phase_end()) return End::phase;
+
+  // The refit draws from epochs after the last of the training phase.
+  const int64_t drawn = progress_.step - first;
+  io::TrainStream::Options options;
+  options.lanes = lanes_;
+  options.first_epoch = (refit ? epochs_ : 0) + drawn / steps_per_epoch_;
+  options.first_step = drawn % steps_per_epoch_;
+  options.filter = in_.training;
+  options.threads = std::max<int64_t>(1, in_.compute.threads() / 2);
+  io::TrainStream stream(in_.log, plan_, options);
+
+  const std::string title = in_.name + (refit ? " second stage" : " fit");
+  Progress bar(title, total, "steps");
+  Timer report_timer;
+  int64_t report_samples = 0;
+  int64_t skips = 0;
+  double waited = 0;
+  while (progress_.step < phase_end()) {
+    const int64_t step = progress_.step - first;  // within the phase, from 0
+    const double peak = refit ? in_.options.refit_learning_rate : in_.options.learning_rate;
+    const double decline = learning_rate_at(step, total, 1.0, in_.options.warmup_steps);
+    const OptimizerSettings settings{peak * decline, in_.options.row_learning_rate * decline,
+                                     refit ? 0 : in_.options.weight_decay};
+    const bool late = in_.deadline > 0 && now_seconds() > in_.deadline;
+    const StepResult result =
+        train_step(*state_, stream.next(), step + 1, settings, stop_requested() || late);
+    state_->phases.wait += stream.wait_seconds() - waited;
+    waited = stream.wait_seconds();
+    ++progress_.step;
+    report_samples += batch_;
+
+    skips = result.skipped ? skips + 1 : 0;
+    progress_.skipped += result.skipped;
+    if (skips >= kSkipsAllowed) {
+      throw UserError(format(
+          "%s: %lld updates in a row had a loss or gradient that is not finite (step %lld%s%s): "
+          "lower "
+          "--learning-rate, or look for extreme values with alm inspect",
+          title.c_str(), static_cast<long long>(skips), static_cast<long long>(progress_.step),
+          result.bad_tensor.empty() ? "" : ", tensor ", result.bad_tensor.c_str()));
+    }
+    const bool last = progress_.step == phase_end();
+    const bool due =
+        !refit && (last || (step + 1) % std::min(steps_per_epoch_, kValidateEvery) == 0);
+    Losses validation;
+    bool over = false;
+    if (due) {
+      validation = validate();
+      over = patience_over(validation);
+    }
+    if (due || last || (step + 1) % kReportEvery == 0) {
+      report(result, due ? &validation : nullptr, report_timer.restart(), report_samples);
+      report_samples = 0;
+    }
+    bar.update(step + 1, format(refit ? "loss %.5f" : "loss M %.4f Y %.4f",
+                                refit ? result.losses.second_stage : result.losses.mediator,
+                                result.losses.outcome));
+    if (over) {
+      log_info(format("%s: no gain in %lld validations; back to the best, step %lld", title.c_str(),
+                      static_cast<long long>(in_.options.patience),
+                      static_cast<long long>(progress_.best_step)));
+      return End::phase;
+    }
+    if (result.stop_requested) return End::stopped;
+    const int64_t every = in_.options.checkpoint_every;
+    if (every > 0 && progress_.step % every == 0 && !last) checkpoint();
+  }
+  return End::phase;
+}
+
+void Fit::report(const StepResult& result, const Losses* validation, double rate_seconds,
+                 int64_t rate_samples) {
+  const PhaseSeconds& phases = state_->phases;
+  const double total = std::max(phases.total(), 1e-9);
+  const auto losses = [](const Losses& of) {
+    return io::Json{{"mediator", io::number(of.mediator)},
+                    {"outcome", io::number(of.outcome)},
+                    {"second_stage", io::number(of.second_stage)},
+                    {"propensity", io::number(of.propensity)}};
+  };
+  const int64_t step = progress_.step - (refitting() ? progress_.refit_start : 0);
+  const double decline = learning_rate_at(
+      step, phase_end() - (refitting() ? progress_.refit_start : 0), 1.0, in_.options.warmup_steps);
+  io::Json line{{"fit", in_.name},
+                {"phase", refitting() ? "second_stage" : "train"},
+                {"step", progress_.step},
+                {"epoch", static_cast<double>(step) / static_cast<double>(steps_per_epoch_)},
+                {"samples", progress_.step * batch_},
+                {"losses", losses(result.losses)}};
+  if (validation != nullptr) {
+    line["validation"] = losses(*validation);
+    line["validation_loss"] = io::number(validation->watched());
+  }
+  line["gradient_norm"] = io::number(result.gradient_norm);
+  line["skipped"] = progress_.skipped;
+  line["samples_per_s"] =
+      io::number(static_cast<double>(rate_samples) / std::max(rate_seconds, 1e-9));
+  line["loader_wait"] = phases.wait / total;
+  line["comm_share"] = phases.reduce / total;
+  line["phase_shares"] = {{"loader_wait", phases.wait / total},
+                          {"compute", phases.compute / total},
+                          {"reduce", phases.reduce / total},
+                          {"update", phases.update / total}};
+  line["lr"] =
+      (refitting() ? in_.options.refit_learning_rate : in_.options.learning_rate) * decline;
+  line["lambda"] = 0;
+  in_.metrics.write(line);
+  state_->phases = {};
+}
+
+ModelWeights Fit::take_weights() {
+  return std::move(refit_steps() > 0 ? weights_ : best_);
+}
+
+void Fit::save(io::CheckpointBlobs& checkpoint) const {
+  checkpoint.header["fit"] = {{"name", in_.name},
+                              {"step", progress_.step},
+                              {"refit_start", progress_.refit_start},
+                              {"best_loss", progress_.best_loss},
+                              {"best_step", progress_.best_step},
+                              {"bad_validations", progress_.bad_validations},
+                              {"skipped", progress_.skipped}};
+  put_weights(weights_, "now", checkpoint);
+  put_weights(best_, "best", checkpoint);
+  put_blob(state_->optimizer.first_moment, "first_moment", checkpoint);
+  put_blob(state_->optimizer.second_moment, "second_moment", checkpoint);
+}
+
+void Fit::load(const io::CheckpointBlobs& checkpoint) {
+  const io::Json& json = checkpoint.header.at("fit");
+  json.at("step").get_to(progress_.step);
+  json.at("refit_start").get_to(progress_.refit_start);
+  json.at("best_loss").get_to(progress_.best_loss);
+  json.at("best_step").get_to(progress_.best_step);
+  json.at("bad_validations").get_to(progress_.bad_validations);
+  json.at("skipped").get_to(progress_.skipped);
+  weights_ = get_weights(in_.model, "now", checkpoint);
+  best_ = get_weights(in_.model, "best", checkpoint);
+  const int64_t size = in_.model.layout().size();
+  state_->optimizer.first_moment = get_blob<float>("first_moment", checkpoint, size);
+  state_->optimizer.second_moment = get_blob<float>("second_moment", checkpoint, size);
+}
+
+}  // namespace alm

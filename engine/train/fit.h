@@ -1,0 +1,93 @@
+// One fit of one model: steps, validation, early stop, best weights, refit of the second stage.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/train/metrics_log.h"
+#include "engine/train/step.h"
+#include "engine/train/train_options.h"
+#include "io/batch_stream.h"
+#include "io/checkpoint_files.h"
+
+namespace alm {
+
+// What a fit is made of. References outlive the fit.
+struct FitInputs {
+  std::string name;  // "main", "half0", ...
+  std::shared_ptr<const io::Log> log;
+  const Model& model;
+  const TrainOptions& options;
+  Compute& compute;
+  Communicator& world;
+  MetricsLog& metrics;
+  io::UserFilter training;
+  io::UserFilter validation;
+  std::vector<int64_t> training_rows;  // [blocks]
+  int64_t validation_rows = 0;
+  uint64_t seed = 1;    // of start values and order
+  double deadline = 0;  // now_seconds() at which to stop with a checkpoint; 0: none
+};
+
+class Fit {
+ public:
+  // COLLECTIVE (reads the validation rows). UserError when there are more ranks than micro-blocks.
+  explicit Fit(FitInputs inputs);
+  ~Fit();
+
+  // COLLECTIVE. Goes on from where the fit stands until it is done (true) or was asked to stop
+  // (false). `checkpoint` is called at the same steps on every rank.
+  bool run(const std::function<void()>& checkpoint);
+  // The best weights, second stage refitted. After run() gave true.
+  ModelWeights take_weights();
+
+  // Where the fit stands, for a checkpoint; equal on every rank.
+  void save(io::CheckpointBlobs& checkpoint) const;
+  void load(const io::CheckpointBlobs& checkpoint);
+
+  int64_t batch() const { return batch_; }
+  int64_t epochs() const { return epochs_; }
+  int64_t steps_per_epoch() const { return steps_per_epoch_; }
+  // Steps taken, both phases.
+  int64_t step() const { return progress_.step; }
+
+ private:
+  // Small state that a checkpoint keeps.
+  struct Standing {
+    int64_t step = 0;          // taken in all
+    int64_t refit_start = -1;  // step at which the refit began; -1: not yet
+    double best_loss = 1e308;  // validation
+    int64_t best_step = -1;
+    int64_t bad_validations = 0;
+    int64_t skipped = 0;  // updates in all
+  };
+  enum class End { done, stopped, phase };
+
+  void read_validation_rows();
+  Losses validate();
+  // After a validation: keeps the best, says whether patience is at its end.
+  bool patience_over(const Losses& validation);
+  End run_phase(const std::function<void()>& checkpoint);
+  void begin_refit();
+  void report(const StepResult& result, const Losses* validation, double rate_seconds,
+              int64_t rate_samples);
+  int64_t phase_end() const;
+  int64_t refit_steps() const;
+  bool refitting() const { return progress_.refit_start >= 0; }
+
+  FitInputs in_;
+  int64_t batch_ = 0;
+  int64_t epochs_ = 0;
+  int64_t steps_per_epoch_ = 0;
+  std::shared_ptr<const io::SamplePlan> plan_;
+  io::LaneRange lanes_;
+  ModelWeights weights_;
+  ModelWeights best_;
+  std::unique_ptr<StepState> state_;
+  std::vector<io::Journeys> validation_blocks_;
+  Standing progress_;
+};
+
+}  // namespace alm

@@ -1,0 +1,36 @@
+// Optimiser state of one set of weights, and the update of a step.
+#pragma once
+
+#include <vector>
+
+#include "engine/model/model.h"
+#include "engine/train/gradient_sum.h"
+
+namespace alm {
+
+struct OptimizerSettings {
+  double learning_rate = 0;
+  double row_learning_rate = 0;
+  double weight_decay = 0;
+};
+
+class Optimizer {
+ public:
+  explicit Optimizer(const Model& model);
+  // AdamW on arena range [first, last), gradient times `scale`. `step` counts from 1.
+  void update_dense(Queue& queue, const Ops& ops, ModelWeights& weights,
+                    std::span<const float> gradient, double scale, int64_t first, int64_t last,
+                    int64_t step, const OptimizerSettings& settings);
+  // Row-wise Adagrad on the rows of `sum`.
+  void update_rows(Queue& queue, const Ops& ops, RowTable& table, const RowGradientSum& sum,
+                   double scale, const OptimizerSettings& settings);
+  void reset_moments();
+
+  std::vector<float> first_moment;
+  std::vector<float> second_moment;
+
+ private:
+  std::vector<float> decay_mask_;
+};
+
+}  // namespace alm

@@ -1,0 +1,44 @@
+// What a training run may be told, resolved from the command line by launch/train.cc.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/model/model_options.h"
+
+namespace alm {
+
+struct TrainOptions {
+  int64_t batch = 0;   // journeys of a global batch; 0: by the number of training rows
+  int64_t epochs = 0;  // 0: as many as give 1,200 steps, at most 20
+  uint64_t seed = 1;
+  double holdout = 0.2;      // share of users used for no fit
+  double validation = 0.05;  // share of the training users
+  double learning_rate = 3e-3;
+  int64_t warmup_steps = 50;
+  double weight_decay = 1e-3;
+  double row_learning_rate = 0.02;
+  double clip_norm = 10;     // of the mean gradient over a batch; 0: off
+  int64_t refit_epochs = 3;  // passes of the second stage's final fit
+  double refit_learning_rate = 2e-3;
+  int64_t patience = 3;  // validations without gain before stopping
+  bool deterministic = false;
+  bool tabular = false;          // --nuisance tabular: count, train nothing
+  int64_t checkpoint_every = 0;  // steps; 0: only at the end of each fit
+  double max_minutes = 0;        // stop early with a checkpoint; 0: no limit
+  bool resume = false;
+  int64_t threads = 1;  // of this rank
+  std::string simd = "auto";
+  ModelOptions model;
+};
+
+// batch: 1,024 below a million training rows, 4,096 below ten million, else 8,192 (contract 1).
+int64_t resolved_batch(int64_t batch, int64_t training_rows);
+// ceil(1,200 / steps per epoch), at most 20.
+int64_t resolved_epochs(int64_t epochs, int64_t steps_per_epoch);
+// Journeys of a micro-block: 256 at batch >= 8,192, else batch / 16. UserError (advice) when the
+// batch does not divide.
+int64_t micro_block_rows(int64_t batch);
+
+}  // namespace alm
