@@ -1,0 +1,101 @@
+#include "launch/commands.h"
+
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+#include "kernels/base/stop_flag.h"
+#include "launch/front_page.h"
+#include "launch/signals.h"
+#include "launch/threads.h"
+
+namespace alm {
+namespace {
+
+TEST(Commands, EveryDefaultIsAValueItsOwnOptionAccepts) {
+  for (const Command& command : all_commands()) {
+    for (const OptionSpec& option : command.spec.options) {
+      SCOPED_TRACE(command.spec.name + " --" + option.name);
+      EXPECT_FALSE(option.help.empty());
+      const bool number = option.type == OptionType::integer || option.type == OptionType::real;
+      if (option.required) continue;
+      EXPECT_FALSE(option.default_text.empty() && (number || option.type == OptionType::flag));
+      if (option.default_text.empty()) continue;
+      CommandSpec alone;
+      alone.name = command.spec.name;
+      alone.options = {option};
+      EXPECT_NO_THROW(parse_options(alone, {"--" + option.name + "=" + option.default_text}));
+    }
+  }
+}
+
+TEST(Commands, NoOptionIsListedTwice) {
+  for (const Command& command : all_commands()) {
+    std::set<std::string> names = {"help", "config", "quiet", "threads"};
+    for (const OptionSpec& option : command.spec.options) {
+      EXPECT_TRUE(names.insert(option.name).second) << command.spec.name << " --" << option.name;
+    }
+  }
+}
+
+TEST(Commands, FrontPageListsAllAndFindsThemByName) {
+  const std::string page = front_page();
+  for (const Command& command : all_commands()) {
+    EXPECT_NE(page.find("  " + command.spec.name), std::string::npos);
+    EXPECT_EQ(find_command(command.spec.name).spec.name, command.spec.name);
+  }
+  try {
+    find_command("inspcet");
+    FAIL();
+  } catch (const UserError& error) {
+    EXPECT_NE(std::string(error.what()).find("inspect"), std::string::npos);
+  }
+}
+
+TEST(Commands, OptionsPageInDocsIsFresh) {
+  std::vector<CommandSpec> specs;
+  for (const Command& command : all_commands()) specs.push_back(command.spec);
+  const std::string fresh = options_page(specs);
+  const std::string path = std::string(ALM_SOURCE_DIR) + "/docs/options.md";
+  if (std::getenv("ALM_WRITE") != nullptr) std::ofstream(path) << fresh;
+  std::ostringstream stored;
+  stored << std::ifstream(path).rdbuf();
+  EXPECT_TRUE(stored.str() == fresh)
+      << "docs/options.md is stale; refresh it by running in the build folder:\n"
+      << "  ALM_WRITE=1 ./tests_launch --gtest_filter=Commands.OptionsPageInDocsIsFresh";
+}
+
+TEST(Version, NamesEveryLinkedLibrary) {
+  const std::string text = version_text("self");
+  for (const char* name :
+       {"self", "HDF5", "libdeflate", "zstd", "lz4", "OpenSSL", "oneDNN", "zlib"}) {
+    EXPECT_NE(text.find(name), std::string::npos) << name << " missing in\n" << text;
+  }
+}
+
+TEST(Signals, StopSignalsSetTheFlagAndDoNotEndTheProcess) {
+  install_stop_signals();
+  for (const int signal : {SIGUSR1, SIGUSR2, SIGTERM}) {
+    clear_stop_request();
+    EXPECT_FALSE(stop_requested());
+    std::raise(signal);
+    EXPECT_TRUE(stop_requested()) << signal;
+  }
+  clear_stop_request();
+  for (const int signal : {SIGUSR1, SIGUSR2, SIGTERM}) std::signal(signal, SIG_DFL);
+}
+
+TEST(Threads, AreAsAskedOrTheCoresOfTheRank) {
+  const auto self = make_self_communicator();
+  CommandSpec spec;
+  spec.name = "sample";
+  EXPECT_EQ(threads_of_rank(parse_options(spec, {"--threads", "7"}), *self), 7);
+  EXPECT_GE(threads_of_rank(parse_options(spec, {}), *self), 1);
+}
+
+}  // namespace
+}  // namespace alm
