@@ -41,8 +41,8 @@ Word load_big_endian(const std::byte* in) {
 // Byte b of element i lies at plane b, place i. Fixed sizes so that the compiler can vectorise.
 template <size_t kSize>
 void unshuffle_fixed(const uint8_t* in, uint8_t* out, size_t count) {
-  using Word = std::conditional_t<kSize == 2, uint16_t,
-                                  std::conditional_t<kSize == 4, uint32_t, uint64_t>>;
+  using Word =
+      std::conditional_t<kSize == 2, uint16_t, std::conditional_t<kSize == 4, uint32_t, uint64_t>>;
   for (size_t index = 0; index < count; ++index) {
     Word word = 0;
     for (size_t plane = 0; plane < kSize; ++plane) {
@@ -105,8 +105,8 @@ Tools& tools() {
   return instance;
 }
 
-// The lz4 plugin: plain bytes (8, big-endian), block bytes (4), then for each block its stored bytes (4)
-// and the block, which is stored plain when it did not get smaller.
+// The lz4 plugin: plain bytes (8, big-endian), block bytes (4), then for each block its stored
+// bytes (4) and the block, which is stored plain when it did not get smaller.
 bool lz4_decode(const std::byte* in, size_t in_bytes, std::byte* out, size_t out_bytes) {
   if (in_bytes < 12 || load_big_endian<uint64_t>(in) != out_bytes) return false;
   const size_t block = std::min<size_t>(load_big_endian<uint32_t>(in + 8), out_bytes);
@@ -163,7 +163,8 @@ void compress(uint32_t id, const Buffer& in, Buffer& out) {
   size_t size = 0;
   if (id == kFilterDeflate) {
     const size_t room = libdeflate_zlib_compress_bound(tools().compressor, in.size());
-    size = libdeflate_zlib_compress(tools().compressor, in.data(), in.size(), out.resize(room), room);
+    size =
+        libdeflate_zlib_compress(tools().compressor, in.data(), in.size(), out.resize(room), room);
     ALM_CHECK(size > 0);
   } else if (id == kFilterZstd) {
     const size_t room = ZSTD_compressBound(in.size());
@@ -187,12 +188,20 @@ Codec codec_by_name(const std::string& name) {
 }
 
 const char* filter_name(uint32_t id) {
-  static constexpr std::pair<uint32_t, const char*> kNames[] = {
-      {kFilterDeflate, "deflate"}, {kFilterShuffle, "shuffle"}, {kFilterFletcher32, "fletcher32"},
-      {4, "szip"},                 {5, "nbit"},                 {6, "scaleoffset"},
-      {307, "bzip2"},              {32000, "lzf"},              {32001, "blosc"},
-      {kFilterLz4, "lz4"},         {32008, "bitshuffle"},       {32013, "zfp"},
-      {kFilterZstd, "zstd"},       {32026, "blosc2"}};
+  static constexpr std::pair<uint32_t, const char*> kNames[] = {{kFilterDeflate, "deflate"},
+                                                                {kFilterShuffle, "shuffle"},
+                                                                {kFilterFletcher32, "fletcher32"},
+                                                                {4, "szip"},
+                                                                {5, "nbit"},
+                                                                {6, "scaleoffset"},
+                                                                {307, "bzip2"},
+                                                                {32000, "lzf"},
+                                                                {32001, "blosc"},
+                                                                {kFilterLz4, "lz4"},
+                                                                {32008, "bitshuffle"},
+                                                                {32013, "zfp"},
+                                                                {kFilterZstd, "zstd"},
+                                                                {32026, "blosc2"}};
   for (const auto& [number, name] : kNames) {
     if (number == id) return name;
   }

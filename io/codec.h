@@ -1,5 +1,5 @@
-// Filters of HDF5 chunks, done here and not by HDF5: shuffle, deflate (libdeflate), zstd and lz4 in the
-// forms of the registered plugins, Fletcher32. The only user of the compression libraries.
+// Filters of HDF5 chunks, done here and not by HDF5: shuffle, deflate (libdeflate), zstd and lz4 in
+// the forms of the registered plugins, Fletcher32. The only user of the compression libraries.
 #pragma once
 
 #include <cstddef>
@@ -63,9 +63,9 @@ class Buffer {
   size_t size_ = 0;
 };
 
-// Undoes the pipeline of one chunk in place: `chunk` holds the stored bytes and then the plain ones;
-// `scratch` is reused between calls. `mask`: bit i set means stage i was left out. Returns nullptr, or
-// what is wrong in a few words. Thread-safe on distinct buffers.
+// Undoes the pipeline of one chunk in place: `chunk` holds the stored bytes and then the plain
+// ones; `scratch` is reused between calls. `mask`: bit i set means stage i was left out. Returns
+// nullptr, or what is wrong in a few words. Thread-safe on distinct buffers.
 const char* decode_chunk(std::span<const Filter> filters, uint32_t mask, size_t plain_bytes,
                          Buffer& chunk, Buffer& scratch);
 // Runs the pipeline: `chunk` holds plain bytes and then the stored ones.

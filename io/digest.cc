@@ -10,7 +10,8 @@
 
 namespace alm::io {
 
-static_assert(std::endian::native == std::endian::little, "the log is read as it lies: little-endian");
+static_assert(std::endian::native == std::endian::little,
+              "the log is read as it lies: little-endian");
 
 struct Sha256::State {
   EVP_MD_CTX* context = EVP_MD_CTX_new();
@@ -27,7 +28,9 @@ void Sha256::update(std::span<const std::byte> bytes) {
   ALM_CHECK(EVP_DigestUpdate(state_->context, bytes.data(), bytes.size()) == 1);
 }
 
-void Sha256::update(const std::string& text) { update(std::as_bytes(std::span(text))); }
+void Sha256::update(const std::string& text) {
+  update(std::as_bytes(std::span(text)));
+}
 
 std::string Sha256::hex() {
   unsigned char digest[EVP_MAX_MD_SIZE];
@@ -40,21 +43,22 @@ std::string Sha256::hex() {
 
 namespace {
 
-// One's-complement folding to 16 bits: never turns a positive sum into zero, so 0 and 65535 stay apart
-// as they do in HDF5's own loop.
+// One's-complement folding to 16 bits: never turns a positive sum into zero, so 0 and 65535 stay
+// apart as they do in HDF5's own loop.
 uint64_t fold(uint64_t sum) {
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >> 16);
   return sum;
 }
 
-constexpr size_t kLanes = 16;       // 16-bit words taken side by side
-constexpr size_t kRounds = 256;     // rounds of a block; a lane's second sum stays below 2^32 up to 361
+constexpr size_t kLanes = 16;  // 16-bit words taken side by side
+constexpr size_t kRounds =
+    256;  // rounds of a block; a lane's second sum stays below 2^32 up to 361
 
 }  // namespace
 
-// Swapping the bytes of a 16-bit word is multiplication by 256 modulo 65535, so the sums may run over
-// little-endian words and be swapped once at the end. Lanes are summed apart (they vectorise) and then
-// joined: word i of N in a block weighs N - i in the second sum.
+// Swapping the bytes of a 16-bit word is multiplication by 256 modulo 65535, so the sums may run
+// over little-endian words and be swapped once at the end. Lanes are summed apart (they vectorise)
+// and then joined: word i of N in a block weighs N - i in the second sum.
 uint32_t fletcher32(std::span<const std::byte> bytes) {
   uint64_t sum1 = 0;
   uint64_t sum2 = 0;
@@ -75,7 +79,8 @@ uint32_t fletcher32(std::span<const std::byte> bytes) {
     sum2 += sum1 * rounds * kLanes;
     for (size_t lane = 0; lane < kLanes; ++lane) {
       sum1 += first[lane];
-      sum2 += kLanes * static_cast<uint64_t>(second[lane]) - lane * static_cast<uint64_t>(first[lane]);
+      sum2 +=
+          kLanes * static_cast<uint64_t>(second[lane]) - lane * static_cast<uint64_t>(first[lane]);
     }
     sum1 = fold(sum1);
     sum2 = fold(sum2);

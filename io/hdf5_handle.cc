@@ -18,7 +18,9 @@ std::mutex& hdf5_mutex() {
 
 }  // namespace
 
-Hdf5Session::Hdf5Session() : lock_(hdf5_mutex()) { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
+Hdf5Session::Hdf5Session() : lock_(hdf5_mutex()) {
+  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+}
 
 std::string hdf5_error() {
   std::string text;

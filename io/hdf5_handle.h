@@ -1,5 +1,5 @@
-// What every user of HDF5 here shares: owned identifiers, one lock, errors as one line. hdf5.h itself is
-// included by .cc files only.
+// What every user of HDF5 here shares: owned identifiers, one lock, errors as one line. hdf5.h
+// itself is included by .cc files only.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@
 
 namespace alm::io {
 
-// Serialises HDF5 calls and silences HDF5's own printing on this thread. Not recursive: taken once, at
-// the entrance of a public function.
+// Serialises HDF5 calls and silences HDF5's own printing on this thread. Not recursive: taken once,
+// at the entrance of a public function.
 class Hdf5Session {
  public:
   Hdf5Session();
@@ -25,8 +25,7 @@ class Hdf5Id {
   using Close = int (*)(int64_t);
   Hdf5Id() = default;
   Hdf5Id(int64_t id, Close close) : id_(id), close_(close) {}
-  Hdf5Id(Hdf5Id&& other) noexcept
-      : id_(std::exchange(other.id_, -1)), close_(other.close_) {}
+  Hdf5Id(Hdf5Id&& other) noexcept : id_(std::exchange(other.id_, -1)), close_(other.close_) {}
   Hdf5Id& operator=(Hdf5Id&& other) noexcept {
     if (this != &other) {
       reset();

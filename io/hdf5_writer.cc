@@ -21,15 +21,22 @@ namespace {
 constexpr int64_t kChunkBytes = int64_t{1} << 20;
 constexpr int64_t kMaxChunks = 1024;
 
-int64_t ceil_div(int64_t value, int64_t by) { return (value + by - 1) / by; }
+int64_t ceil_div(int64_t value, int64_t by) {
+  return (value + by - 1) / by;
+}
 
 hid_t file_type(ValueType type) {
   switch (type) {
-    case ValueType::u8: return H5T_STD_U8LE;
-    case ValueType::u32: return H5T_STD_U32LE;
-    case ValueType::u64: return H5T_STD_U64LE;
-    case ValueType::i64: return H5T_STD_I64LE;
-    case ValueType::f32: return H5T_IEEE_F32LE;
+    case ValueType::u8:
+      return H5T_STD_U8LE;
+    case ValueType::u32:
+      return H5T_STD_U32LE;
+    case ValueType::u64:
+      return H5T_STD_U64LE;
+    case ValueType::i64:
+      return H5T_STD_I64LE;
+    case ValueType::f32:
+      return H5T_IEEE_F32LE;
   }
   ALM_CHECK(false, "unknown value type");
 }
@@ -46,11 +53,14 @@ int64_t chunk_rows_of(const ColumnPlan& plan) {
 
 int64_t bytes_of(ValueType type) {
   switch (type) {
-    case ValueType::u8: return 1;
+    case ValueType::u8:
+      return 1;
     case ValueType::u32:
-    case ValueType::f32: return 4;
+    case ValueType::f32:
+      return 4;
     case ValueType::u64:
-    case ValueType::i64: return 8;
+    case ValueType::i64:
+      return 8;
   }
   ALM_CHECK(false, "unknown value type");
 }
@@ -136,8 +146,8 @@ class Hdf5Writer::Impl {
 
   void finish() {
     for (State& state : columns_) {
-      const int64_t total = state.rows_written +
-                            static_cast<int64_t>(state.pending.size()) / state.row_bytes;
+      const int64_t total =
+          state.rows_written + static_cast<int64_t>(state.pending.size()) / state.row_bytes;
       ALM_CHECK(!state.plan.rows || total == *state.plan.rows,
                 "%s holds %lld rows of %lld announced", state.plan.path.c_str(),
                 static_cast<long long>(total), static_cast<long long>(*state.plan.rows));
@@ -205,9 +215,9 @@ class Hdf5Writer::Impl {
   Hdf5Id create_set(const std::string& path, hid_t type, hid_t space, hid_t creation) {
     make_groups(path);
     H5Pset_obj_track_times(creation, false);
-    Hdf5Id set(H5Dcreate2(file_.get(), path.c_str(), type, space, H5P_DEFAULT, creation,
-                          H5P_DEFAULT),
-               H5Dclose);
+    Hdf5Id set(
+        H5Dcreate2(file_.get(), path.c_str(), type, space, H5P_DEFAULT, creation, H5P_DEFAULT),
+        H5Dclose);
     require(static_cast<bool>(set), "create a data set");
     return set;
   }
@@ -230,14 +240,21 @@ class Hdf5Writer::Impl {
     for (const Filter& filter : filters) {
       const unsigned level = kZstdLevel;
       switch (filter.id) {
-        case kFilterShuffle: H5Pset_shuffle(creation); break;
-        case kFilterDeflate: H5Pset_deflate(creation, kDeflateLevel); break;
-        case kFilterFletcher32: H5Pset_fletcher32(creation); break;
+        case kFilterShuffle:
+          H5Pset_shuffle(creation);
+          break;
+        case kFilterDeflate:
+          H5Pset_deflate(creation, kDeflateLevel);
+          break;
+        case kFilterFletcher32:
+          H5Pset_fletcher32(creation);
+          break;
         // Optional: HDF5 need not know the filter to store the chunks we compress.
         case kFilterZstd:
           H5Pset_filter(creation, kFilterZstd, H5Z_FLAG_OPTIONAL, 1, &level);
           break;
-        default: H5Pset_filter(creation, filter.id, H5Z_FLAG_OPTIONAL, 0, nullptr);
+        default:
+          H5Pset_filter(creation, filter.id, H5Z_FLAG_OPTIONAL, 0, nullptr);
       }
     }
   }
@@ -272,8 +289,8 @@ class Hdf5Writer::Impl {
       H5Pset_chunk(creation.get(), rank, chunk.data());
       set_pipeline(creation.get(), pipeline_of(codec_, bytes_of(state.plan.type)));
     }
-    state.set = create_set(state.plan.path, file_type(state.plan.type), space.get(),
-                           creation.get());
+    state.set =
+        create_set(state.plan.path, file_type(state.plan.type), space.get(), creation.get());
   }
 
   void flush(State& state) {
@@ -294,8 +311,8 @@ class Hdf5Writer::Impl {
                                path_.c_str(), state.plan.path.c_str(),
                                static_cast<long long>(kMaxChunks)));
       }
-      // Only ever grown, and to the exact end before the last chunk is written: HDF5 never touches a
-      // chunk itself, so it needs no decoder.
+      // Only ever grown, and to the exact end before the last chunk is written: HDF5 never touches
+      // a chunk itself, so it needs no decoder.
       const std::array<hsize_t, 2> size{static_cast<hsize_t>(total),
                                         static_cast<hsize_t>(state.plan.width)};
       require(H5Dset_extent(state.set.get(), size.data()) >= 0, "extend a data set");
@@ -332,10 +349,14 @@ void Hdf5Writer::texts(const std::string& path, const std::vector<std::string>& 
 void Hdf5Writer::bytes(const std::string& path, std::span<const uint8_t> values) {
   impl_->bytes(path, values);
 }
-int64_t Hdf5Writer::add(const ColumnPlan& plan) { return impl_->add(plan); }
+int64_t Hdf5Writer::add(const ColumnPlan& plan) {
+  return impl_->add(plan);
+}
 void Hdf5Writer::append(int64_t column, std::span<const std::byte> rows) {
   impl_->append(column, rows);
 }
-void Hdf5Writer::finish() { impl_->finish(); }
+void Hdf5Writer::finish() {
+  impl_->finish();
+}
 
 }  // namespace alm::io

@@ -1,5 +1,6 @@
-// Writes an HDF5 file of columns: latest format, Fletcher32 on every chunk, our own compression handed over
-// as finished chunks. Equal calls give equal bytes. The file appears under its name only at finish().
+// Writes an HDF5 file of columns: latest format, Fletcher32 on every chunk, our own compression
+// handed over as finished chunks. Equal calls give equal bytes. The file appears under its name
+// only at finish().
 #pragma once
 
 #include <cstddef>
@@ -24,12 +25,12 @@ struct ColumnPlan {
   int64_t width = 1;
   bool matrix = false;
   std::optional<int64_t> rows = std::nullopt;  // known beforehand, or whatever comes
-  int64_t expected_rows = 0;    // without `rows`: a generous guess, so that chunks stay few
-  int64_t round_rows = 1;       // chunks of more rows than this hold a multiple of it
+  int64_t expected_rows = 0;  // without `rows`: a generous guess, so that chunks stay few
+  int64_t round_rows = 1;     // chunks of more rows than this hold a multiple of it
 };
 
-// Memory: one plain chunk a column (1 MiB, more when a column would need over 1,024 chunks). MachineError
-// when the disk refuses. Not thread-safe; several writers may work at once.
+// Memory: one plain chunk a column (1 MiB, more when a column would need over 1,024 chunks).
+// MachineError when the disk refuses. Not thread-safe; several writers may work at once.
 class Hdf5Writer {
  public:
   // Creates missing directories and "<path>.tmp".

@@ -12,8 +12,8 @@ namespace alm::io {
 
 namespace {
 
-// Rows are handed to the file in runs that begin at multiples of this, so that the bytes of a file do
-// not depend on how its rows were cut into calls of append().
+// Rows are handed to the file in runs that begin at multiples of this, so that the bytes of a file
+// do not depend on how its rows were cut into calls of append().
 constexpr int64_t kStageRows = 4096;
 // Touches a journey has at most on average, for choosing the size of chunks.
 constexpr int64_t kExpectedTouches = 64;
@@ -97,12 +97,11 @@ class LogWriter::Impl {
  private:
   void check_widths(const Journeys& journeys) const {
     for_each_column([&](const auto& column) {
-      const int64_t rows =
-          column.scope == Scope::journey ? journeys.size() : journeys.touches();
-      ALM_CHECK(static_cast<int64_t>((journeys.*column.values).size()) ==
-                    rows * column.width(schema_),
-                "%s has %zu values for %lld rows", column.path, (journeys.*column.values).size(),
-                static_cast<long long>(rows));
+      const int64_t rows = column.scope == Scope::journey ? journeys.size() : journeys.touches();
+      ALM_CHECK(
+          static_cast<int64_t>((journeys.*column.values).size()) == rows * column.width(schema_),
+          "%s has %zu values for %lld rows", column.path, (journeys.*column.values).size(),
+          static_cast<long long>(rows));
     });
     ALM_CHECK(static_cast<int64_t>(journeys.touch_begin.size()) == journeys.size() + 1 &&
               journeys.touch_begin.front() == 0);
@@ -162,8 +161,12 @@ class LogWriter::Impl {
 LogWriter::LogWriter(const std::string& path, const LogSchema& schema, int64_t rows, Codec codec)
     : impl_(std::make_unique<Impl>(path, schema, rows, codec)) {}
 LogWriter::~LogWriter() = default;
-void LogWriter::append(const Journeys& journeys) { impl_->append(journeys); }
-void LogWriter::finish() { impl_->finish(); }
+void LogWriter::append(const Journeys& journeys) {
+  impl_->append(journeys);
+}
+void LogWriter::finish() {
+  impl_->finish();
+}
 
 std::string log_file_name(int64_t file) {
   return format("part-%05lld.h5", static_cast<long long>(file));

@@ -14,8 +14,8 @@ std::vector<std::pair<std::string, std::string>> facts(const LogSchema& schema) 
                     schema.reference_cluster
                         ? format("%lld", static_cast<long long>(*schema.reference_cluster))
                         : "absent");
-  list.emplace_back("the outcome",
-                    schema.outcome == OutcomeKind::binary ? "binary (integer)" : "continuous (float)");
+  list.emplace_back("the outcome", schema.outcome == OutcomeKind::binary ? "binary (integer)"
+                                                                         : "continuous (float)");
   for_each_column([&](const auto& column) {
     const int64_t width = column.width(schema);
     list.emplace_back(
@@ -24,8 +24,9 @@ std::vector<std::pair<std::string, std::string>> facts(const LogSchema& schema) 
                    : format("%lld column%s", static_cast<long long>(width), width == 1 ? "" : "s"));
   });
   for_each_name_list([&](const char* path, auto names, auto) {
-    list.emplace_back(std::string("data set ") + path,
-                      (schema.*names).empty() ? "absent" : format("[%s]", join(schema.*names, ", ").c_str()));
+    list.emplace_back(
+        std::string("data set ") + path,
+        (schema.*names).empty() ? "absent" : format("[%s]", join(schema.*names, ", ").c_str()));
   });
   std::string leaky;
   for (const uint8_t mark : schema.proxy_leaky) leaky += format("%d ", mark);

@@ -1,5 +1,6 @@
-// The columns of a log in one table (contract 2): where each lies in the file, in memory, in the schema
-// and in a ColumnSet. Reader, writer, gather and checks walk this table, so a column is added here.
+// The columns of a log in one table (contract 2): where each lies in the file, in memory, in the
+// schema and in a ColumnSet. Reader, writer, gather and checks walk this table, so a column is
+// added here.
 #pragma once
 
 #include <cstdint>
@@ -19,9 +20,9 @@ struct Column {
   const char* path;
   Scope scope;
   std::vector<T> Journeys::*values;
-  bool ColumnSet::*wanted;               // nullptr: always read
-  bool LogSchema::*present = nullptr;    // optional 1-D column
-  int64_t LogSchema::*columns = nullptr; // optional 2-D column
+  bool ColumnSet::*wanted;                // nullptr: always read
+  bool LogSchema::*present = nullptr;     // optional 1-D column
+  int64_t LogSchema::*columns = nullptr;  // optional 2-D column
 
   bool is_matrix() const { return columns != nullptr; }
   // Values a row; 0 when the schema lacks the column.
@@ -86,10 +87,11 @@ void for_each_name_list(Visitor&& visit) {
   visit("/meta/proxy", &LogSchema::proxy_names, &LogSchema::proxies);
 }
 
-// A text that differs exactly when the schemas do; block_rows is left out (it may differ between the
-// files of a log).
+// A text that differs exactly when the schemas do; block_rows is left out (it may differ between
+// the files of a log).
 std::string schema_text(const LogSchema& schema);
-// What differs first, in words: "data set /journey/dense is 3 columns, not 2 columns". Empty when nothing does.
+// What differs first, in words: "data set /journey/dense is 3 columns, not 2 columns". Empty when
+// nothing does.
 std::string schema_difference(const LogSchema& expected, const LogSchema& found);
 
 }  // namespace alm::io

@@ -1,0 +1,34 @@
+// All that must be known of one log file before its rows are read: schema, and the place of every
+// data set.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "io/chunk_index.h"
+#include "io/journeys.h"
+#include "io/schema.h"
+
+namespace alm::io {
+
+struct FileIndex {
+  int64_t bytes = 0;  // of the file when it was indexed
+  int64_t rows = 0;
+  int64_t touches = 0;
+  bool old_format = false;  // HDF5 metadata without checksums
+  LogSchema schema;
+  std::array<std::optional<DatasetIndex>, kSlots> sets;  // by slot
+};
+
+// Checks the file against contract 2 as far as it can be known without reading rows. Takes the
+// index from its sidecar where that fits the file, else reads it through HDF5 and leaves a sidecar
+// if it can: beside the file, or in `index_dir` when that is not empty. UserError naming file and
+// data set.
+FileIndex index_file(const std::string& path, const std::string& index_dir);
+
+// Where the sidecar of a log file goes.
+std::string sidecar_path(const std::string& path, const std::string& index_dir);
+
+}  // namespace alm::io

@@ -1,0 +1,401 @@
+#include "io/log_reader.h"
+
+#include <fcntl.h>
+#include <glob.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <utility>
+
+#include "io/column_reader.h"
+#include "io/digest.h"
+#include "io/file_index.h"
+#include "io/log_writer.h"
+#include "io/row_checks.h"
+#include "io/schema.h"
+#include "kernels/base/check.h"
+
+namespace alm::io {
+
+namespace {
+
+// A foreign block_rows may be anything; memory is bounded by this.
+constexpr int64_t kMostBlockRows = int64_t{1} << 20;
+
+std::vector<std::string> list_files(const std::vector<std::string>& paths) {
+  std::vector<std::string> files;
+  const auto add = [&](const std::string& path) {
+    std::error_code ignored;
+    if (!std::filesystem::is_directory(path, ignored)) {
+      files.push_back(path);
+      return;
+    }
+    const size_t before = files.size();
+    for (const auto& entry : std::filesystem::directory_iterator(path, ignored)) {
+      if (entry.path().extension() == ".h5" && !entry.is_directory(ignored)) {
+        files.push_back(entry.path().string());
+      }
+    }
+    if (files.size() == before) throw UserError(path + ": no *.h5 file in this directory");
+  };
+  for (const std::string& path : paths) {
+    std::error_code ignored;
+    if (std::filesystem::exists(path, ignored)) {
+      add(path);
+      continue;
+    }
+    glob_t found{};
+    const int result = ::glob(path.c_str(), 0, nullptr, &found);
+    std::vector<std::string> matches;
+    for (size_t index = 0; result == 0 && index < found.gl_pathc; ++index) {
+      matches.emplace_back(found.gl_pathv[index]);
+    }
+    ::globfree(&found);
+    if (matches.empty()) throw UserError(path + ": no such file, directory or pattern");
+    for (const std::string& match : matches) add(match);
+  }
+  if (files.empty()) throw UserError("no log was named: give a file, a directory or a pattern");
+  std::sort(files.begin(), files.end());
+  const auto twice = std::adjacent_find(files.begin(), files.end());
+  if (twice != files.end()) throw UserError(*twice + ": is named twice in the log");
+  return files;
+}
+
+// Copies `count` stored values of type From to `out`; `misfit(i)` is called for those that do not
+// fit.
+template <class From, class To, class Misfit>
+void convert_from(const std::byte* data, int64_t count, To* out, Misfit misfit) {
+  const From* in = reinterpret_cast<const From*>(data);
+  if constexpr (std::is_same_v<From, To>) {
+    std::memcpy(out, in, static_cast<size_t>(count) * sizeof(To));
+  } else {
+    const auto fits = [](From value) {
+      if constexpr (std::is_integral_v<From> && std::is_integral_v<To>) {
+        return std::in_range<To>(value);
+      } else if constexpr (std::is_floating_point_v<From> && std::is_floating_point_v<To>) {
+        return std::isinf(static_cast<To>(value)) == std::isinf(value);
+      } else {
+        return std::is_integral_v<From>;  // integer outcomes; their values are checked later
+      }
+    };
+    bool all = true;
+    for (int64_t index = 0; index < count; ++index) {
+      const bool good = fits(in[index]);
+      out[index] = good ? static_cast<To>(in[index]) : To{};
+      all &= good;
+    }
+    for (int64_t index = 0; !all && index < count; ++index) {
+      if (!fits(in[index])) misfit(index);
+    }
+  }
+}
+
+template <class To, class Misfit>
+void convert(NumberType type, const std::byte* data, int64_t count, To* out, Misfit misfit) {
+  const auto from = [&]<class From>(From) { convert_from<From>(data, count, out, misfit); };
+  if (type.kind == NumberKind::floating) {
+    if constexpr (std::is_floating_point_v<To>) {
+      return type.bytes == 4 ? from(float{}) : from(double{});
+    } else {
+      ALM_CHECK(false, "a float column among the integers");
+    }
+  }
+  const bool is_signed = type.kind == NumberKind::signed_integer;
+  switch (type.bytes) {
+    case 1:
+      return is_signed ? from(int8_t{}) : from(uint8_t{});
+    case 2:
+      return is_signed ? from(int16_t{}) : from(uint16_t{});
+    case 4:
+      return is_signed ? from(int32_t{}) : from(uint32_t{});
+    default:
+      return is_signed ? from(int64_t{}) : from(uint64_t{});
+  }
+}
+
+// Reads rows [first, last) of a data set over `out`.
+template <class To, class Misfit>
+void read_rows(ColumnReader& reader, const FileIndex& index, int64_t slot, int64_t first,
+               int64_t last, std::vector<To>& out, Misfit misfit) {
+  const DatasetIndex& set = *index.sets[static_cast<size_t>(slot)];
+  out.resize(static_cast<size_t>((last - first) * set.width));
+  for (int64_t row = first; row < last;) {
+    const ColumnReader::Run run = reader.next(slot, row, last);
+    const int64_t at = (row - first) * set.width;
+    convert(set.type, run.data, run.rows * set.width, out.data() + at,
+            [&](int64_t value) { misfit((at + value) / set.width); });
+    row += run.rows;
+  }
+}
+
+// Buffers of one reading thread.
+struct Desk {
+  std::vector<int64_t> offsets;
+  Spans spans;
+  BadRows bad;
+};
+
+Desk& desk() {
+  thread_local Desk instance;
+  return instance;
+}
+
+uint64_t next_identity() {
+  static std::atomic<uint64_t> counter{0};
+  return ++counter;
+}
+
+// One warning for all files that share it.
+class WarningList {
+ public:
+  void add(const std::string& path, const std::string& what) {
+    auto [place, fresh] = places_.try_emplace(what, entries_.size());
+    if (fresh) entries_.push_back({path, what, 0});
+    ++entries_[place->second].files;
+  }
+  std::vector<std::string> lines() const {
+    std::vector<std::string> lines;
+    for (const Entry& entry : entries_) {
+      lines.push_back(entry.path +
+                      (entry.files > 1
+                           ? format(" and %lld more: ", static_cast<long long>(entry.files - 1))
+                           : ": ") +
+                      entry.what);
+    }
+    return lines;
+  }
+
+ private:
+  struct Entry {
+    std::string path;
+    std::string what;
+    int64_t files;
+  };
+  std::map<std::string, size_t> places_;
+  std::vector<Entry> entries_;
+};
+
+void warn_of(const std::string& path, const FileIndex& index, WarningList& warnings) {
+  if (index.old_format) {
+    warnings.add(path,
+                 "written in HDF5's old format, whose structure has no checksums: damage there "
+                 "cannot be seen");
+  }
+  std::vector<std::string> unchecked;
+  std::vector<std::string> slow;
+  for (const auto& set : index.sets) {
+    if (!set || set->rows == 0) continue;
+    if (!set->detects_damage) unchecked.push_back(set->path);
+    if (set->layout == Layout::hdf5) slow.push_back(set->path);
+    if (static_cast<int64_t>(set->chunks.size()) > kManyChunks) {
+      warnings.add(
+          path, format("data set %s has %zu chunks; above %lld the first opening is slow: "
+                       "write larger chunks",
+                       set->path.c_str(), set->chunks.size(), static_cast<long long>(kManyChunks)));
+    }
+  }
+  if (!unchecked.empty()) {
+    warnings.add(path, "no checksum over " + join(unchecked, ", ") + ": damage cannot be seen");
+  }
+  if (!slow.empty()) {
+    warnings.add(path, "stored in a way that only HDF5 reads, slowly: " + join(slow, ", "));
+  }
+}
+
+// First and last bytes of a file, as part of what the log is.
+void digest_ends(const std::string& path, int64_t bytes, Sha256& digest) {
+  constexpr int64_t kEnd = 4096;
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) throw UserError(path + ": cannot be opened: " + std::strerror(errno));
+  std::vector<std::byte> buffer(static_cast<size_t>(std::min(kEnd, bytes)));
+  bool whole = true;
+  for (const int64_t from : {int64_t{0}, bytes - static_cast<int64_t>(buffer.size())}) {
+    whole &=
+        ::pread(file, buffer.data(), buffer.size(), from) == static_cast<ssize_t>(buffer.size());
+    digest.update(buffer);
+  }
+  ::close(file);
+  if (!whole) throw UserError(path + ": cannot be read to its end");
+}
+
+class Hdf5Log final : public Log {
+ public:
+  Hdf5Log(const std::vector<std::string>& paths, const LogOptions& options) : options_(options) {
+    ALM_CHECK(options.max_touches > 0);
+    WarningList warnings;
+    Sha256 digest;
+    for (const std::string& path : list_files(paths)) add_file(path, warnings, digest);
+    digest.update(schema_text(schema()));
+    manifest_hash_ = digest.hex();
+    warnings_ = warnings.lines();
+  }
+
+  const LogSchema& schema() const override { return indices_.front().schema; }
+  const LogOptions& options() const override { return options_; }
+  const std::vector<LogFile>& files() const override { return files_; }
+  int64_t rows() const override { return rows_; }
+  int64_t touches() const override { return touches_; }
+  const std::vector<BlockInfo>& blocks() const override { return blocks_; }
+  const std::string& manifest_hash() const override { return manifest_hash_; }
+  const std::vector<std::string>& warnings() const override { return warnings_; }
+
+  ReadReport read_block(int64_t block, const ColumnSet& columns, Journeys& out) const override {
+    ALM_CHECK(block >= 0 && block < static_cast<int64_t>(blocks_.size()));
+    const BlockInfo& info = blocks_[static_cast<size_t>(block)];
+    const auto number = static_cast<size_t>(info.file);
+    const LogFile& file = files_[number];
+    const FileIndex& index = indices_[number];
+    const int64_t first = info.first_row - file.first_row;
+    Desk& d = desk();
+    ColumnReader reader(file.path, index, identities_[number], options_.use_h5dread);
+    d.bad.start(file.path, first, info.rows);
+    read_spans(reader, file, index, first, info.rows, d);
+    read_columns(reader, index, columns, first, info.rows, d, out);
+    check_rows(schema(), out, d.spans, d.bad);
+    if (d.bad.any() && options_.on_bad_row == OnBadRow::fail) {
+      throw UserError(d.bad.first() + " (--on-bad-row skip leaves such rows out)");
+    }
+    return keep_good_rows(info, d, out);
+  }
+
+ private:
+  void add_file(const std::string& path, WarningList& warnings, Sha256& digest) {
+    FileIndex index = index_file(path, options_.index_dir);
+    if (!indices_.empty()) {
+      const std::string difference = schema_difference(schema(), index.schema);
+      if (!difference.empty()) {
+        throw UserError(format("%s: differs from %s, the first file of the log: %s", path.c_str(),
+                               files_.front().path.c_str(), difference.c_str()));
+      }
+    }
+    if (index.schema.block_rows == 0) index.schema.block_rows = kBlockRows;
+    warn_of(path, index, warnings);
+    digest.update(format("%lld %lld %lld\n", static_cast<long long>(index.bytes),
+                         static_cast<long long>(index.rows),
+                         static_cast<long long>(index.touches)));
+    digest_ends(path, index.bytes, digest);
+    const int64_t step = std::min(index.schema.block_rows, kMostBlockRows);
+    for (int64_t row = 0; row < index.rows; row += step) {
+      blocks_.push_back(
+          {static_cast<int64_t>(files_.size()), rows_ + row, std::min(step, index.rows - row)});
+    }
+    files_.push_back({path, rows_, index.rows, index.touches, index.bytes});
+    rows_ += index.rows;
+    touches_ += index.touches;
+    identities_.push_back(next_identity());
+    indices_.push_back(std::move(index));
+  }
+
+  // The offsets of the block, with one neighbour on either side.
+  static void read_spans(ColumnReader& reader, const LogFile& file, const FileIndex& index,
+                         int64_t first, int64_t rows, Desk& d) {
+    const int64_t before = first > 0 ? 1 : 0;
+    const int64_t last = std::min(first + rows + 2, index.rows + 1);
+    std::vector<int64_t>& offsets = d.offsets;
+    std::vector<int64_t> misfits;
+    read_rows(reader, index, kTouchBeginSlot, first - before, last, offsets,
+              [&](int64_t at) { misfits.push_back(at); });
+    for (const int64_t at : misfits) offsets[static_cast<size_t>(at)] = -1;
+    const auto require = [&](int64_t row, int64_t found, int64_t expected) {
+      if (found == expected) return;
+      throw UserError(format("%s, data set %s, row %lld: is %lld, but %s offset must be %lld",
+                             file.path.c_str(), kTouchBeginPath, static_cast<long long>(row),
+                             static_cast<long long>(found), row == 0 ? "the first" : "the last",
+                             static_cast<long long>(expected)));
+    };
+    if (first == 0) require(0, offsets.front(), 0);
+    if (first + rows == index.rows) require(index.rows, offsets.back(), index.touches);
+    read_offsets(offsets, before, rows, index.touches, d.spans, d.bad);
+  }
+
+  void read_columns(ColumnReader& reader, const FileIndex& index, const ColumnSet& columns,
+                    int64_t first, int64_t rows, Desk& d, Journeys& out) const {
+    const Spans& spans = d.spans;
+    for_each_column([&](const auto& column) {
+      auto& values = out.*column.values;
+      if (column.width(schema()) == 0 || !column.is_wanted(columns)) {
+        values.clear();
+        return;
+      }
+      constexpr const char* kMisfit = "a value does not fit the type it is kept in";
+      if (column.scope == Scope::journey) {
+        read_rows(reader, index, column.slot, first, first + rows, values,
+                  [&](int64_t row) { d.bad.mark(row, column.path, kMisfit); });
+        return;
+      }
+      read_rows(reader, index, column.slot, spans.first_touch, spans.first_touch + spans.touches,
+                values, [&](int64_t touch) {
+                  for (int64_t row = 0; row < rows; ++row) {
+                    const auto at = static_cast<size_t>(row);
+                    if (spans.begin[at] <= touch && touch < spans.end[at]) {
+                      d.bad.mark(row, column.path, kMisfit, spans.first_touch + touch);
+                    }
+                  }
+                });
+    });
+  }
+
+  // Drops bad rows and the early touches of long journeys, in place.
+  ReadReport keep_good_rows(const BlockInfo& info, Desk& d, Journeys& out) const {
+    ReadReport report;
+    report.bad_rows = d.bad.count();
+    report.first_bad_row = d.bad.first();
+    Spans& spans = d.spans;
+    out.row.clear();
+    out.touch_begin.assign(1, 0);
+    for (int64_t row = 0; row < info.rows; ++row) {
+      const auto at = static_cast<size_t>(row);
+      if (d.bad.is_bad(row)) continue;
+      const int64_t extra = spans.end[at] - spans.begin[at] - options_.max_touches;
+      if (extra > 0) {
+        ++report.truncated_rows;
+        report.truncated_touches += extra;
+        spans.begin[at] += extra;
+      }
+      out.row.push_back(info.first_row + row);
+      out.touch_begin.push_back(out.touch_begin.back() + spans.end[at] - spans.begin[at]);
+    }
+    report.rows = static_cast<int64_t>(out.row.size());
+    if (report.bad_rows == 0 && report.truncated_rows == 0) return report;
+    for_each_column([&](const auto& column) {
+      auto& values = out.*column.values;
+      if (values.empty()) return;
+      const int64_t width = column.width(schema());
+      auto end = values.begin();
+      for (const int64_t whole : out.row) {
+        const int64_t row = whole - info.first_row;
+        const auto at = static_cast<size_t>(row);
+        const bool journey = column.scope == Scope::journey;
+        const int64_t from = (journey ? row : spans.begin[at]) * width;
+        const int64_t to = (journey ? row + 1 : spans.end[at]) * width;
+        end = std::copy(values.begin() + from, values.begin() + to, end);
+      }
+      values.erase(end, values.end());
+    });
+    return report;
+  }
+
+  LogOptions options_;
+  std::vector<FileIndex> indices_;
+  std::vector<LogFile> files_;
+  std::vector<uint64_t> identities_;
+  std::vector<BlockInfo> blocks_;
+  std::vector<std::string> warnings_;
+  std::string manifest_hash_;
+  int64_t rows_ = 0;
+  int64_t touches_ = 0;
+};
+
+}  // namespace
+
+std::shared_ptr<const Log> Log::open(const std::vector<std::string>& paths,
+                                     const LogOptions& options) {
+  return std::make_shared<Hdf5Log>(paths, options);
+}
+
+}  // namespace alm::io
