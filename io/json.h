@@ -1,7 +1,10 @@
-// JSON, by nlohmann::json. The only file that names the library. Objects keep the order of insertion.
+// JSON, by nlohmann::json. The only file that names the library. Objects keep the order of
+// insertion.
 #pragma once
 
+#include <cstddef>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
 
 namespace alm::io {
@@ -13,6 +16,10 @@ Json read_json(const std::string& path);
 // Writes text via a temporary file, fsync and rename: a reader sees the old file or the new one.
 void write_text_atomically(const std::string& path, const std::string& text);
 void write_json_atomically(const std::string& path, const Json& value);
+// The parts of it: a file written and fsynced under its own name; a directory's entries made
+// durable. MachineError naming the path.
+void write_file_synced(const std::string& path, std::span<const std::byte> bytes);
+void sync_directory(const std::string& path);
 // A number, or null when it is NaN or infinite.
 Json number(double value);
 

@@ -1,12 +1,14 @@
-// The order of training samples: a pure function of (seed, epoch, batch), the same for any rank count.
+// The order of training samples: a pure function of (seed, epoch, batch), the same for any rank
+// count.
 //
-// Blocks of the log are permuted by (seed, epoch); the training rows in that order form one sequence of
-// `rows` samples. It is cut into `lanes` equal runs, one per micro-block of a batch: micro-block l of
-// step b takes rows [b * per_lane, (b+1) * per_lane) of run l. Within the part of a block that one lane
-// uses, rows are shuffled by (seed, epoch, lane, block). A rank owns whole lanes, so it decodes only the
-// blocks its lanes meet.
+// Blocks of the log are permuted by (seed, epoch); the training rows in that order form one
+// sequence of `rows` samples. It is cut into `lanes` equal runs, one per micro-block of a batch:
+// micro-block l of step b takes rows [b * per_lane, (b+1) * per_lane) of run l. Within the part of
+// a block that one lane uses, rows are shuffled by (seed, epoch, lane, block). A rank owns whole
+// lanes, so it decodes only the blocks its lanes meet.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -20,7 +22,8 @@ struct SamplePlanInput {
   int64_t lanes = 16;    // micro-blocks of a batch; divides batch
 };
 
-// A piece of a lane: rows [begin, end) of the *training* rows of one block, counted within the block.
+// A piece of a lane: rows [begin, end) of the *training* rows of one block, counted within the
+// block.
 struct LanePiece {
   int64_t block = 0;
   int64_t begin = 0;
@@ -34,13 +37,19 @@ class SamplePlan {
   int64_t lanes() const { return input_.lanes; }
   int64_t batch() const { return input_.batch; }
   int64_t rows_per_lane_step() const { return input_.batch / input_.lanes; }
-  // Steps of an epoch: equal on every rank. The last one may be short in every lane.
+  // Steps of an epoch: equal on every rank. The last one may be short in every lane. 0 without
+  // rows.
   int64_t steps_per_epoch() const;
-  // The pieces of one lane in order.
+  // Training rows of one block, as counted by the first pass.
+  int64_t block_rows(int64_t block) const { return input_.block_rows[static_cast<size_t>(block)]; }
+  // Samples of one lane in every epoch: lanes differ by at most one.
+  int64_t lane_rows(int64_t lane) const;
+  // The pieces of one lane in order, none of them empty.
   std::vector<LanePiece> lane(int64_t epoch, int64_t lane) const;
-  // The order of the training rows of a piece: piece_order()[i] = index within the block's training
-  // rows. Size end - begin, a permutation of [begin, end).
-  std::vector<int64_t> piece_order(int64_t epoch, int64_t lane, const LanePiece& piece) const;
+  // Overwrites `order` with the order of the training rows of a piece: order[i] = index within the
+  // block's training rows. Size end - begin, a permutation of [begin, end).
+  void piece_order(int64_t epoch, int64_t lane, const LanePiece& piece,
+                   std::vector<int64_t>& order) const;
 
  private:
   SamplePlanInput input_;

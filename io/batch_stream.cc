@@ -1,0 +1,476 @@
+#include "io/batch_stream.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "kernels/base/check.h"
+#include "kernels/base/clock.h"
+#include "kernels/base/text.h"
+
+namespace alm::io {
+
+namespace {
+
+// The threads of a stream with what they share: one lock, the wish to stop, the first failure.
+// Joins when destroyed: the last member of whoever owns the data the turns work on. A turn is
+// called with the lock held, may release it for the length of its work, and returns false when
+// there was nothing to do, true otherwise; after every turn all sleepers look again.
+class Crew {
+ public:
+  template <class Turn>
+  void start(int64_t threads, Turn turn) {
+    for (int64_t thread = 0; thread < threads; ++thread) {
+      threads_.emplace_back([this, turn, thread] { work(turn, thread); });
+    }
+  }
+
+  ~Crew() {
+    {
+      std::lock_guard lock(mutex_);
+      stop_ = true;
+    }
+    changed_.notify_all();
+    for (std::thread& thread : threads_) thread.join();
+  }
+
+  std::unique_lock<std::mutex> lock() { return std::unique_lock(mutex_); }
+  bool halted() const { return stop_ || failure_; }
+  void notify() { changed_.notify_all(); }
+
+  // Sleeps until `ready` or the crew halts; false when it halted first. For turns.
+  template <class Ready>
+  bool wait(std::unique_lock<std::mutex>& lock, Ready ready) {
+    changed_.wait(lock, [&] { return halted() || ready(); });
+    return !halted();
+  }
+
+  // Sleeps until `ready`; throws the failure of a thread if that comes first. For the consumer.
+  template <class Ready>
+  void await(std::unique_lock<std::mutex>& lock, Ready ready) {
+    changed_.wait(lock, [&] { return ready() || failure_; });
+    if (!ready()) std::rethrow_exception(failure_);
+  }
+
+ private:
+  template <class Turn>
+  void work(Turn& turn, int64_t thread) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    while (!halted()) {
+      try {
+        if (turn(lock, thread)) {
+          changed_.notify_all();
+        } else {
+          changed_.wait(lock);
+        }
+      } catch (...) {
+        if (!lock.owns_lock()) lock.lock();
+        if (!failure_) failure_ = std::current_exception();
+        changed_.notify_all();
+      }
+    }
+  }
+
+  std::vector<std::thread> threads_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool stop_ = false;
+  std::exception_ptr failure_;
+};
+
+// Rows of `block` that take part, as indices into it.
+void select_rows(const Journeys& block, const UserFilter& filter, std::vector<int64_t>& selected) {
+  selected.clear();
+  for (int64_t row = 0; row < block.size(); ++row) {
+    if (!filter || filter(block.user[static_cast<size_t>(row)])) selected.push_back(row);
+  }
+}
+
+}  // namespace
+
+// Every owned lane walks through its pieces and holds (pins) the decoded block of the piece it is
+// in and of the piece after that, so that decoding runs ahead of the change of blocks. Lanes that
+// meet the same block share its buffer, and a block nobody pins stays until its buffer is wanted.
+// There are min(blocks with training rows, 2 * owned lanes) buffers: a small log is decoded once
+// and for all, and memory is bounded by 2 * lanes decoded blocks + depth * micro-blocks.
+//
+// Turns, by priority: fill the next (step, lane) in order; decode the block that will be needed
+// first. No turn waits for the consumer, and a turn waits for another only while that one decodes:
+// no cycle.
+class TrainStream::Impl {
+ public:
+  Impl(std::shared_ptr<const Log> log, std::shared_ptr<const SamplePlan> plan, Options options)
+      : log_(std::move(log)), plan_(std::move(plan)), options_(std::move(options)) {
+    const int64_t lanes = options_.lanes.last - options_.lanes.first;
+    const int64_t steps = plan_->steps_per_epoch();
+    ALM_CHECK(lanes > 0 && options_.depth > 0 && options_.threads > 0);
+    if (plan_->rows() == 0) {
+      throw UserError("no row of the log is left for training: it is empty, or --holdout is 1");
+    }
+    ALM_CHECK(options_.first_step >= 0 && options_.first_step <= steps);
+    if (options_.first_step == steps) {
+      ++options_.first_epoch;
+      options_.first_step = 0;
+    }
+    int64_t used_blocks = 0;
+    for (size_t block = 0; block < log_->blocks().size(); ++block) {
+      used_blocks += plan_->block_rows(static_cast<int64_t>(block)) > 0 ? 1 : 0;
+    }
+    buffers_.resize(static_cast<size_t>(std::min(used_blocks, 2 * lanes)));
+    slots_.resize(static_cast<size_t>(options_.depth));
+    for (Slot& slot : slots_) {
+      slot.lanes.resize(static_cast<size_t>(lanes));
+      slot.missing = lanes;
+    }
+    lanes_.resize(static_cast<size_t>(lanes));
+    for (int64_t lane = 0; lane < lanes; ++lane) {
+      place(lanes_[static_cast<size_t>(lane)], options_.lanes.first + lane);
+    }
+    crew_.start(options_.threads, [this](std::unique_lock<std::mutex>& lock, int64_t) {
+      return fill_one(lock) || decode_one(lock);
+    });
+  }
+
+  std::span<const Journeys> next() {
+    std::unique_lock<std::mutex> lock = crew_.lock();
+    if (handed_out_) {
+      slot_of(consumed_).missing = static_cast<int64_t>(lanes_.size());
+      ++consumed_;
+      handed_out_ = false;
+      crew_.notify();
+    }
+    Slot& slot = slot_of(consumed_);
+    {
+      PhaseTimer timer(wait_seconds_);
+      crew_.await(lock, [&] { return slot.missing == 0; });
+    }
+    handed_out_ = true;
+    return slot.lanes;
+  }
+
+  double wait_seconds() const { return wait_seconds_; }
+
+ private:
+  enum class State { wanted, loading, ready };
+
+  struct Buffer {
+    int64_t block = -1;
+    State state = State::ready;
+    int64_t pins = 0;
+    int64_t last_pinned = 0;
+    Journeys rows;
+    std::vector<int64_t> training;  // indices into rows
+  };
+
+  struct Place {
+    int64_t epoch = 0;
+    LanePiece piece;
+    Buffer* buffer = nullptr;
+    int64_t size() const { return piece.end - piece.begin; }
+  };
+
+  // Only the turn that made it busy touches a lane without the lock.
+  struct Lane {
+    int64_t number = 0;
+    int64_t rows = 0;   // in every epoch; 0: the lane is empty
+    int64_t step = 0;   // within the epoch
+    int64_t epoch = 0;  // of `pieces`
+    std::vector<LanePiece> pieces;
+    size_t upcoming = 0;  // the piece after `next`
+    Place current;
+    Place next;
+    int64_t position = 0;        // within the current piece
+    std::vector<int64_t> order;  // of the current piece
+    int64_t next_needed = 0;     // samples from the start of the stream until `next` is entered
+    bool busy = false;
+  };
+
+  struct Slot {
+    std::vector<Journeys> lanes;
+    int64_t missing = 0;
+  };
+
+  Slot& slot_of(int64_t step) { return slots_[static_cast<size_t>(step % options_.depth)]; }
+
+  // With the lock (or before the threads start).
+  Buffer* pin(int64_t block) {
+    Buffer* chosen = nullptr;
+    for (Buffer& buffer : buffers_) {
+      if (buffer.block == block) {
+        chosen = &buffer;
+        break;
+      }
+      if (buffer.pins == 0 && (chosen == nullptr || buffer.last_pinned < chosen->last_pinned)) {
+        chosen = &buffer;
+      }
+    }
+    ALM_CHECK(chosen != nullptr, "more blocks pinned than buffers");
+    if (chosen->block != block) {
+      chosen->block = block;
+      chosen->state = State::wanted;
+    }
+    ++chosen->pins;
+    chosen->last_pinned = ++pin_count_;
+    return chosen;
+  }
+
+  // With the lock: the next piece in the lane's endless sequence.
+  Place next_place(Lane& lane) {
+    if (lane.upcoming == lane.pieces.size()) {
+      ++lane.epoch;
+      lane.pieces = plan_->lane(lane.epoch, lane.number);
+      lane.upcoming = 0;
+    }
+    const LanePiece& piece = lane.pieces[lane.upcoming++];
+    return {lane.epoch, piece, pin(piece.block)};
+  }
+
+  // Puts a lane where the stream begins.
+  void place(Lane& lane, int64_t number) {
+    lane.number = number;
+    lane.rows = plan_->lane_rows(number);
+    lane.step = options_.first_step;
+    lane.epoch = options_.first_epoch;
+    if (lane.rows == 0) return;
+    lane.pieces = plan_->lane(lane.epoch, number);
+    int64_t skip = std::min(lane.rows, lane.step * plan_->rows_per_lane_step());
+    while (lane.upcoming < lane.pieces.size()) {
+      const LanePiece& piece = lane.pieces[lane.upcoming];
+      if (skip < piece.end - piece.begin) break;
+      skip -= piece.end - piece.begin;
+      ++lane.upcoming;
+    }
+    lane.current = next_place(lane);
+    lane.next = next_place(lane);
+    lane.position = skip;
+    lane.next_needed = lane.current.size() - skip;
+    plan_->piece_order(lane.current.epoch, number, lane.current.piece, lane.order);
+  }
+
+  bool fill_one(std::unique_lock<std::mutex>& lock) {
+    const int64_t step = next_task_ / static_cast<int64_t>(lanes_.size());
+    const size_t index = static_cast<size_t>(next_task_ % static_cast<int64_t>(lanes_.size()));
+    Lane& lane = lanes_[index];
+    if (step >= consumed_ + options_.depth || lane.busy) return false;
+    ++next_task_;
+    lane.busy = true;
+    Slot& slot = slot_of(step);
+    if (!fill(lock, lane, slot.lanes[index])) return true;
+    lane.busy = false;
+    --slot.missing;
+    return true;
+  }
+
+  // Called and left with the lock held; false when the crew halted meanwhile.
+  bool fill(std::unique_lock<std::mutex>& lock, Lane& lane, Journeys& out) {
+    const int64_t per_step = plan_->rows_per_lane_step();
+    int64_t wanted = std::clamp<int64_t>(lane.rows - lane.step * per_step, 0, per_step);
+    lane.step = (lane.step + 1) % plan_->steps_per_epoch();
+    out.clear();
+    while (wanted > 0) {
+      Buffer& buffer = *lane.current.buffer;
+      if (buffer.state == State::wanted) load(lock, buffer);
+      if (!crew_.wait(lock, [&] { return buffer.state == State::ready; })) return false;
+      lock.unlock();
+      const int64_t count = std::min(wanted, lane.current.size() - lane.position);
+      for (int64_t sample = lane.position; sample < lane.position + count; ++sample) {
+        const int64_t training = lane.order[static_cast<size_t>(sample)];
+        out.append(buffer.rows, buffer.training[static_cast<size_t>(training)], log_->schema());
+      }
+      lane.position += count;
+      wanted -= count;
+      lock.lock();
+      if (lane.position == lane.current.size()) enter_next(lock, lane);
+    }
+    return true;
+  }
+
+  void enter_next(std::unique_lock<std::mutex>& lock, Lane& lane) {
+    --lane.current.buffer->pins;
+    lane.current = lane.next;
+    lane.next = next_place(lane);
+    lane.next_needed += lane.current.size();
+    lane.position = 0;
+    lock.unlock();
+    plan_->piece_order(lane.current.epoch, lane.number, lane.current.piece, lane.order);
+    lock.lock();
+  }
+
+  bool decode_one(std::unique_lock<std::mutex>& lock) {
+    const Lane* first = nullptr;
+    for (const Lane& lane : lanes_) {
+      if (lane.next.buffer == nullptr || lane.next.buffer->state != State::wanted) continue;
+      if (first == nullptr || lane.next_needed < first->next_needed) first = &lane;
+    }
+    if (first == nullptr) return false;
+    load(lock, *first->next.buffer);
+    return true;
+  }
+
+  // Decodes a wanted buffer, without the lock meanwhile.
+  void load(std::unique_lock<std::mutex>& lock, Buffer& buffer) {
+    buffer.state = State::loading;
+    lock.unlock();
+    log_->read_block(buffer.block, options_.columns, buffer.rows);
+    select_rows(buffer.rows, options_.filter, buffer.training);
+    if (static_cast<int64_t>(buffer.training.size()) != plan_->block_rows(buffer.block)) {
+      const BlockInfo& block = log_->blocks()[static_cast<size_t>(buffer.block)];
+      throw MachineError(
+          format("%s: block of row %lld has other training rows than when they were counted: the "
+                 "file changed during the run",
+                 log_->files()[static_cast<size_t>(block.file)].path.c_str(),
+                 static_cast<long long>(block.first_row)));
+    }
+    lock.lock();
+    buffer.state = State::ready;
+    crew_.notify();
+  }
+
+  std::shared_ptr<const Log> log_;
+  std::shared_ptr<const SamplePlan> plan_;
+  Options options_;
+  std::vector<Buffer> buffers_;
+  std::vector<Lane> lanes_;
+  std::vector<Slot> slots_;
+  int64_t next_task_ = 0;  // step * lanes + lane, steps from the start of the stream
+  int64_t consumed_ = 0;   // steps given back by the consumer
+  bool handed_out_ = false;
+  int64_t pin_count_ = 0;
+  double wait_seconds_ = 0;
+  Crew crew_;
+};
+
+TrainStream::TrainStream(std::shared_ptr<const Log> log, std::shared_ptr<const SamplePlan> plan,
+                         Options options)
+    : impl_(std::make_unique<Impl>(std::move(log), std::move(plan), std::move(options))) {}
+TrainStream::~TrainStream() = default;
+std::span<const Journeys> TrainStream::next() {
+  return impl_->next();
+}
+double TrainStream::wait_seconds() const {
+  return impl_->wait_seconds();
+}
+
+// A ring of `depth` blocks, each cut into its micro-batches by whichever thread read it. Besides
+// the ring, every thread has one decoded block.
+class ScanStream::Impl {
+ public:
+  Impl(std::shared_ptr<const Log> log, Options options)
+      : log_(std::move(log)), options_(std::move(options)) {
+    ALM_CHECK(options_.rows > 0 && options_.depth > 0 && options_.threads > 0);
+    ALM_CHECK(options_.first_block >= 0 && options_.first_block <= options_.last_block &&
+              options_.last_block <= static_cast<int64_t>(log_->blocks().size()));
+    next_task_ = options_.first_block;
+    consumed_ = options_.first_block;
+    slots_.resize(static_cast<size_t>(options_.depth));
+    desks_.resize(static_cast<size_t>(options_.threads));
+    crew_.start(options_.threads, [this](std::unique_lock<std::mutex>& lock, int64_t thread) {
+      return read_one(lock, desks_[static_cast<size_t>(thread)]);
+    });
+  }
+
+  const std::vector<Journeys>* next(int64_t* block) {
+    std::unique_lock<std::mutex> lock = crew_.lock();
+    if (handed_out_) {
+      slot_of(consumed_).full = false;
+      ++consumed_;
+      handed_out_ = false;
+      crew_.notify();
+    }
+    if (consumed_ == options_.last_block) return nullptr;
+    Slot& slot = slot_of(consumed_);
+    crew_.await(lock, [&] { return slot.full; });
+    handed_out_ = true;
+    add(slot.report);
+    *block = consumed_;
+    return &slot.batches;
+  }
+
+  const ReadReport& report() const { return report_; }
+
+ private:
+  struct Slot {
+    std::vector<Journeys> batches;
+    std::vector<Journeys> spare;  // batches a longer block needed: kept for their memory
+    ReadReport report;
+    bool full = false;
+  };
+
+  struct Desk {
+    Journeys block;
+    std::vector<int64_t> selected;
+  };
+
+  Slot& slot_of(int64_t block) {
+    return slots_[static_cast<size_t>((block - options_.first_block) % options_.depth)];
+  }
+
+  bool read_one(std::unique_lock<std::mutex>& lock, Desk& desk) {
+    if (next_task_ == options_.last_block || next_task_ >= consumed_ + options_.depth) return false;
+    const int64_t block = next_task_++;
+    Slot& slot = slot_of(block);
+    lock.unlock();
+    slot.report = log_->read_block(block, options_.columns, desk.block);
+    select_rows(desk.block, options_.filter, desk.selected);
+    cut(desk, slot);
+    lock.lock();
+    slot.full = true;
+    return true;
+  }
+
+  void cut(const Desk& desk, Slot& slot) const {
+    const int64_t rows = static_cast<int64_t>(desk.selected.size());
+    const size_t count = static_cast<size_t>((rows + options_.rows - 1) / options_.rows);
+    while (slot.batches.size() > count) {
+      slot.spare.push_back(std::move(slot.batches.back()));
+      slot.batches.pop_back();
+    }
+    while (slot.batches.size() < count) {
+      if (slot.spare.empty()) slot.spare.emplace_back();
+      slot.batches.push_back(std::move(slot.spare.back()));
+      slot.spare.pop_back();
+    }
+    for (size_t batch = 0; batch < count; ++batch) {
+      Journeys& out = slot.batches[batch];
+      out.clear();
+      const int64_t first = static_cast<int64_t>(batch) * options_.rows;
+      const int64_t last = std::min(rows, first + options_.rows);
+      for (int64_t row = first; row < last; ++row) {
+        out.append(desk.block, desk.selected[static_cast<size_t>(row)], log_->schema());
+      }
+    }
+  }
+
+  void add(const ReadReport& report) {
+    report_.rows += report.rows;
+    report_.bad_rows += report.bad_rows;
+    report_.truncated_rows += report.truncated_rows;
+    report_.truncated_touches += report.truncated_touches;
+    if (report_.first_bad_row.empty()) report_.first_bad_row = report.first_bad_row;
+  }
+
+  std::shared_ptr<const Log> log_;
+  Options options_;
+  std::vector<Slot> slots_;
+  std::vector<Desk> desks_;
+  int64_t next_task_ = 0;  // block
+  int64_t consumed_ = 0;   // first block the consumer has not given back
+  bool handed_out_ = false;
+  ReadReport report_;
+  Crew crew_;
+};
+
+ScanStream::ScanStream(std::shared_ptr<const Log> log, Options options)
+    : impl_(std::make_unique<Impl>(std::move(log), std::move(options))) {}
+ScanStream::~ScanStream() = default;
+const std::vector<Journeys>* ScanStream::next(int64_t* block) {
+  return impl_->next(block);
+}
+const ReadReport& ScanStream::report() const {
+  return impl_->report();
+}
+
+}  // namespace alm::io
