@@ -1,0 +1,217 @@
+#include "engine/estimate/arm_effects.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/base/check.h"
+
+namespace alm {
+namespace {
+
+void put(io::Json& json, const char* key, double value, const char* why) {
+  json[key] = io::number(value);
+  if (!std::isfinite(value)) json[std::string(key) + "_why"] = why;
+}
+
+io::Json estimand_json(const ArmEstimand& estimand) {
+  io::Json json;
+  put(json, "plugin", estimand.plugin.mean, "no journey to average over");
+  put(json, "one_step", estimand.one_step.mean, "no journey with an observed mediator");
+  put(json, "se", estimand.one_step.se, "no journey with an observed mediator");
+  json["ci95"] = nullptr;
+  if (std::isfinite(estimand.one_step.se)) {
+    const auto ci = estimand.one_step.ci95();
+    json["ci95"] = {ci[0], ci[1]};
+  }
+  put(json, "one_step_raw", estimand.one_step_raw.mean,
+      "a denominator is 0 without the floor");
+  json["clipped_share"] = estimand.clipped_share;
+  json["ess"] = estimand.ess;
+  return json;
+}
+
+}  // namespace
+
+io::Json to_json(const ArmEffect& effect, const std::string& name) {
+  io::Json json;
+  json["cluster"] = effect.cluster;
+  json["name"] = name;
+  json["touches"] = effect.touches;
+  json["users"] = effect.users;
+  if (!effect.users_exact) json["users_note"] = "approximate";
+  json["unit"] = {{"do", "per scored journey, arm minus reference"},
+                  {"ett", "per journey of the arm, replaced by the reference"}};
+  put(json, "naive", effect.naive.mean, "no journey of the arm or of the reference");
+  json["naive_se"] = io::number(effect.naive.se);
+  put(json, "backdoor", effect.backdoor.mean, "no back-door fit");
+  json["do"] = estimand_json(effect.do_effect);
+  json["ett"] = estimand_json(effect.ett);
+  return json;
+}
+
+void ArmEffectSums::Weights::add(int64_t arm, double weight) {
+  sum[static_cast<size_t>(arm)].add(weight);
+  squares[static_cast<size_t>(arm)].add(weight * weight);
+}
+
+double ArmEffectSums::Weights::ess(int64_t arm) const {
+  const double total = sum[static_cast<size_t>(arm)].value();
+  const double of_squares = squares[static_cast<size_t>(arm)].value();
+  return of_squares > 0 ? total * total / of_squares : 0;
+}
+
+ArmEffectSums::Estimand::Estimand(int64_t arms)
+    : plugin(arms),
+      one_step(arms),
+      raw(arms),
+      mediator(static_cast<size_t>(arms)),
+      propensity(static_cast<size_t>(arms)),
+      clipped(static_cast<size_t>(arms)),
+      counted(static_cast<size_t>(arms)),
+      raw_undefined(static_cast<size_t>(arms)) {}
+
+void ArmEffectSums::Estimand::merge(const Estimand& other) {
+  plugin.merge(other.plugin);
+  one_step.merge(other.one_step);
+  raw.merge(other.raw);
+  const auto add = [](std::vector<FixedSum>& to, const std::vector<FixedSum>& from) {
+    for (size_t i = 0; i < to.size(); ++i) to[i].add(from[i]);
+  };
+  add(mediator.sum, other.mediator.sum);
+  add(mediator.squares, other.mediator.squares);
+  add(propensity.sum, other.propensity.sum);
+  add(propensity.squares, other.propensity.squares);
+  add(clipped, other.clipped);
+  add(counted, other.counted);
+  for (size_t i = 0; i < raw_undefined.size(); ++i) raw_undefined[i] += other.raw_undefined[i];
+}
+
+void ArmEffectSums::Estimand::reduce(Communicator& comm, const char* what) {
+  plugin.reduce(comm, what);
+  one_step.reduce(comm, what);
+  raw.reduce(comm, what);
+  for (auto* sums : {&mediator.sum, &mediator.squares, &propensity.sum, &propensity.squares,
+                     &clipped, &counted}) {
+    comm.all_reduce_sum(std::span<FixedSum>(*sums), what);
+  }
+  comm.all_reduce_sum(std::span<int64_t>(raw_undefined), what);
+}
+
+ArmEstimand ArmEffectSums::Estimand::finish(int64_t arm) const {
+  const size_t a = static_cast<size_t>(arm);
+  ArmEstimand result;
+  result.plugin = plugin.estimate(arm);
+  result.one_step = one_step.estimate(arm);
+  result.one_step_raw = raw.estimate(arm);
+  if (raw_undefined[a] > 0) result.one_step_raw.mean = result.one_step_raw.se = NAN;
+  const double all = counted[a].value();
+  result.clipped_share = all > 0 ? clipped[a].value() / all : 0;
+  result.ess = std::min(mediator.ess(arm), propensity.ess(arm));
+  return result;
+}
+
+ArmEffectSums::ArmEffectSums(int64_t arms, int64_t reference, Floors floors)
+    : arms_(arms),
+      reference_(reference),
+      floors_(floors),
+      outcomes_(arms),
+      backdoor_(arms),
+      users_(arms),
+      do_(arms),
+      ett_(arms) {
+  ALM_CHECK(reference >= 0 && reference < arms);
+}
+
+void ArmEffectSums::add(uint64_t user, int64_t arm, uint8_t mediator, double outcome,
+                        double weight, const ArmNuisances& nuisances) {
+  ALM_CHECK(arm >= 0 && arm < arms_ && nuisances.arms() == arms_);
+  outcomes_.add(arm, user, outcome, weight);
+  users_.add(arm, user);
+  const double theta_reference = theta(nuisances, reference_);
+  for (int64_t a = 0; a < arms_; ++a) {
+    if (a != reference_) do_.plugin.add(a, user, theta(nuisances, a) - theta_reference, weight);
+  }
+  if (arm != reference_) {
+    ett_.plugin.add(arm, user, replacement_plugin(nuisances, arm, reference_), weight);
+  }
+  if (mediator > 1) {
+    ++mediator_missing_;
+    return;
+  }
+
+  const ArmObservation observed{arm, mediator, outcome};
+  const auto at_reference = do_influence(nuisances, observed, reference_, floors_);
+  const auto raw_at_reference = do_influence(nuisances, observed, reference_, kNoFloors);
+  for (int64_t a = 0; a < arms_; ++a) {
+    if (a == reference_) continue;
+    const size_t index = static_cast<size_t>(a);
+    const auto value = do_influence(nuisances, observed, a, floors_);
+    do_.one_step.add(a, user, value.phi - at_reference.phi, weight);
+    const double raw =
+        do_influence(nuisances, observed, a, kNoFloors).phi - raw_at_reference.phi;
+    if (std::isfinite(raw)) {
+      do_.raw.add(a, user, raw, weight);
+    } else {
+      ++do_.raw_undefined[index];
+    }
+    do_.mediator.add(a, weight * value.mediator_weight);
+    if (value.propensity_weight > 0) do_.propensity.add(a, weight * value.propensity_weight);
+    do_.counted[index].add(weight);
+    if (value.clipped || at_reference.clipped) do_.clipped[index].add(weight);
+
+    // The replacement moves journeys of the arm, and needs the reference's own to be estimated.
+    if (arm != a && arm != reference_) continue;
+    const auto moved = replacement_influence(nuisances, observed, a, reference_, floors_);
+    const double exposed = arm == a ? weight : 0.0;
+    ett_.one_step.add_ratio(a, user, weight * (outcome - moved.phi), exposed);
+    const double raw_moved =
+        outcome - replacement_influence(nuisances, observed, a, reference_, kNoFloors).phi;
+    if (std::isfinite(raw_moved)) {
+      ett_.raw.add_ratio(a, user, weight * raw_moved, exposed);
+    } else {
+      ++ett_.raw_undefined[index];
+    }
+    if (arm == a) ett_.mediator.add(a, weight * moved.mediator_weight);
+    if (arm == reference_) ett_.propensity.add(a, weight * moved.propensity_weight);
+    ett_.counted[index].add(weight);
+    if (moved.clipped) ett_.clipped[index].add(weight);
+  }
+}
+
+void ArmEffectSums::add_backdoor(uint64_t user, int64_t arm, double effect, double weight) {
+  backdoor_.add(arm, user, effect, weight);
+}
+
+void ArmEffectSums::merge(const ArmEffectSums& other) {
+  outcomes_.merge(other.outcomes_);
+  backdoor_.merge(other.backdoor_);
+  users_.merge(other.users_);
+  do_.merge(other.do_);
+  ett_.merge(other.ett_);
+  mediator_missing_ += other.mediator_missing_;
+}
+
+void ArmEffectSums::reduce(Communicator& comm, const char* what) {
+  outcomes_.reduce(comm, what);
+  backdoor_.reduce(comm, what);
+  users_.reduce(comm, what);
+  do_.reduce(comm, what);
+  ett_.reduce(comm, what);
+  comm.all_reduce_sum(std::span<int64_t>(&mediator_missing_, 1), what);
+}
+
+ArmEffect ArmEffectSums::effect(int64_t arm) const {
+  ALM_CHECK(arm >= 0 && arm < arms_ && arm != reference_);
+  ArmEffect result;
+  result.cluster = arm;
+  result.touches = outcomes_.touches(arm);
+  result.users = users_.count(arm);
+  result.users_exact = users_.exact(arm);
+  result.naive = contrast(outcomes_, arm, outcomes_, reference_);
+  result.backdoor = backdoor_.estimate(arm);
+  result.do_effect = do_.finish(arm);
+  result.ett = ett_.finish(arm);
+  return result;
+}
+
+}  // namespace alm
