@@ -1,0 +1,1001 @@
+#include "kernels/op_cases.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "kernels/base/clock.h"
+#include "kernels/base/rng.h"
+
+namespace alm {
+namespace {
+
+using Type = OpArray::Type;
+using Role = OpArray::Role;
+
+int64_t size_of(Type type) {
+  switch (type) {
+    case Type::f32:
+      return 4;
+    case Type::u8:
+      return 1;
+    default:
+      return 8;
+  }
+}
+
+// --- building cases
+// ---------------------------------------------------------------------------------
+
+class Builder {
+ public:
+  Builder(const std::string& op, const std::string& shape, int64_t padding = 0)
+      : rng_(hash_of(op + shape), Stream::test, 0), padding_(padding) {
+    case_.op = op;
+    case_.name = op + "/" + shape + (padding > 0 ? "_slice" : "");
+  }
+
+  Builder& normal(const std::string& name, int64_t rows, int64_t cols, Role role = Role::input,
+                  double sd = 1) {
+    return add(name, Type::f32, rows, cols, role, [&] { return sd * rng_.normal(); });
+  }
+  Builder& uniform(const std::string& name, int64_t rows, double low, double high,
+                   Role role = Role::input) {
+    return add(name, Type::f32, rows, 1, role, [&] { return low + (high - low) * rng_.uniform(); });
+  }
+  // Whole numbers in [0, below).
+  Builder& whole(const std::string& name, Type type, int64_t rows, int64_t below) {
+    return add(name, type, rows, 1, Role::input, [&] {
+      return static_cast<double>(rng_.below(static_cast<uint64_t>(std::max<int64_t>(below, 1))));
+    });
+  }
+  Builder& zeros(const std::string& name, Type type, int64_t rows, int64_t cols, Role role) {
+    return add(name, type, rows, cols, role, [] { return 0.0; });
+  }
+  // An output that the op must fill: garbage before.
+  Builder& output(const std::string& name, int64_t rows, int64_t cols) {
+    return add(name, Type::f32, rows, cols, Role::overwritten,
+               [] { return std::numeric_limits<double>::quiet_NaN(); });
+  }
+  Builder& journeys(const std::vector<int64_t>& lengths) {
+    add("touches", Type::i64, std::ssize(lengths) + 1, 1, Role::input, [] { return 0.0; });
+    double at = 0;
+    for (size_t i = 0; i < lengths.size(); ++i) {
+      at += static_cast<double>(lengths[i]);
+      case_.arrays["touches"].values[i + 1] = at;
+    }
+    return *this;
+  }
+  // Replaces every `period`-th value.
+  Builder& every(int64_t period, const std::string& name, double value) {
+    std::vector<double>& values = case_.arrays.at(name).values;
+    for (size_t i = 0; i < values.size(); i += static_cast<size_t>(period)) values[i] = value;
+    return *this;
+  }
+  Builder& scalar(const std::string& name, double value) {
+    case_.scalars[name] = value;
+    return *this;
+  }
+  Builder& forward(const std::string& op) {
+    case_.forward = op;
+    return *this;
+  }
+  Builder& tolerance(double value) {
+    case_.tolerance = value;
+    return *this;
+  }
+  Builder& mostly_zero() {
+    case_.mostly_zero = true;
+    return *this;
+  }
+  Builder& flops(double value) {
+    case_.flops = value;
+    return *this;
+  }
+  OpCase done() {
+    for (const auto& [name, array] : case_.arrays) {
+      const double moves = array.role == Role::accumulated ? 2 : 1;
+      case_.bytes += moves * static_cast<double>(array.rows * array.cols * size_of(array.type));
+    }
+    return case_;
+  }
+
+ private:
+  static uint64_t hash_of(const std::string& text) {
+    uint64_t word = 1469598103934665603u;  // FNV-1a
+    for (const char c : text) word = (word ^ static_cast<unsigned char>(c)) * 1099511628211u;
+    return word;
+  }
+
+  template <class Draw>
+  Builder& add(const std::string& name, Type type, int64_t rows, int64_t cols, Role role,
+               Draw draw) {
+    OpArray array{type, role, rows, cols, cols > 1 ? cols + padding_ : cols, {}};
+    array.values.resize(static_cast<size_t>(rows * cols));
+    for (double& value : array.values)
+      value = type == Type::f32 ? static_cast<float>(draw()) : draw();
+    case_.arrays[name] = std::move(array);
+    return *this;
+  }
+
+  OpCase case_;
+  Rng rng_;
+  int64_t padding_;
+};
+
+struct Shape {
+  std::string name;
+  std::vector<int64_t> lengths;
+
+  int64_t journeys() const { return std::ssize(lengths); }
+  int64_t touches() const {
+    int64_t total = 0;
+    for (const int64_t length : lengths) total += length;
+    return total;
+  }
+};
+
+Shape random_shape(const std::string& name, int64_t journeys, int64_t shortest, int64_t longest) {
+  Shape shape{name, {}};
+  Rng rng(7, Stream::test, static_cast<uint64_t>(journeys));
+  for (int64_t i = 0; i < journeys; ++i) {
+    const auto span = static_cast<uint64_t>(longest - shortest + 1);
+    shape.lengths.push_back(shortest + static_cast<int64_t>(rng.below(span)));
+  }
+  return shape;
+}
+
+std::vector<Shape> odd_shapes() {
+  return {{"no_journeys", {}},
+          {"one_empty_journey", {0}},
+          {"one_touch", {1}},
+          {"ragged", {0, 3, 0, 5, 1, 2, 0}},
+          {"long", {37, 0, 101, 16, 15, 14}},
+          random_shape("primes", 61, 0, 7)};
+}
+
+std::string text(int64_t value) {
+  return std::to_string(value);
+}
+
+double product(std::initializer_list<int64_t> factors) {
+  double result = 1;
+  for (const int64_t factor : factors) result *= static_cast<double>(factor);
+  return result;
+}
+
+OpCase dense_features(int64_t rows, int64_t features, int64_t padding) {
+  const int64_t slots = features / 2;
+  Builder builder("dense_features", text(rows) + "x" + text(features), padding);
+  builder.normal("x", rows, features)
+      .every(5, "x", std::numeric_limits<double>::quiet_NaN())
+      .normal("mean", features, 1)
+      .uniform("inverse_sd", features, 0.5, 2)
+      .zeros("missing_slot", Type::i64, features, 1, Role::input)
+      .every(1, "missing_slot", -1)
+      .output("out", rows, features + slots)
+      .flops(2 * product({rows, features}))
+      .mostly_zero();
+  OpCase result = builder.done();
+  for (int64_t slot = 0; slot < slots; ++slot) {
+    result.arrays["missing_slot"].values[static_cast<size_t>(2 * slot + 1)] =
+        static_cast<double>(slots - 1 - slot);
+  }
+  return result;
+}
+
+OpCase gather_rows(int64_t table, int64_t count, int64_t width, int64_t padding) {
+  return Builder("gather_rows", text(table) + "x" + text(width) + "_" + text(count), padding)
+      .normal("table", table, width)
+      .whole("rows", Type::i64, count, table)
+      .output("out", count, width)
+      .tolerance(0)
+      .done();
+}
+
+OpCase scatter_rows(int64_t table, int64_t count, int64_t width, int64_t padding) {
+  Builder builder("scatter_rows", text(table) + "x" + text(width) + "_" + text(count), padding);
+  return builder.normal("table", table, width)
+      .whole("rows", Type::i64, count, table)
+      .normal("out", count, width)
+      .normal("d_out", count, width)
+      .normal("gradient", table, width, Role::accumulated)
+      .flops(product({count, width}))
+      .forward("gather_rows")
+      .done();
+}
+
+OpCase linear_forward(int64_t r, int64_t a, int64_t b, bool bias, bool relu, bool accumulate,
+                      int64_t padding) {
+  Builder builder("linear_forward",
+                  text(r) + "x" + text(a) + "x" + text(b) + (bias ? "_bias" : "") +
+                      (relu ? "_relu" : "") + (accumulate ? "_accumulate" : ""),
+                  padding);
+  builder.normal("x", r, a).normal("w", a, b).flops(2 * product({r, a, b}));
+  if (bias) builder.normal("bias", b, 1);
+  if (accumulate) {
+    builder.normal("y", r, b, Role::accumulated);
+  } else {
+    builder.output("y", r, b);
+  }
+  return builder.scalar("relu", relu).scalar("accumulate", accumulate).done();
+}
+
+struct Wanted {
+  bool x = true;
+  bool w = true;
+  bool bias = true;
+};
+
+OpCase linear_backward(int64_t r, int64_t a, int64_t b, bool relu, double alpha, bool accumulate_dx,
+                       Wanted wanted, int64_t padding) {
+  Builder builder("linear_backward",
+                  text(r) + "x" + text(a) + "x" + text(b) + (relu ? "_relu" : "") +
+                      (alpha == 1 ? "" : "_reversed") + (accumulate_dx ? "_accumulate" : "") +
+                      (wanted.x ? "" : "_no_dx") + (wanted.w ? "" : "_no_dw") +
+                      (wanted.bias ? "" : "_no_dbias"),
+                  padding);
+  builder.normal("x", r, a).normal("w", a, b).normal("bias", b, 1).normal("y", r, b);
+  builder.normal("d_y", r, b, Role::accumulated).forward("linear_forward");
+  if (wanted.x && accumulate_dx) builder.normal("d_x", r, a, Role::accumulated);
+  if (wanted.x && !accumulate_dx) builder.output("d_x", r, a);
+  if (wanted.w) builder.normal("d_w", a, b, Role::accumulated);
+  if (wanted.bias) builder.normal("d_bias", b, 1, Role::accumulated);
+  return builder.scalar("relu", relu)
+      .scalar("alpha", alpha)
+      .scalar("accumulate_dx", accumulate_dx)
+      .flops(4 * product({r, a, b}))
+      .done();
+}
+
+OpCase join_context(const Shape& shape, int64_t width, bool backward, int64_t padding) {
+  const int64_t t = shape.touches();
+  Builder builder(backward ? "join_context_backward" : "join_context_forward",
+                  shape.name + "_w" + text(width), padding);
+  builder.journeys(shape.lengths).normal("context", shape.journeys(), width);
+  builder.flops(2 * product({t, width}));
+  if (!backward) return builder.normal("y", t, width, Role::accumulated).done();
+  if (t == 0) builder.mostly_zero();  // the context of journeys without touches gets no gradient
+  return builder.normal("y", t, width)
+      .normal("d_y", t, width, Role::accumulated)
+      .output("d_context", shape.journeys(), width)
+      .forward("join_context_forward")
+      .mostly_zero()
+      .done();
+}
+
+OpCase attention(const Shape& shape, int64_t heads, int64_t d, bool backward, int64_t padding) {
+  const int64_t t = shape.touches();
+  const int64_t width = heads * d;
+  Builder builder(backward ? "attention_backward" : "attention_forward",
+                  shape.name + "_h" + text(heads) + "_d" + text(d), padding);
+  double pairs = 0;
+  for (const int64_t length : shape.lengths) pairs += product({length, length + 3}) / 2;
+  builder.journeys(shape.lengths)
+      .normal("qkv", t, 3 * width)
+      .normal("start", 2, width)
+      .scalar("heads", static_cast<double>(heads))
+      .tolerance(4e-6)
+      .flops((backward ? 10 : 4) * pairs * static_cast<double>(width));
+  if (!backward) return builder.output("out", t, width).output("log_sum", t, heads).done();
+  return builder.normal("out", t, width)
+      .normal("log_sum", t, heads)
+      .normal("d_out", t, width)
+      .output("d_qkv", t, 3 * width)
+      .normal("d_start", 2, width, Role::accumulated)
+      .forward("attention_forward")
+      .done();
+}
+
+OpCase pool(const Shape& shape, int64_t width, double size, bool backward, int64_t padding) {
+  const int64_t t = shape.touches();
+  const int64_t n = shape.journeys();
+  Builder builder(backward ? "pool_backward" : "pool_forward",
+                  shape.name + "_w" + text(width) + (size > 1 ? "_clamped" : ""), padding);
+  builder.journeys(shape.lengths)
+      .normal("x", t, width)
+      .normal("w", width, 1, Role::input, size)
+      .flops((backward ? 10 : 4) * product({t, width}))
+      .tolerance(4e-6);
+  if (t == 0) builder.mostly_zero();
+  if (!backward) return builder.output("alpha", t, 1).output("out", n, width + 1).done();
+  return builder.normal("alpha", t, 1)
+      .normal("out", n, width + 1)
+      .normal("d_out", n, width + 1)
+      .normal("d_x", t, width, Role::accumulated)
+      .normal("d_w", width, 1, Role::accumulated)
+      .forward("pool_forward")
+      .done();
+}
+
+OpCase bilinear(const Shape& shape, int64_t clusters, int64_t width, bool backward,
+                int64_t padding) {
+  const int64_t t = shape.touches();
+  Builder builder(backward ? "bilinear_backward" : "bilinear_forward",
+                  shape.name + "_k" + text(clusters) + "_c" + text(width), padding);
+  builder.journeys(shape.lengths)
+      .whole("cluster", Type::i64, t, clusters)
+      .normal("bias", clusters, 1)
+      .normal("v", clusters, width)
+      .normal("context", shape.journeys(), width)
+      .flops((backward ? 4 : 2) * product({t, width}));
+  if (!backward) return builder.normal("logit", t, 1, Role::accumulated).done();
+  return builder.normal("logit", t, 1)
+      .normal("d_logit", t, 1)
+      .normal("d_bias", clusters, 1, Role::accumulated)
+      .normal("d_v", clusters, width, Role::accumulated)
+      .normal("d_context", shape.journeys(), width, Role::accumulated)
+      .forward("bilinear_forward")
+      .done();
+}
+
+// The loss of a whole model. `size` is the spread of the logits: 1 for usual ones, 8 for the tails.
+OpCase journey_loss(const std::string& op, const Shape& shape, double size, bool gradients) {
+  const bool separable = op == "separable_loss";
+  const int64_t t = shape.touches();
+  const int64_t n = shape.journeys();
+  Builder builder(op, shape.name + "_spread" + text(static_cast<int64_t>(size)) +
+                          (gradients ? "" : "_losses_only"));
+  builder.journeys(shape.lengths)
+      .normal("mediator_logit", t, 1, Role::input, size)
+      .normal("potency", t, 1, Role::input, size)
+      .normal("confounding", n, 1, Role::input, size)
+      .whole("mediator", Type::u8, t, 2)
+      .every(3, "mediator", kMediatorMissing)
+      .uniform("weight", n, 0.5, 5)
+      .zeros("sums", Type::f64, 5, 1, Role::accumulated)
+      .scalar("w_mediator", 0.3)
+      .scalar("w_outcome", 1.25)
+      .scalar("w_second", 0.75)
+      .tolerance(size > 1 ? 1e-5 : 4e-6)
+      .flops(product({t, 150}) + product({n, 200}));
+  if (separable) {
+    builder.normal("second_stage", n, 1, Role::input, size);
+    builder.zeros("outcome", Type::f32, n, 1, Role::input).every(2, "outcome", 1);
+  } else {
+    builder.normal("outcome", n, 1);
+  }
+  if (n == 0) builder.mostly_zero();
+  if (gradients) {
+    builder.output("d_mediator_logit", t, 1).output("d_potency", t, 1);
+    builder.output("d_confounding", n, 1);
+    if (separable) builder.output("d_second_stage", n, 1);
+    builder.mostly_zero();  // touches without mediator and journeys without missing ones
+  }
+  return builder.done();
+}
+
+OpCase supervised(const std::string& op, int64_t rows, double size, bool gradient) {
+  Builder builder(op, text(rows) + "_spread" + text(static_cast<int64_t>(size)) +
+                          (gradient ? "" : "_loss_only"));
+  builder.normal("output", rows, 1, Role::input, size)
+      .uniform("target", rows, 0, 1)
+      .every(4, "target", 1)
+      .every(7, "target", std::numeric_limits<double>::quiet_NaN())
+      .uniform("weight", rows, 0.5, 5)
+      .zeros("sum", Type::f64, 1, 1, Role::accumulated)
+      .zeros("weight_sum", Type::f64, 1, 1, Role::accumulated)
+      .scalar("scale", 0.4)
+      .flops(product({rows, 40}));
+  if (rows < 2) builder.mostly_zero();
+  if (gradient) builder.output("d_output", rows, 1);
+  return builder.done();
+}
+
+OpCase softmax_loss(int64_t rows, int64_t classes, double size, bool gradient, int64_t padding) {
+  Builder builder("softmax_loss",
+                  text(rows) + "x" + text(classes) + "_spread" + text(static_cast<int64_t>(size)) +
+                      (gradient ? "" : "_loss_only"),
+                  padding);
+  builder.normal("logits", rows, classes, Role::input, size)
+      .whole("label", Type::i64, rows, classes)
+      .uniform("weight", rows, 0.5, 5)
+      .zeros("sum", Type::f64, 1, 1, Role::accumulated)
+      .scalar("scale", 0.4)
+      .tolerance(4e-6)
+      .flops(product({rows, classes, 20}));
+  if (rows == 0 || classes == 1) builder.mostly_zero();
+  if (gradient) builder.output("d_logits", rows, classes);
+  return builder.done();
+}
+
+OpCase adamw(int64_t size, int64_t step) {
+  return Builder("adamw", text(size) + "_step" + text(step))
+      .normal("weights", size, 1, Role::accumulated)
+      .normal("gradient", size, 1)
+      .normal("first_moment", size, 1, Role::accumulated, 0.3)
+      .uniform("second_moment", size, 0, 2, Role::accumulated)
+      .whole("decay_mask", Type::f32, size, 2)
+      .scalar("gradient_scale", 0.25)
+      .scalar("learning_rate", 3e-2)
+      .scalar("beta1", 0.9)
+      .scalar("beta2", 0.999)
+      .scalar("epsilon", 1e-8)
+      .scalar("weight_decay", 0.1)
+      .scalar("step", static_cast<double>(step))
+      .flops(product({size, 16}))
+      .done();
+}
+
+OpCase adagrad_rows(int64_t table, int64_t count, int64_t width, int64_t padding) {
+  Builder builder("adagrad_rows", text(table) + "x" + text(width) + "_" + text(count), padding);
+  builder.normal("table", table, width, Role::accumulated)
+      .uniform("state", table, 0, 2, Role::accumulated)
+      .whole("rows", Type::i64, count, 1)
+      .normal("gradient", count, width)
+      .scalar("gradient_scale", 0.25)
+      .scalar("learning_rate", 0.05)
+      .scalar("epsilon", 1e-8)
+      .flops(product({count, width, 4}));
+  OpCase result = builder.done();
+  // Distinct rows in no order: 7 has no factor in common with the tables used here.
+  for (int64_t i = 0; i < count; ++i) {
+    result.arrays["rows"].values[static_cast<size_t>(i)] = static_cast<double>(7 * i % table);
+  }
+  return result;
+}
+
+OpCase max_abs(int64_t size) {
+  return Builder("max_abs", text(size))
+      .normal("x", size, 1)
+      .uniform("largest", 1, 0, 1, Role::accumulated)
+      .tolerance(0)
+      .flops(product({size}))
+      .done();
+}
+
+OpCase quantise(int64_t size, int64_t shift) {
+  return Builder("quantise", text(size) + "_shift" + text(shift))
+      .normal("x", size, 1)
+      .zeros("sum", Type::i64, size, 1, Role::accumulated)
+      .every(2, "sum", 12345)
+      .scalar("shift", static_cast<double>(shift))
+      .tolerance(0)
+      .flops(product({size, 2}))
+      .done();
+}
+
+OpCase dequantise(int64_t size, int64_t shift) {
+  return Builder("dequantise", text(size) + "_shift" + text(shift))
+      .whole("sum", Type::i64, size, int64_t{1} << 52)
+      .output("x", size, 1)
+      .scalar("shift", static_cast<double>(shift))
+      .tolerance(6e-8)
+      .flops(product({size, 2}))
+      .done();
+}
+
+OpCase sigmoid(int64_t size, double scale) {
+  return Builder("sigmoid", text(size) + (scale < 0 ? "_negative" : ""))
+      .normal("logit", size, 1, Role::input, 5)
+      .output("out", size, 1)
+      .scalar("scale", scale)
+      .tolerance(3e-7)
+      .flops(product({size, 25}))
+      .done();
+}
+
+OpCase accumulate(int64_t size) {
+  return Builder("accumulate", text(size))
+      .normal("x", size, 1)
+      .normal("y", size, 1, Role::accumulated)
+      .tolerance(6e-8)
+      .flops(product({size}))
+      .done();
+}
+
+OpCase sum_squares(int64_t size) {
+  Builder builder("sum_squares", text(size));
+  if (size == 0) builder.mostly_zero();
+  return builder.normal("x", size, 1)
+      .zeros("sum", Type::f64, 1, 1, Role::accumulated)
+      .tolerance(1e-14)
+      .flops(product({size, 2}))
+      .done();
+}
+
+// --- calling ops
+// ------------------------------------------------------------------------------------
+
+// One row per entry of Ops: its name, whether a table has it, and the call on named arguments.
+struct Entry {
+  const char* name;
+  bool (*filled)(const Ops&);
+  std::function<void()> (*bind)(const Ops&, Queue&, OpArguments&);
+};
+
+Csr csr(OpArguments& a) {
+  return {a.integers("touches")};
+}
+float scalar(OpArguments& a, const char* name) {
+  return static_cast<float>(a.scalar(name));
+}
+
+template <class Arguments>
+std::function<void()> call(void (*op)(Queue&, const Arguments&), Queue& queue,
+                           const Arguments& arguments) {
+  return [op, &queue, arguments] { op(queue, arguments); };
+}
+
+SupervisedLoss supervised_arguments(OpArguments& a) {
+  return {.output = a.floats("output"),
+          .target = a.floats("target"),
+          .weight = a.floats("weight"),
+          .scale = scalar(a, "scale"),
+          .d_output = a.floats("d_output"),
+          .sum = a.doubles("sum"),
+          .weight_sum = a.doubles("weight_sum")};
+}
+
+LossSums* loss_sums(OpArguments& a) {
+  static_assert(sizeof(LossSums) == 5 * sizeof(double));
+  return reinterpret_cast<LossSums*>(a.doubles("sums"));
+}
+
+#define ALM_ENTRY(op, ...)                                                                       \
+  {                                                                                              \
+#op, [](const Ops& ops) { return ops.op != nullptr; }, [](const Ops& ops, Queue& queue,      \
+                                                              OpArguments& a) -> std::function < \
+                                                                                     void()>     \
+    { return call(ops.op, queue, __VA_ARGS__); }                                                 \
+  }
+
+const std::vector<Entry>& entries() {
+  static const std::vector<Entry> all = {
+      ALM_ENTRY(dense_features, DenseFeatures{.x = a.matrix("x"),
+                                              .mean = a.floats("mean"),
+                                              .inverse_sd = a.floats("inverse_sd"),
+                                              .missing_slot = a.integers("missing_slot"),
+                                              .out = a.matrix("out")}),
+      ALM_ENTRY(gather_rows, GatherRows{.table = a.matrix("table"),
+                                        .rows = a.integers("rows"),
+                                        .out = a.matrix("out")}),
+      ALM_ENTRY(scatter_rows, ScatterRows{.d_out = a.matrix("d_out"),
+                                          .rows = a.integers("rows"),
+                                          .gradient = a.matrix("gradient")}),
+      ALM_ENTRY(linear_forward, LinearForward{.x = a.matrix("x"),
+                                              .w = a.matrix("w"),
+                                              .bias = a.floats("bias"),
+                                              .y = a.matrix("y"),
+                                              .relu = a.scalar("relu") != 0,
+                                              .accumulate = a.scalar("accumulate") != 0}),
+      ALM_ENTRY(linear_backward, LinearBackward{.x = a.matrix("x"),
+                                                .w = a.matrix("w"),
+                                                .y = a.matrix("y"),
+                                                .d_y = a.matrix("d_y"),
+                                                .d_x = a.matrix("d_x"),
+                                                .d_w = a.matrix("d_w"),
+                                                .d_bias = a.floats("d_bias"),
+                                                .alpha = scalar(a, "alpha"),
+                                                .relu = a.scalar("relu") != 0,
+                                                .accumulate_dx = a.scalar("accumulate_dx") != 0}),
+      ALM_ENTRY(join_context_forward,
+                JoinContextForward{
+                    .touches = csr(a), .context = a.matrix("context"), .y = a.matrix("y")}),
+      ALM_ENTRY(join_context_backward,
+                JoinContextBackward{.touches = csr(a),
+                                    .y = a.matrix("y"),
+                                    .d_y = a.matrix("d_y"),
+                                    .d_context = a.matrix("d_context")}),
+      ALM_ENTRY(attention_forward,
+                AttentionForward{.touches = csr(a),
+                                 .heads = static_cast<int64_t>(a.scalar("heads")),
+                                 .qkv = a.matrix("qkv"),
+                                 .start = a.matrix("start"),
+                                 .out = a.matrix("out"),
+                                 .log_sum = a.matrix("log_sum")}),
+      ALM_ENTRY(attention_backward,
+                AttentionBackward{.touches = csr(a),
+                                  .heads = static_cast<int64_t>(a.scalar("heads")),
+                                  .qkv = a.matrix("qkv"),
+                                  .start = a.matrix("start"),
+                                  .out = a.matrix("out"),
+                                  .log_sum = a.matrix("log_sum"),
+                                  .d_out = a.matrix("d_out"),
+                                  .d_qkv = a.matrix("d_qkv"),
+                                  .d_start = a.matrix("d_start")}),
+      ALM_ENTRY(pool_forward, PoolForward{.touches = csr(a),
+                                          .x = a.matrix("x"),
+                                          .w = a.floats("w"),
+                                          .alpha = a.floats("alpha"),
+                                          .out = a.matrix("out")}),
+      ALM_ENTRY(pool_backward, PoolBackward{.touches = csr(a),
+                                            .x = a.matrix("x"),
+                                            .w = a.floats("w"),
+                                            .alpha = a.floats("alpha"),
+                                            .out = a.matrix("out"),
+                                            .d_out = a.matrix("d_out"),
+                                            .d_x = a.matrix("d_x"),
+                                            .d_w = a.floats("d_w")}),
+      ALM_ENTRY(bilinear_forward, BilinearForward{.touches = csr(a),
+                                                  .cluster = a.integers("cluster"),
+                                                  .bias = a.floats("bias"),
+                                                  .v = a.matrix("v"),
+                                                  .context = a.matrix("context"),
+                                                  .logit = a.floats("logit")}),
+      ALM_ENTRY(bilinear_backward, BilinearBackward{.touches = csr(a),
+                                                    .cluster = a.integers("cluster"),
+                                                    .v = a.matrix("v"),
+                                                    .context = a.matrix("context"),
+                                                    .d_logit = a.floats("d_logit"),
+                                                    .d_bias = a.floats("d_bias"),
+                                                    .d_v = a.matrix("d_v"),
+                                                    .d_context = a.matrix("d_context")}),
+      ALM_ENTRY(separable_loss, SeparableLoss{.touches = csr(a),
+                                              .mediator_logit = a.floats("mediator_logit"),
+                                              .potency = a.floats("potency"),
+                                              .confounding = a.floats("confounding"),
+                                              .second_stage = a.floats("second_stage"),
+                                              .mediator = a.bytes("mediator"),
+                                              .outcome = a.floats("outcome"),
+                                              .weight = a.floats("weight"),
+                                              .w_mediator = scalar(a, "w_mediator"),
+                                              .w_outcome = scalar(a, "w_outcome"),
+                                              .w_second = scalar(a, "w_second"),
+                                              .d_mediator_logit = a.floats("d_mediator_logit"),
+                                              .d_potency = a.floats("d_potency"),
+                                              .d_confounding = a.floats("d_confounding"),
+                                              .d_second_stage = a.floats("d_second_stage"),
+                                              .sums = loss_sums(a)}),
+      ALM_ENTRY(additive_loss, AdditiveLoss{.touches = csr(a),
+                                            .mediator_logit = a.floats("mediator_logit"),
+                                            .potency = a.floats("potency"),
+                                            .confounding = a.floats("confounding"),
+                                            .mediator = a.bytes("mediator"),
+                                            .outcome = a.floats("outcome"),
+                                            .weight = a.floats("weight"),
+                                            .w_mediator = scalar(a, "w_mediator"),
+                                            .w_outcome = scalar(a, "w_outcome"),
+                                            .d_mediator_logit = a.floats("d_mediator_logit"),
+                                            .d_potency = a.floats("d_potency"),
+                                            .d_confounding = a.floats("d_confounding"),
+                                            .sums = loss_sums(a)}),
+      ALM_ENTRY(bce_loss, supervised_arguments(a)),
+      ALM_ENTRY(squared_loss, supervised_arguments(a)),
+      ALM_ENTRY(sigmoid_squared_loss, supervised_arguments(a)),
+      ALM_ENTRY(softmax_loss, SoftmaxLoss{.logits = a.matrix("logits"),
+                                          .label = a.integers("label"),
+                                          .weight = a.floats("weight"),
+                                          .scale = scalar(a, "scale"),
+                                          .d_logits = a.matrix("d_logits"),
+                                          .sum = a.doubles("sum")}),
+      ALM_ENTRY(adamw, AdamW{.weights = a.floats("weights"),
+                             .gradient = a.floats("gradient"),
+                             .first_moment = a.floats("first_moment"),
+                             .second_moment = a.floats("second_moment"),
+                             .decay_mask = a.floats("decay_mask"),
+                             .gradient_scale = scalar(a, "gradient_scale"),
+                             .learning_rate = scalar(a, "learning_rate"),
+                             .beta1 = scalar(a, "beta1"),
+                             .beta2 = scalar(a, "beta2"),
+                             .epsilon = scalar(a, "epsilon"),
+                             .weight_decay = scalar(a, "weight_decay"),
+                             .step = static_cast<int64_t>(a.scalar("step"))}),
+      ALM_ENTRY(adagrad_rows, AdagradRows{.table = a.matrix("table"),
+                                          .state = a.floats("state"),
+                                          .rows = a.integers("rows"),
+                                          .gradient = a.matrix("gradient"),
+                                          .gradient_scale = scalar(a, "gradient_scale"),
+                                          .learning_rate = scalar(a, "learning_rate"),
+                                          .epsilon = scalar(a, "epsilon")}),
+      ALM_ENTRY(max_abs, MaxAbs{.x = a.floats("x"), .largest = a.floats("largest").data()}),
+      ALM_ENTRY(quantise, Quantise{.x = a.floats("x"),
+                                   .shift = static_cast<int>(a.scalar("shift")),
+                                   .sum = a.integers("sum")}),
+      ALM_ENTRY(dequantise, Dequantise{.sum = a.integers("sum"),
+                                       .shift = static_cast<int>(a.scalar("shift")),
+                                       .x = a.floats("x")}),
+      ALM_ENTRY(
+          sigmoid,
+          Sigmoid{.logit = a.floats("logit"), .scale = scalar(a, "scale"), .out = a.floats("out")}),
+      ALM_ENTRY(accumulate, Accumulate{.x = a.floats("x"), .y = a.floats("y")}),
+      ALM_ENTRY(sum_squares, SumSquares{.x = a.floats("x"), .sum = a.doubles("sum")}),
+  };
+  // Every function pointer of the table and the name before them.
+  static_assert(sizeof(Ops) % sizeof(void*) == 0);
+  ALM_CHECK(all.size() == sizeof(Ops) / sizeof(void*) - 1, "an op without a case");
+  return all;
+}
+
+#undef ALM_ENTRY
+
+const Entry& entry(const std::string& op) {
+  for (const Entry& one : entries()) {
+    if (op == one.name) return one;
+  }
+  throw UserError("no op is called " + op);
+}
+
+}  // namespace
+
+double OpCase::scalar(const std::string& name_of_scalar) const {
+  const auto found = scalars.find(name_of_scalar);
+  return found == scalars.end() ? 0 : found->second;
+}
+
+std::vector<std::string> op_names() {
+  std::vector<std::string> names;
+  for (const Entry& one : entries()) names.push_back(one.name);
+  return names;
+}
+
+bool has_op(const Ops& ops, const std::string& op) {
+  return entry(op).filled(ops);
+}
+
+std::function<void()> bind_op(const std::string& op, const Ops& ops, Queue& queue,
+                              OpArguments& arguments) {
+  return entry(op).bind(ops, queue, arguments);
+}
+
+std::vector<OpCase> correctness_cases() {
+  std::vector<OpCase> cases;
+  for (const int64_t padding : {0, 5}) {
+    for (const int64_t rows : {0, 1, 13}) {
+      for (const int64_t features : {1, 7, 16}) {
+        cases.push_back(dense_features(rows, features, padding));
+      }
+    }
+    for (const int64_t count : {0, 1, 29}) {
+      for (const int64_t width : {1, 16, 37}) {
+        cases.push_back(gather_rows(11, count, width, padding));
+        cases.push_back(scatter_rows(11, count, width, padding));
+        cases.push_back(adagrad_rows(31, count, width, padding));
+      }
+    }
+    const int64_t sizes[][3] = {{0, 5, 3},   {1, 1, 1},    {3, 0, 4},    {13, 7, 1},
+                                {5, 17, 11}, {64, 64, 64}, {131, 19, 67}};
+    for (const auto& [r, a, b] : sizes) {
+      cases.push_back(linear_forward(r, a, b, false, false, false, padding));
+      cases.push_back(linear_forward(r, a, b, true, true, false, padding));
+      cases.push_back(linear_forward(r, a, b, true, false, true, padding));
+      cases.push_back(linear_forward(r, a, b, true, true, true, padding));
+      cases.push_back(linear_backward(r, a, b, true, 1, false, {}, padding));
+      cases.push_back(linear_backward(r, a, b, false, 1, true, {}, padding));
+      cases.push_back(linear_backward(r, a, b, true, -0.7, true, {}, padding));
+      cases.push_back(linear_backward(r, a, b, false, 1, false, {.x = false}, padding));
+      cases.push_back(linear_backward(r, a, b, true, 1, false, {.w = false}, padding));
+      cases.push_back(linear_backward(r, a, b, true, 1, false, {.bias = false}, padding));
+    }
+    for (const Shape& shape : odd_shapes()) {
+      for (const bool backward : {false, true}) {
+        for (const int64_t width : {1, 7, 64}) {
+          cases.push_back(join_context(shape, width, backward, padding));
+          cases.push_back(pool(shape, width, 0.3, backward, padding));
+          cases.push_back(bilinear(shape, 5, width, backward, padding));
+        }
+        cases.push_back(pool(shape, 16, 4, backward, padding));
+        const int64_t heads_and_sizes[][2] = {{1, 1}, {2, 3}, {3, 8}, {4, 16}, {1, 37}};
+        for (const auto& [heads, d] : heads_and_sizes) {
+          cases.push_back(attention(shape, heads, d, backward, padding));
+        }
+      }
+    }
+    for (const int64_t rows : {0, 1, 17}) {
+      for (const int64_t classes : {1, 2, 37}) {
+        for (const double size : {1, 8}) {
+          cases.push_back(softmax_loss(rows, classes, size, true, padding));
+        }
+      }
+    }
+  }
+  cases.push_back(softmax_loss(17, 5, 1, false, 0));
+  for (const Shape& shape : odd_shapes()) {
+    for (const char* op : {"separable_loss", "additive_loss"}) {
+      for (const double size : {1, 8}) cases.push_back(journey_loss(op, shape, size, true));
+      cases.push_back(journey_loss(op, shape, 1, false));
+    }
+  }
+  for (const char* op : {"bce_loss", "squared_loss", "sigmoid_squared_loss"}) {
+    for (const int64_t rows : {0, 1, 2, 83}) {
+      for (const double size : {1, 8}) cases.push_back(supervised(op, rows, size, true));
+    }
+    cases.push_back(supervised(op, 31, 1, false));
+  }
+  for (const int64_t size : {0, 1, 7, 16, 1009}) {
+    cases.push_back(adamw(size, 1));
+    cases.push_back(adamw(size, 1000));
+    cases.push_back(max_abs(size));
+    cases.push_back(quantise(size, 40));
+    cases.push_back(quantise(size, 10));
+    cases.push_back(dequantise(size, 40));
+    cases.push_back(dequantise(size, 170));
+    cases.push_back(sigmoid(size, 1));
+    cases.push_back(sigmoid(size, -1));
+    cases.push_back(accumulate(size));
+    cases.push_back(sum_squares(size));
+  }
+  return cases;
+}
+
+std::vector<OpCase> performance_cases() {
+  const Shape block = random_shape("block", 256, 1, 9);
+  const int64_t t = block.touches();
+  std::vector<OpCase> cases = {dense_features(256, 16, 0), gather_rows(65537, t, 32, 0),
+                               scatter_rows(1000, t, 32, 0)};
+  const int64_t layers[][3] = {
+      {256, 144, 128}, {256, 128, 64}, {t, 64, 64}, {t, 64, 192}, {t, 64, 1}};
+  for (const auto& [r, a, b] : layers) {
+    cases.push_back(linear_forward(r, a, b, true, b > 1, false, 0));
+    cases.push_back(linear_backward(r, a, b, b > 1, 1, false, {}, 0));
+  }
+  for (const bool backward : {false, true}) {
+    cases.push_back(join_context(block, 64, backward, 0));
+    cases.push_back(attention(block, 4, 16, backward, 0));
+    cases.push_back(pool(block, 64, 0.3, backward, 0));
+    cases.push_back(bilinear(block, 1000, 64, backward, 0));
+  }
+  for (const char* op : {"separable_loss", "additive_loss"}) {
+    cases.push_back(journey_loss(op, block, 1, true));
+  }
+  for (const char* op : {"bce_loss", "squared_loss", "sigmoid_squared_loss"}) {
+    cases.push_back(supervised(op, t, 1, true));
+  }
+  cases.push_back(softmax_loss(256, 1000, 1, true, 0));
+  const int64_t arena = 200003;
+  cases.push_back(adamw(arena, 100));
+  cases.push_back(adagrad_rows(65537, t, 32, 0));
+  cases.push_back(max_abs(arena));
+  cases.push_back(quantise(arena, 30));
+  cases.push_back(dequantise(arena, 40));
+  cases.push_back(sigmoid(t, 1));
+  cases.push_back(accumulate(arena));
+  cases.push_back(sum_squares(arena));
+  return cases;
+}
+
+// --- arguments in memory
+// ----------------------------------------------------------------------------
+
+namespace {
+
+// What lies between rows: NaN as a float, nonsense as anything else.
+constexpr unsigned char kPadding = 0xff;
+
+void put(Type type, unsigned char* at, double value) {
+  const auto write = [&](auto typed) { std::memcpy(at, &typed, sizeof typed); };
+  switch (type) {
+    case Type::f32:
+      return write(static_cast<float>(value));
+    case Type::f64:
+      return write(value);
+    case Type::i64:
+      return write(static_cast<int64_t>(value));
+    case Type::u8:
+      return write(static_cast<uint8_t>(value));
+  }
+}
+
+double get(Type type, const unsigned char* at) {
+  const auto read = [&](auto typed) {
+    std::memcpy(&typed, at, sizeof typed);
+    return static_cast<double>(typed);
+  };
+  switch (type) {
+    case Type::f32:
+      return read(float{});
+    case Type::f64:
+      return read(double{});
+    case Type::i64:
+      return read(int64_t{});
+    default:
+      return read(uint8_t{});
+  }
+}
+
+}  // namespace
+
+OpArguments::OpArguments(const OpCase& op_case) : scalars_(op_case.scalars) {
+  for (const auto& [name, array] : op_case.arrays) {
+    const int64_t size = size_of(array.type);
+    Slot slot{array, {}};
+    // One spare element keeps the pointer of an empty array non-null, as real callers' are.
+    slot.memory.assign(static_cast<size_t>((array.rows * array.stride + 1) * size), kPadding);
+    for (int64_t r = 0; r < array.rows; ++r) {
+      for (int64_t c = 0; c < array.cols; ++c) {
+        put(array.type, slot.memory.data() + (r * array.stride + c) * size,
+            array.values[static_cast<size_t>(r * array.cols + c)]);
+      }
+    }
+    slots_[name] = std::move(slot);
+  }
+}
+
+Matrix<float> OpArguments::matrix(const std::string& name) {
+  const auto found = slots_.find(name);
+  if (found == slots_.end()) return {};
+  const OpArray& shape = found->second.shape;
+  return {reinterpret_cast<float*>(found->second.memory.data()), shape.rows, shape.cols,
+          shape.stride};
+}
+
+std::span<float> OpArguments::floats(const std::string& name) {
+  const Matrix<float> view = matrix(name);
+  return {view.data, static_cast<size_t>(view.rows * view.cols)};
+}
+
+std::span<int64_t> OpArguments::integers(const std::string& name) {
+  Slot& slot = slots_.at(name);
+  return {reinterpret_cast<int64_t*>(slot.memory.data()), static_cast<size_t>(slot.shape.rows)};
+}
+
+std::span<uint8_t> OpArguments::bytes(const std::string& name) {
+  Slot& slot = slots_.at(name);
+  return {slot.memory.data(), static_cast<size_t>(slot.shape.rows)};
+}
+
+double* OpArguments::doubles(const std::string& name) {
+  return reinterpret_cast<double*>(slots_.at(name).memory.data());
+}
+
+double OpArguments::scalar(const std::string& name) const {
+  const auto found = scalars_.find(name);
+  return found == scalars_.end() ? 0 : found->second;
+}
+
+std::vector<double> OpArguments::values(const std::string& name) const {
+  const Slot& slot = slots_.at(name);
+  const int64_t size = size_of(slot.shape.type);
+  std::vector<double> dense;
+  for (int64_t r = 0; r < slot.shape.rows; ++r) {
+    for (int64_t c = 0; c < slot.shape.cols; ++c) {
+      dense.push_back(
+          get(slot.shape.type, slot.memory.data() + (r * slot.shape.stride + c) * size));
+    }
+  }
+  return dense;
+}
+
+const std::vector<unsigned char>& OpArguments::memory(const std::string& name) const {
+  return slots_.at(name).memory;
+}
+
+bool OpArguments::padding_untouched(const std::string& name) const {
+  const Slot& slot = slots_.at(name);
+  const int64_t size = size_of(slot.shape.type);
+  const int64_t elements = std::ssize(slot.memory) / size;
+  for (int64_t element = 0; element < elements; ++element) {
+    const int64_t row = slot.shape.stride > 0 ? element / slot.shape.stride : 0;
+    const int64_t column = slot.shape.stride > 0 ? element % slot.shape.stride : 0;
+    if (row < slot.shape.rows && column < slot.shape.cols) continue;
+    for (int64_t byte = 0; byte < size; ++byte) {
+      if (slot.memory[static_cast<size_t>(element * size + byte)] != kPadding) return false;
+    }
+  }
+  return true;
+}
+
+OpTiming time_op(const OpCase& op_case, Device& device, bool cold, double budget) {
+  OpArguments arguments(op_case);
+  const std::unique_ptr<Queue> queue = device.make_queue();
+  if (!op_case.forward.empty()) bind_op(op_case.forward, device.ops(), *queue, arguments)();
+  const std::function<void()> run = bind_op(op_case.op, device.ops(), *queue, arguments);
+  run();
+  queue->wait();
+
+  std::vector<double> seconds;
+  std::vector<unsigned char> sweep(cold ? size_t{64} << 20 : 0);
+  const Timer all;
+  // Warm calls are timed in groups long enough for the clock.
+  int64_t group = 1;
+  while (all.seconds() < budget || seconds.size() < 5) {
+    if (cold) std::fill(sweep.begin(), sweep.end(), static_cast<unsigned char>(seconds.size()));
+    const Timer timer;
+    for (int64_t call_number = 0; call_number < group; ++call_number) run();
+    queue->wait();
+    const double elapsed = timer.seconds();
+    if (!cold && elapsed < 20e-6) {
+      group *= 2;
+      continue;
+    }
+    seconds.push_back(elapsed / static_cast<double>(group));
+  }
+  std::sort(seconds.begin(), seconds.end());
+  OpTiming timing;
+  timing.seconds = cold ? seconds[seconds.size() / 2] : seconds[0];
+  timing.gflops = op_case.flops / timing.seconds * 1e-9;
+  timing.gigabytes = op_case.bytes / timing.seconds * 1e-9;
+  return timing;
+}
+
+}  // namespace alm
