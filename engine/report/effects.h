@@ -53,8 +53,8 @@ struct Effects {
   Estimand main = Estimand::ett;  // ett for sequence logs, do for arm logs
   std::string why;                // why there are no effects
 
-  // Indices into rows of the clusters with a value of the main estimand, largest first (ties by place).
-  // Clusters with fewer than kLeastTouches touches are left out while enough others remain.
+  // Indices into rows of the clusters with a value of the main estimand, largest first (ties by
+  // place). Clusters with fewer than kLeastTouches touches are left out while enough others remain.
   std::vector<size_t> ranked;
   bool has(Estimand estimand) const;
 };

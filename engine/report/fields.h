@@ -1,5 +1,5 @@
-// Looking into JSON that may be of an older run: a missing key, a null, a NaN or another type reads as
-// "not there", never as an error.
+// Looking into JSON that may be of an older run: a missing key, a null, a NaN or another type reads
+// as "not there", never as an error.
 #pragma once
 
 #include <optional>
@@ -33,8 +33,8 @@ std::optional<std::pair<double, double>> interval(const io::Json& value);
 // [[x, y], ..]; pairs that are not two finite numbers are left out.
 std::vector<std::pair<double, double>> points(const io::Json& value);
 
-// Why `key` of `object` is null: `<key>_why`, `why` (a sentence or an object by key), or the why inside
-// the value itself. "" when no reason was given.
+// Why `key` of `object` is null: `<key>_why`, `why` (a sentence or an object by key), or the why
+// inside the value itself. "" when no reason was given.
 std::string why(const io::Json& object, const std::string& key);
 
 }  // namespace alm::report

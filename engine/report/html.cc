@@ -14,7 +14,8 @@ constexpr const char* kEllipsis = "\xE2\x80\xA6";
 constexpr const char* kMinus = "\xE2\x88\x92";
 constexpr uint32_t kInvalid = 0xFFFFFFFF;
 
-// The code point at `at`, and its length in bytes; kInvalid (length 1) where the bytes are not UTF-8.
+// The code point at `at`, and its length in bytes; kInvalid (length 1) where the bytes are not
+// UTF-8.
 uint32_t decode(std::string_view text, size_t at, size_t* length) {
   const auto byte = [&](size_t index) { return static_cast<uint8_t>(text[index]); };
   const uint8_t lead = byte(at);
@@ -36,8 +37,8 @@ uint32_t decode(std::string_view text, size_t at, size_t* length) {
 }
 
 bool shows_nothing_good(uint32_t code) {
-  return code == kInvalid || code < 0x20 || (code >= 0x7F && code < 0xA0) ||
-         code == 0x200B || code == 0x200E || code == 0x200F || (code >= 0x2028 && code <= 0x202E) ||
+  return code == kInvalid || code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x200B ||
+         code == 0x200E || code == 0x200F || (code >= 0x2028 && code <= 0x202E) ||
          (code >= 0x2060 && code <= 0x2069) || code == 0xFEFF || (code & 0xFFFE) == 0xFFFE;
 }
 
@@ -142,9 +143,13 @@ std::string plain(double value) {
   return fixed(value, decimals_for(std::fabs(value)));
 }
 
-std::string percent(double share, int decimals) { return fixed(100 * share, decimals) + "\u00A0%"; }
+std::string percent(double share, int decimals) {
+  return fixed(100 * share, decimals) + "\u00A0%";
+}
 
-std::string count(double value) { return fixed(value, 0); }
+std::string count(double value) {
+  return fixed(value, 0);
+}
 
 std::string not_given(const std::string& reason) {
   return "<span class=\"none\">not given" + (reason.empty() ? "" : ": " + escape(reason)) +

@@ -8,11 +8,13 @@
 
 namespace alm::report {
 
-// Safe between tags and inside quoted attributes. Invalid UTF-8, control characters and marks that turn
-// the direction of text become U+FFFD, so that no name can hide or reorder what stands beside it.
+// Safe between tags and inside quoted attributes. Invalid UTF-8, control characters and marks that
+// turn the direction of text become U+FFFD, so that no name can hide or reorder what stands beside
+// it.
 std::string escape(std::string_view text);
 
-// At most `most` characters (code points), the last one an ellipsis when the text was cut. Not escaped.
+// At most `most` characters (code points), the last one an ellipsis when the text was cut. Not
+// escaped.
 std::string shorten(std::string_view text, int64_t most);
 
 // Estimated width in pixels of `text` in a sans-serif face of `size` pixels; errs on the wide side.

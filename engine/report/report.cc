@@ -1,1 +1,32 @@
-// To be filled.
+#include "engine/report/report.h"
+
+#include "engine/report/html.h"
+#include "engine/report/sections.h"
+
+namespace alm {
+
+std::string make_report(const io::Json& config, const io::Json& estimates,
+                        const std::vector<io::Json>& metrics, const io::Json& examples) {
+  using namespace report;
+  const Effects effects = read_effects(config, estimates);
+  std::string html =
+      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
+      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
+      "<meta http-equiv=\"Content-Security-Policy\" "
+      "content=\"default-src 'none'; style-src 'unsafe-inline'\"/>\n<title>" +
+      escape(headline(effects)) + "</title>\n<style>" + page_style() +
+      "</style>\n</head>\n<body>\n<main>\n";
+  html += header_section(config, estimates, effects);
+  html += warnings_section(config, estimates, effects);
+  html += effects_section(effects);
+  html += truth_section(estimates, effects);
+  html += uplift_section(estimates);
+  html += policy_section(estimates);
+  html += journeys_section(examples);
+  html += prediction_section(estimates);
+  html += training_section(metrics);
+  html += footer_section(config, estimates);
+  return html + "</main>\n</body>\n</html>\n";
+}
+
+}  // namespace alm

@@ -1,4 +1,5 @@
-// The parts of the page, from top to bottom. Each returns safe HTML, or "" when it has nothing to say.
+// The parts of the page, from top to bottom. Each returns safe HTML, or "" when it has nothing to
+// say.
 #pragma once
 
 #include <string>

@@ -50,7 +50,8 @@ std::string mark(double x, double y, double radius, Role role) {
   }
 }
 
-// Where an interval runs on beyond the axis: the tip at (x, y), the base `length` to the right of it.
+// Where an interval runs on beyond the axis: the tip at (x, y), the base `length` to the right of
+// it.
 std::string arrow(double x, double y, double length) {
   return "<path class=\"arrow front\" d=\"M" + at(x) + " " + at(y) + "l" + at(length) +
          " -4v8z\"/>\n";
@@ -72,9 +73,8 @@ double widest(const Ticks& ticks) {
 Ticks horizontal_ticks(double low, double high, double length) {
   for (int wanted = 7; wanted > 1; --wanted) {
     Ticks ticks = nice_ticks(low, high, wanted);
-    const double spacing = ticks.at.size() < 2
-                               ? length
-                               : (ticks.at[1] - ticks.at[0]) / (high - low) * length;
+    const double spacing =
+        ticks.at.size() < 2 ? length : (ticks.at[1] - ticks.at[0]) / (high - low) * length;
     if (spacing > widest(ticks) + 14) return ticks;
   }
   return nice_ticks(low, high, 1);
@@ -137,8 +137,9 @@ const char* role_class(Role role) {
 }
 
 std::string role_swatch(Role role, bool line) {
-  std::string svg = "<svg class=\"swatch\" width=\"22\" height=\"12\" viewBox=\"0 0 22 12\" "
-                    "aria-hidden=\"true\">";
+  std::string svg =
+      "<svg class=\"swatch\" width=\"22\" height=\"12\" viewBox=\"0 0 22 12\" "
+      "aria-hidden=\"true\">";
   if (line) svg += put_line(1, 6, 21, 6, std::string("line ") + role_class(role));
   if (!line) svg += mark(11, 6, 4.2, role);
   return svg + "</svg>";
@@ -202,8 +203,12 @@ std::string Chart::svg() const {
   double right = width_ - 16;
   const Ticks x_ticks = horizontal_ticks(x_low, x_high, right - left);
   right = std::min(right, width_ - widest(x_ticks) / 2 - 2);
-  const auto x_of = [&](double x) { return left + (x - x_low) / (x_high - x_low) * (right - left); };
-  const auto y_of = [&](double y) { return bottom - (y - y_low) / (y_high - y_low) * (bottom - top); };
+  const auto x_of = [&](double x) {
+    return left + (x - x_low) / (x_high - x_low) * (right - left);
+  };
+  const auto y_of = [&](double y) {
+    return bottom - (y - y_low) / (y_high - y_low) * (bottom - top);
+  };
   const auto inside = [&](double x, double y) {
     return x >= x_low - 1e-9 && x <= x_high + 1e-9 && y >= y_low - 1e-9 && y <= y_high + 1e-9;
   };

@@ -1,5 +1,5 @@
-// A small plotter: line and scatter charts and forest plots as inline SVG. Colours and fonts come from
-// the page's style sheet by class, so one drawing serves light, dark and print.
+// A small plotter: line and scatter charts and forest plots as inline SVG. Colours and fonts come
+// from the page's style sheet by class, so one drawing serves light, dark and print.
 #pragma once
 
 #include <optional>
@@ -9,7 +9,8 @@
 
 namespace alm::report {
 
-// Ticks at 1, 2 or 5 times a power of ten inside [low, high], about `wanted` of them (at least one).
+// Ticks at 1, 2 or 5 times a power of ten inside [low, high], about `wanted` of them (at least
+// one).
 struct Ticks {
   std::vector<double> at;
   int decimals = 0;
@@ -24,7 +25,8 @@ class Range {
     if (value) add(*value);
   }
   bool empty() const { return low_ > high_; }
-  // With `share` of the width added on both sides; [0, 1] without values, +-half around a single one.
+  // With `share` of the width added on both sides; [0, 1] without values, +-half around a single
+  // one.
   std::pair<double, double> padded(double share) const;
 
  private:
@@ -87,7 +89,8 @@ class Chart {
   void add(Layer layer);
 };
 
-// One row of a forest plot: an estimate with its interval, the naive and the back-door value beside it.
+// One row of a forest plot: an estimate with its interval, the naive and the back-door value beside
+// it.
 struct ForestRow {
   std::string label;  // any text; cut to the space there is
   std::optional<double> value;

@@ -1,0 +1,34 @@
+#include "engine/report/fields.h"
+#include "engine/report/html.h"
+#include "engine/report/sections.h"
+
+namespace alm::report {
+
+std::string section(const std::string& id, const std::string& title, const std::string& body) {
+  if (body.empty()) return "";
+  return "<section id=\"" + id + "\">\n<h2>" + escape(title) + "</h2>\n" + body + "</section>\n";
+}
+
+std::string figure(const std::string& content, const std::string& caption) {
+  if (content.empty()) return "";
+  return "<figure>" + content +
+         (caption.empty() ? "" : "<figcaption>" + escape(caption) + "</figcaption>") +
+         "</figure>\n";
+}
+
+std::string tile(const std::string& label, const std::string& value, const std::string& note) {
+  return "<div><dt>" + escape(label) + "</dt><dd>" + value +
+         (note.empty() ? "" : "<small>" + escape(note) + "</small>") + "</dd></div>\n";
+}
+
+std::string value_or_why(const io::Json& object, const std::string& key, int decimals) {
+  const Number value = number(object, key);
+  return value ? fixed(*value, decimals) : not_given(why(object, key));
+}
+
+std::string interval_text(const Interval& bounds, int decimals) {
+  if (!bounds) return "";
+  return fixed(bounds->first, decimals) + " to " + fixed(bounds->second, decimals);
+}
+
+}  // namespace alm::report

@@ -1,0 +1,93 @@
+#include "engine/report/fields.h"
+#include "engine/report/html.h"
+#include "engine/report/sections.h"
+
+namespace alm::report {
+namespace {
+
+constexpr int64_t kConfigLength = 60000;
+
+std::string identification_tiles(const io::Json& identification) {
+  if (!identification.is_object()) return "";
+  std::string html;
+  if (identification.contains("mediator_variance_share")) {
+    const Number share = number(identification, "mediator_variance_share");
+    html +=
+        tile("Mediator's own variation",
+             share ? percent(*share) : not_given(why(identification, "mediator_variance_share")),
+             "share of its variance left given touches and context");
+  }
+  for (const auto& [key, label] :
+       {std::pair("leak_test", "Leak test"), std::pair("negative_controls", "Negative controls"),
+        std::pair("overlap", "Overlap")}) {
+    const io::Json& value = child(identification, key);
+    if (!identification.contains(key)) continue;
+    if (value.is_null()) {
+      html += tile(label, not_given(why(identification, key)));
+    } else if (const Number single = number(value)) {
+      html += tile(label, plain(*single));
+    } else if (value.is_object()) {
+      for (const auto& [name, inner] : value.items()) {
+        if (const Number part = number(inner)) {
+          html += tile(std::string(label) + ": " + shorten(name, 40), plain(*part));
+        }
+      }
+    }
+  }
+  return html.empty() ? "" : "<dl class=\"tiles\">\n" + html + "</dl>\n";
+}
+
+}  // namespace
+
+std::string footer_section(const io::Json& config, const io::Json& estimates) {
+  std::string html;
+  const std::string checks = identification_tiles(child(estimates, "identification"));
+  if (!checks.empty()) {
+    html += section(
+        "identification", "What the effects rest on",
+        "<p>Front-door values hold if touches move the outcome only through the mediator, if "
+        "nothing unseen moves both mediator and outcome once touches and context are known, "
+        "and if the mediator varies by itself. The first two cannot be read off the log.</p>\n" +
+            checks);
+  }
+  html += section("words", "What the words mean",
+                  "<dl class=\"words\">\n"
+                  "<dt>naive</dt><dd>Mean outcome of journeys that touch the cluster minus those "
+                  "that do not (arms: "
+                  "minus the reference arm). Repeats every confounding of the log.</dd>\n"
+                  "<dt>back-door</dt><dd>Effect of removal (arms: of replacement) in a regression "
+                  "of the outcome on "
+                  "touch counts and context. Right only if nothing unseen moves both exposure and "
+                  "outcome.</dd>\n"
+                  "<dt>ett</dt><dd>Effect on the treated: for those who really had the touch, "
+                  "their outcome minus "
+                  "what it would have been without it.</dd>\n"
+                  "<dt>do</dt><dd>Effect of assigning the exposure from outside to users of this "
+                  "context. Never mix "
+                  "it with ett.</dd>\n"
+                  "<dt>plug-in, one-step</dt><dd>The plug-in reads the fitted model; the one-step "
+                  "value corrects it "
+                  "with the outcomes of the scored users and has an honest interval.</dd>\n"
+                  "<dt>clipped, ess</dt><dd>Share of weights cut at their bound, and the effective "
+                  "number of rows "
+                  "they leave.</dd>\n</dl>\n");
+  if (config.is_object()) {
+    const std::string resolved = config.dump(1, ' ', false, io::Json::error_handler_t::replace);
+    std::string lines;  // escape() turns line ends into spaces: keep them
+    for (size_t from = 0; from < resolved.size();) {
+      size_t to = resolved.find('\n', from);
+      if (to == resolved.npos) to = resolved.size();
+      lines += escape(shorten(resolved.substr(from, to - from), 400)) + "\n";
+      from = to + 1;
+      if (static_cast<int64_t>(lines.size()) > kConfigLength) {
+        lines += "…\n";
+        break;
+      }
+    }
+    html +=
+        "<details><summary>Resolved configuration</summary>\n<pre>" + lines + "</pre></details>\n";
+  }
+  return html;
+}
+
+}  // namespace alm::report
