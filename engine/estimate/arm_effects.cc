@@ -13,6 +13,11 @@ void put(io::Json& json, const char* key, double value, const char* why) {
   if (!std::isfinite(value)) json[std::string(key) + "_why"] = why;
 }
 
+// An unfloored denominator can be as good as 0.
+bool usable(double raw) {
+  return std::fabs(raw) < 1e15;
+}
+
 io::Json estimand_json(const ArmEstimand& estimand) {
   io::Json json;
   put(json, "plugin", estimand.plugin.mean, "no journey to average over");
@@ -23,8 +28,7 @@ io::Json estimand_json(const ArmEstimand& estimand) {
     const auto ci = estimand.one_step.ci95();
     json["ci95"] = {ci[0], ci[1]};
   }
-  put(json, "one_step_raw", estimand.one_step_raw.mean,
-      "a denominator is 0 without the floor");
+  put(json, "one_step_raw", estimand.one_step_raw.mean, "a denominator is 0 without the floor");
   json["clipped_share"] = estimand.clipped_share;
   json["ess"] = estimand.ess;
   return json;
@@ -122,8 +126,8 @@ ArmEffectSums::ArmEffectSums(int64_t arms, int64_t reference, Floors floors)
   ALM_CHECK(reference >= 0 && reference < arms);
 }
 
-void ArmEffectSums::add(uint64_t user, int64_t arm, uint8_t mediator, double outcome,
-                        double weight, const ArmNuisances& nuisances) {
+void ArmEffectSums::add(uint64_t user, int64_t arm, uint8_t mediator, double outcome, double weight,
+                        const ArmNuisances& nuisances) {
   ALM_CHECK(arm >= 0 && arm < arms_ && nuisances.arms() == arms_);
   outcomes_.add(arm, user, outcome, weight);
   users_.add(arm, user);
@@ -147,9 +151,8 @@ void ArmEffectSums::add(uint64_t user, int64_t arm, uint8_t mediator, double out
     const size_t index = static_cast<size_t>(a);
     const auto value = do_influence(nuisances, observed, a, floors_);
     do_.one_step.add(a, user, value.phi - at_reference.phi, weight);
-    const double raw =
-        do_influence(nuisances, observed, a, kNoFloors).phi - raw_at_reference.phi;
-    if (std::isfinite(raw)) {
+    const double raw = do_influence(nuisances, observed, a, kNoFloors).phi - raw_at_reference.phi;
+    if (usable(raw)) {
       do_.raw.add(a, user, raw, weight);
     } else {
       ++do_.raw_undefined[index];
@@ -166,7 +169,7 @@ void ArmEffectSums::add(uint64_t user, int64_t arm, uint8_t mediator, double out
     ett_.one_step.add_ratio(a, user, weight * (outcome - moved.phi), exposed);
     const double raw_moved =
         outcome - replacement_influence(nuisances, observed, a, reference_, kNoFloors).phi;
-    if (std::isfinite(raw_moved)) {
+    if (usable(raw_moved)) {
       ett_.raw.add_ratio(a, user, weight * raw_moved, exposed);
     } else {
       ++ett_.raw_undefined[index];

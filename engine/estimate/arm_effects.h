@@ -1,5 +1,5 @@
-// Effects of arm logs, contract 3 `effects`: naive, back-door, and `do` and `ett` with plug-in, one-step,
-// error by user, clipped share and effective sample size. Order-free sums.
+// Effects of arm logs, contract 3 `effects`: naive, back-door, and `do` and `ett` with plug-in,
+// one-step, error by user, clipped share and effective sample size. Order-free sums.
 #pragma once
 
 #include <cstdint>
@@ -54,7 +54,7 @@ class ArmEffectSums {
   int64_t arms() const { return arms_; }
   int64_t reference() const { return reference_; }
   int64_t mediator_missing() const { return mediator_missing_; }
-  // phi_arm - phi_reference per journey: gains of grouped_auuc.
+  // Gains of grouped_auuc: per journey of the arm.
   const GroupedSums& ett_one_step() const { return ett_.one_step; }
   const GroupedSums& outcomes() const { return outcomes_; }
 

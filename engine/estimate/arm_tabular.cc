@@ -13,8 +13,7 @@ enum Sum : size_t { kAll, kWithout, kWith, kOutcomeWithout, kOutcomeWith };
 
 }  // namespace
 
-TabularNuisances::TabularNuisances(int64_t arms, int64_t columns)
-    : arms_(arms), columns_(columns) {
+TabularNuisances::TabularNuisances(int64_t arms, int64_t columns) : arms_(arms), columns_(columns) {
   ALM_CHECK(arms >= 1 && columns >= 0);
 }
 

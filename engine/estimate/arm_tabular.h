@@ -1,5 +1,5 @@
-// Nuisances of arm logs by counting (`--nuisance tabular`): p(m|a,x), mu(m,a,x) and pi(a|x) in the strata of
-// x, the crossed `/journey/cat` columns.
+// Nuisances of arm logs by counting (`--nuisance tabular`): p(m|a,x), mu(m,a,x) and pi(a|x) in the
+// strata of x, the crossed `/journey/cat` columns.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,8 @@
 
 namespace alm {
 
-// Order-free counts, then look-ups. Not thread-safe while adding: one per thread, then merge; look-ups are.
+// Order-free counts, then look-ups. Not thread-safe while adding: one per thread, then merge;
+// look-ups are.
 class TabularNuisances {
  public:
   static constexpr int64_t kMaxStrata = 65536;
@@ -30,13 +31,14 @@ class TabularNuisances {
   // Turns counts into probabilities; call once after the last add, merge or reduce.
   void finish();
 
-  // What the counts say at x; views live as long as the object. A cell without journeys takes the value of
-  // the stratum over all arms (mu: same m), else of all strata, and an unseen stratum those of all strata.
+  // What the counts say at x; views live as long as the object. A cell without journeys takes the
+  // value of the stratum over all arms (mu: same m), else of all strata, and an unseen stratum
+  // those of all strata.
   ArmNuisances at(std::span<const int64_t> cat) const;
 
   int64_t strata() const { return static_cast<int64_t>(counts_.size()); }
-  // Cells (stratum, arm) without journeys and (stratum, arm, m) that matter (p(m|a,x) > 0 for some arm)
-  // without journeys: no overlap there, the values are borrowed.
+  // Cells (stratum, arm) without journeys and (stratum, arm, m) that matter (p(m|a,x) > 0 for some
+  // arm) without journeys: no overlap there, the values are borrowed.
   int64_t empty_cells() const { return empty_cells_; }
   bool known(std::span<const int64_t> cat) const;
 

@@ -23,8 +23,7 @@ struct Step {
   }
   void add(const UpliftRow& row, double weight) {
     (row.treated ? treated : control) += weight;
-    (row.treated ? treated_outcome : control_outcome) +=
-        weight * static_cast<double>(row.outcome);
+    (row.treated ? treated_outcome : control_outcome) += weight * static_cast<double>(row.outcome);
   }
   double all() const { return treated + control; }
   // Difference of rates times the journeys so far; an empty arm has rate 0.
@@ -103,9 +102,8 @@ const char* const kNotBinary = "a perfect order is defined for a binary outcome 
 const char* const kNoRoom = "the perfect order is no better than a random one";
 
 void set_all(UpliftResult& result, const char* why) {
-  result.auuc_sk = result.auuc_05 = result.qini_sk = result.auuc_causalml =
-      result.qini_causalml = result.bin_error_bound = result.ci95_low = result.ci95_high =
-          Metric{{}, why};
+  result.auuc_sk = result.auuc_05 = result.qini_sk = result.auuc_causalml = result.qini_causalml =
+      result.bin_error_bound = result.ci95_low = result.ci95_high = Metric{{}, why};
 }
 
 Metric metric(std::optional<double> value, const char* why) {
@@ -120,9 +118,9 @@ void set_normalised(UpliftResult& result, const Areas& areas, bool binary) {
   const auto uplift = auuc_sk(areas);
   result.auuc_sk = metric(uplift, kNoRoom);
   result.auuc_05 = uplift ? Metric{0.5 + 0.5 * *uplift, ""} : result.auuc_sk;
-  result.qini_sk = metric(normalised(areas.qini, perfect_qini_area(Classes(areas.at)),
-                                     areas.at.qini(), areas.at.all()),
-                          kNoRoom);
+  result.qini_sk = metric(
+      normalised(areas.qini, perfect_qini_area(Classes(areas.at)), areas.at.qini(), areas.at.all()),
+      kNoRoom);
 }
 
 void add_curve_point(UpliftResult& result, const Areas& areas, double all) {
@@ -132,8 +130,8 @@ void add_curve_point(UpliftResult& result, const Areas& areas, double all) {
   result.curve.push_back({share, areas.at.uplift() / all});
 }
 
-// causalml: one point a row, NaN where an arm is empty, interpolated from 0; sum / (rows + 1); curve
-// divided by the size of its last value. Qini subtracts the straight line.
+// causalml: one point a row, NaN where an arm is empty, interpolated from 0; sum / (rows + 1);
+// curve divided by the size of its last value. Qini subtracts the straight line.
 void set_causalml(UpliftResult& result, std::span<const UpliftRow> sorted) {
   Step at;
   double gain_sum = 0, qini_sum = 0;
@@ -162,12 +160,12 @@ void set_causalml(UpliftResult& result, std::span<const UpliftRow> sorted) {
   const double points = index + 1;
   const double last_gain = at.uplift(), last_qini = at.qini();
   const char* const kFlat = "the curve ends at 0";
-  result.auuc_causalml = last_gain != 0
-                             ? Metric{gain_sum / std::fabs(last_gain) / points, ""}
-                             : Metric{{}, kFlat};
+  result.auuc_causalml =
+      last_gain != 0 ? Metric{gain_sum / std::fabs(last_gain) / points, ""} : Metric{{}, kFlat};
   result.qini_causalml =
-      last_qini != 0 ? Metric{(qini_sum - 0.5 * last_qini * points) / std::fabs(last_qini) / points, ""}
-                     : Metric{{}, kFlat};
+      last_qini != 0
+          ? Metric{(qini_sum - 0.5 * last_qini * points) / std::fabs(last_qini) / points, ""}
+          : Metric{{}, kFlat};
 }
 
 void set_interval(UpliftResult& result, std::span<const UpliftRow> sorted) {
@@ -200,8 +198,9 @@ void set_interval(UpliftResult& result, std::span<const UpliftRow> sorted) {
   }
 }
 
-// Most that the area of the exact curve can differ from the chord over one bin whose rows come in an unknown
-// order: the curve stays between the difference of the lowest and highest reachable rates.
+// Most that the area of the exact curve can differ from the chord over one bin whose rows come in
+// an unknown order: the curve stays between the difference of the lowest and highest reachable
+// rates.
 double bin_error(const Step& before, const Step& step) {
   const double kRows = step.all();
   if (!(kRows > 0)) return 0;
@@ -380,10 +379,10 @@ UpliftResult UpliftSums::finish(Communicator& comm, const char* what) {
   result.bin_error_bound = result.auuc_sk;
   if (result.auuc_sk.value) {
     const double random = 0.5 * total.all() * total.uplift();
-    result.bin_error_bound = {
-        error / std::fabs(perfect_uplift_area(Classes(total)) - random), ""};
+    result.bin_error_bound = {error / std::fabs(perfect_uplift_area(Classes(total)) - random), ""};
   }
-  const char* const kRowsNeeded = "needs the rows; there are too many and they were binned by score";
+  const char* const kRowsNeeded =
+      "needs the rows; there are too many and they were binned by score";
   result.auuc_causalml = result.qini_causalml = Metric{{}, kRowsNeeded};
   result.ci95_low = result.ci95_high = Metric{{}, kRowsNeeded};
   return result;

@@ -1,5 +1,5 @@
-// Uplift and Qini areas of a score that ranks journeys of two arms (method 6.1, 6.2), each under its
-// named normalisation. Nothing here is called just "AUUC".
+// Uplift and Qini areas of a score that ranks journeys of two arms (method 6.1, 6.2), each under
+// its named normalisation. Nothing here is called just "AUUC".
 #pragma once
 
 #include <array>
@@ -29,29 +29,31 @@ struct UpliftResult {
   int64_t rows = 0;
   double treated = 0;  // weight of the treated arm
   double control = 0;
-  bool exact = true;   // from sorted rows; else from a histogram of the score
-  Metric auuc_sk;      // scikit-uplift uplift_auc_score: random 0, perfect 1
-  Metric auuc_05;      // 0.5 + 0.5 * auuc_sk: random 0.5, perfect 1
-  Metric qini_sk;      // scikit-uplift qini_auc_score, negative effects on
+  bool exact = true;  // from sorted rows; else from a histogram of the score
+  Metric auuc_sk;     // scikit-uplift uplift_auc_score: random 0, perfect 1
+  Metric auuc_05;     // 0.5 + 0.5 * auuc_sk: random 0.5, perfect 1
+  Metric qini_sk;     // scikit-uplift qini_auc_score, negative effects on
   Metric auuc_causalml;
   Metric qini_causalml;
   Metric bin_error_bound;  // on auuc_sk; 0 when exact
   Metric ci95_low;         // of auuc_05, by the bootstrap over user groups
   Metric ci95_high;
-  std::vector<std::array<double, 2>> curve;  // share of journeys, gain per journey; at most 201 points
+  std::vector<std::array<double, 2>>
+      curve;  // share of journeys, gain per journey; at most 201 points
 };
 
-// Keys of contract 3 `auuc`: auuc_sk, auuc_05, qini_sk, auuc_causalml, qini_causalml, bin_error_bound, ci95
-// (of auuc_05), method ("exact" or "binned"), curve, rows.
+// Keys of contract 3 `auuc`: auuc_sk, auuc_05, qini_sk, auuc_causalml, qini_causalml,
+// bin_error_bound, ci95 (of auuc_05), method ("exact" or "binned"), curve, rows.
 io::Json to_json(const UpliftResult& result);
 
-// The areas of rows in any order; sorts them. Ties are grouped by exact equality of the score, except in
-// the causalml forms, which rank by (score descending, row ascending) and need equal weights.
+// The areas of rows in any order; sorts them. Ties are grouped by exact equality of the score,
+// except in the causalml forms, which rank by (score descending, row ascending) and need equal
+// weights.
 UpliftResult uplift_areas(std::vector<UpliftRow> rows);
 
-// Collects rows of all ranks. Up to kExactRows expected rows they are kept and brought to rank 0; above, a
-// histogram of 65,536 bins of the score (high 16 ordered bits) is summed, and the error of the grouping is
-// bounded. Not thread-safe: one per thread, then merge.
+// Collects rows of all ranks. Up to kExactRows expected rows they are kept and brought to rank 0;
+// above, a histogram of 65,536 bins of the score (high 16 ordered bits) is summed, and the error of
+// the grouping is bounded. Not thread-safe: one per thread, then merge.
 class UpliftSums {
  public:
   static constexpr int64_t kExactRows = int64_t{1} << 22;
@@ -68,7 +70,8 @@ class UpliftSums {
   static constexpr size_t kBins = 65536;
   bool exact_;
   std::vector<UpliftRow> rows_;
-  std::vector<FixedSum> bins_;  // [kBins, 4] treated weight, treated outcome, control weight, outcome
+  std::vector<FixedSum>
+      bins_;  // [kBins, 4] treated weight, treated outcome, control weight, outcome
   int64_t seen_ = 0;
   int64_t non_binary_ = 0;
 };

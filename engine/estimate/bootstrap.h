@@ -1,5 +1,6 @@
 // Intervals by a bootstrap over users: Poisson(1) weights per (user group, replicate) from a
-// counter-based generator, so they are the same on any rank and paired across estimates (method 6.3.7).
+// counter-based generator, so they are the same on any rank and paired across estimates
+// (method 6.3.7).
 #pragma once
 
 #include <array>
@@ -22,8 +23,8 @@ int poisson_weight(int64_t group, int64_t replicate);
 // Weights of all groups in one replicate.
 std::vector<double> replicate_weights(int64_t groups, int64_t replicate);
 
-// 2.5 % and 97.5 % points of the finite values (linear between order statistics); both NaN when fewer
-// than half of the values are finite.
+// 2.5 % and 97.5 % points of the finite values (linear between order statistics); both NaN when
+// fewer than half of the values are finite.
 std::array<double, 2> percentile_interval(std::vector<double> values);
 
 }  // namespace alm

@@ -26,7 +26,9 @@ Weighted weighted(const GroupedSums& sums, int64_t cluster, std::span<const doub
   return result;
 }
 
-double ratio(const Weighted& value) { return value.weight > 0 ? value.sum / value.weight : NAN; }
+double ratio(const Weighted& value) {
+  return value.weight > 0 ? value.sum / value.weight : NAN;
+}
 
 // gain(k, group weights) for the sample itself (all weights 1) and for every replicate.
 template <class Gain>
@@ -105,8 +107,7 @@ GroupedArea area_of_clusters(std::span<const size_t> chosen, std::span<const dou
     none("one cluster alone has no ranking");
     return result;
   }
-  const double value =
-      auuc_05(ranking, area_of(sorted_by(used, gain.gain), n, gain.gain, nullptr));
+  const double value = auuc_05(ranking, area_of(sorted_by(used, gain.gain), n, gain.gain, nullptr));
   if (!std::isfinite(value)) {
     none("all clusters have the same gain: every ranking is as good");
     return result;
@@ -162,8 +163,7 @@ GroupedGain gain_of_means(const GroupedSums& sums) {
 
 GroupedGain gain_of_difference(const GroupedSums& touched, const GroupedSums& all) {
   ALM_CHECK(all.clusters() == 1 && all.groups() == touched.groups());
-  return with_replicates(touched.clusters(), touched.groups(), [&](int64_t k,
-                                                                   const auto& weights) {
+  return with_replicates(touched.clusters(), touched.groups(), [&](int64_t k, const auto& weights) {
     const Weighted with = weighted(touched, k, weights);
     const Weighted every = weighted(all, 0, weights);
     return ratio(with) - ratio({every.sum - with.sum, every.weight - with.weight});

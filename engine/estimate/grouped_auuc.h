@@ -1,5 +1,5 @@
-// Grouped AUUC (contract 3 `grouped_auuc`, method 6.3): clusters ranked by a score, gains from an estimator,
-// within buckets of how often a cluster is touched.
+// Grouped AUUC (contract 3 `grouped_auuc`, method 6.3): clusters ranked by a score, gains from an
+// estimator, within buckets of how often a cluster is touched.
 #pragma once
 
 #include <array>
@@ -14,11 +14,12 @@
 
 namespace alm {
 
-// Gain per touch of every cluster by one estimator, and the same in every bootstrap replicate. NaN: the
-// cluster has none and is left out.
+// Gain per touch of every cluster by one estimator, and the same in every bootstrap replicate. NaN:
+// the cluster has none and is left out.
 struct GroupedGain {
-  std::vector<double> gain;                    // [clusters]
-  std::vector<std::vector<double>> replicates;  // [kBootstrapReplicates][clusters]; empty: no interval
+  std::vector<double> gain;  // [clusters]
+  std::vector<std::vector<double>>
+      replicates;  // [kBootstrapReplicates][clusters]; empty: no interval
 };
 
 // Gain = mean of the cluster's values (front door: phi_j of `ett.one_step`). `sums` reduced.
@@ -47,18 +48,18 @@ struct GroupedAuuc {
 
 inline constexpr int64_t kGroupedBuckets = 10;
 
-// Area of one ranking: by score descending, ties by cluster id ascending. The perfect ranking sorts by the
-// gain used. gain may be any estimate or the truth.
+// Area of one ranking: by score descending, ties by cluster id ascending. The perfect ranking sorts
+// by the gain used. gain may be any estimate or the truth.
 GroupedArea grouped_area(std::span<const double> score, std::span<const double> n,
                          const GroupedGain& gain);
 
-// score: mean predicted effect of the cluster; n: touches n_k; exposure: e_k, the share of journeys that
-// touch k. All [clusters], equal on all ranks.
+// score: mean predicted effect of the cluster; n: touches n_k; exposure: e_k, the share of journeys
+// that touch k. All [clusters], equal on all ranks.
 GroupedAuuc grouped_auuc(std::span<const double> score, std::span<const double> n,
                          std::span<const double> exposure, const GroupedGain& gain);
 
-// {"overall": {...}, "buckets": [{...}]}; of the labelled values auuc_05, raw_area and ci95 are given, the
-// others of contract 3 null with why.
+// {"overall": {...}, "buckets": [{...}]}; of the labelled values auuc_05, raw_area and ci95 are
+// given, the others of contract 3 null with why.
 io::Json to_json(const GroupedAuuc& result);
 
 }  // namespace alm

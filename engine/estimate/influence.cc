@@ -49,12 +49,12 @@ InfluenceValue replacement_influence(const ArmNuisances& nuisances, const ArmObs
     value.phi = value.mediator_weight * (observed.outcome - nuisances.mu(m, arm)) +
                 eta(nuisances, reference, arm);
   } else if (observed.arm == reference) {
-    // The terms of the reference itself add up to Y; what is left is the odds of the arm that lands here.
+    // The terms of the reference itself add up to Y; what is left is the odds of the arm that lands
+    // here.
     const double share = nuisances.pi(reference);
     value.propensity_weight = nuisances.pi(arm) / std::max(share, floors.propensity);
     value.clipped = share < floors.propensity;
-    value.phi += value.propensity_weight *
-                 (nuisances.mu(m, arm) - eta(nuisances, reference, arm));
+    value.phi += value.propensity_weight * (nuisances.mu(m, arm) - eta(nuisances, reference, arm));
   }
   return value;
 }

@@ -1,5 +1,6 @@
-// Influence functions of the front-door estimands for one journey of an arm log with a binary mediator:
-// exact sums over m and a. Pure functions; each has a mean over journeys that is the estimate.
+// Influence functions of the front-door estimands for one journey of an arm log with a binary
+// mediator: exact sums over m and a. Pure functions; each has a mean over journeys that is the
+// estimate.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +20,9 @@ struct ArmNuisances {
     const double one = mediator[static_cast<size_t>(a)];
     return m == 1 ? one : 1 - one;
   }
-  double mu(int64_t m, int64_t a) const { return (m == 1 ? outcome1 : outcome0)[static_cast<size_t>(a)]; }
+  double mu(int64_t m, int64_t a) const {
+    return (m == 1 ? outcome1 : outcome0)[static_cast<size_t>(a)];
+  }
   double pi(int64_t a) const { return propensity[static_cast<size_t>(a)]; }
 };
 
@@ -56,13 +59,13 @@ double eta(const ArmNuisances& nuisances, int64_t a, int64_t observed_arm);
 InfluenceValue do_influence(const ArmNuisances& nuisances, const ArmObservation& observed,
                             int64_t a, Floors floors);
 
-// Method 5.3 with d(arm) = reference, d(a) = a else. Mean: psi_d. For journeys of neither arm the value is Y.
-// kappa(a,X) = sum_m p(m|d(a),X) mu(m,a,X) = eta_{d(a)}(a,X).
+// Method 5.3 with d(arm) = reference, d(a) = a else. Mean: psi_d. For journeys of neither arm the
+// value is Y. kappa(a,X) = sum_m p(m|d(a),X) mu(m,a,X) = eta_{d(a)}(a,X).
 InfluenceValue replacement_influence(const ArmNuisances& nuisances, const ArmObservation& observed,
                                      int64_t arm, int64_t reference, Floors floors);
 
-// Plug-in of the replacement effect at X for a journey of `arm`: sum_m [p(m|arm,X) - p(m|reference,X)]
-// mu(m,arm,X).
+// Plug-in of the replacement effect at X for a journey of `arm`: sum_m [p(m|arm,X) -
+// p(m|reference,X)] mu(m,arm,X).
 double replacement_plugin(const ArmNuisances& nuisances, int64_t arm, int64_t reference);
 
 }  // namespace alm

@@ -15,7 +15,9 @@ namespace {
 // Probabilities are held this far from 0 and 1 in the log loss (method 3.2).
 constexpr double kEdge = 1e-7;
 
-double entropy(double rate) { return -(rate * std::log(rate) + (1 - rate) * std::log1p(-rate)); }
+double entropy(double rate) {
+  return -(rate * std::log(rate) + (1 - rate) * std::log1p(-rate));
+}
 
 const char* const kNoRows = "no rows were scored";
 const char* const kOneClass = "all outcomes are equal";
@@ -36,8 +38,8 @@ uint32_t ordered_bits(float score) {
 int64_t PredictionSums::bin(float probability) {
   ALM_CHECK(probability >= 0 && probability <= 1, "probability %g",
             static_cast<double>(probability));
-  // Of the ordered bits the sign is constant and the exponents below 2^-32 are of no use; what is left of
-  // the high bits fits 16.
+  // Of the ordered bits the sign is constant and the exponents below 2^-32 are of no use; what is
+  // left of the high bits fits 16.
   constexpr uint32_t kLowest = (127u - 32u) << 23;
   const uint32_t bits = std::bit_cast<uint32_t>(probability + 0.0f);
   if (bits < kLowest) return 0;
@@ -102,12 +104,13 @@ BinaryPrediction PredictionSums::finish() const {
   const double logloss = cross_entropy_.value() / total;
   const double rate = positives / total;
   result.logloss = {logloss, ""};
-  result.rig = rate > 0 && rate < 1 ? Metric{1 - logloss / entropy(rate), ""}
-                                    : Metric{{}, kOneClass};
-  result.pcoc = positives > 0 ? Metric{predicted_sum.value() / positives, ""}
-                              : Metric{{}, "no outcome is 1"};
+  result.rig =
+      rate > 0 && rate < 1 ? Metric{1 - logloss / entropy(rate), ""} : Metric{{}, kOneClass};
+  result.pcoc =
+      positives > 0 ? Metric{predicted_sum.value() / positives, ""} : Metric{{}, "no outcome is 1"};
 
-  // Bins of equal mass: histogram bins are added until the next multiple of total / kCalibrationBins.
+  // Bins of equal mass: histogram bins are added until the next multiple of total /
+  // kCalibrationBins.
   double ece = 0, seen = 0;
   FixedSum bin_positive, bin_all, bin_predicted;
   int64_t cuts = 0;
@@ -143,9 +146,8 @@ io::Json to_json(const BinaryPrediction& prediction) {
   json["positives"] = prediction.positives;
   json["calibration"] = io::Json::array();
   for (const auto& point : prediction.calibration) {
-    json["calibration"].push_back({{"predicted", point.predicted},
-                                   {"observed", point.observed},
-                                   {"samples", point.samples}});
+    json["calibration"].push_back(
+        {{"predicted", point.predicted}, {"observed", point.observed}, {"samples", point.samples}});
   }
   return json;
 }

@@ -1,4 +1,5 @@
-// How well the outcome is predicted (method 6.4, 6.5), from order-free sums: equal bits on any ranks.
+// How well the outcome is predicted (method 6.4, 6.5), from order-free sums: equal bits on any
+// ranks.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +19,8 @@ struct Metric {
   std::string why;
 };
 
-// Order-preserving map of fp32 to uint32 (method 6.5): a < b exactly when ordered(a) < ordered(b); -0 is
-// 0. NaN is a bug of the caller.
+// Order-preserving map of fp32 to uint32 (method 6.5): a < b exactly when ordered(a) < ordered(b);
+// -0 is 0. NaN is a bug of the caller.
 uint32_t ordered_bits(float score);
 
 struct CalibrationPoint {
@@ -67,8 +68,8 @@ class PredictionSums {
   FixedSum cross_entropy_;
 };
 
-// Keys of contract 3 `prediction`: auc, logloss, rig, pcoc, ece (null and `<key>_why` where undefined),
-// auc_error_bound, calibration, samples. gauc is added by to_json(Gauc).
+// Keys of contract 3 `prediction`: auc, logloss, rig, pcoc, ece (null and `<key>_why` where
+// undefined), auc_error_bound, calibration, samples. gauc is added by to_json(Gauc).
 io::Json to_json(const BinaryPrediction& prediction);
 
 // Metrics of continuous predictions.
@@ -80,8 +81,8 @@ struct ContinuousPrediction {
 
 class RegressionSums {
  public:
-  // `centre`: any constant near the mean outcome, equal everywhere; sums are of y - centre, so that the
-  // variance of large outcomes loses nothing.
+  // `centre`: any constant near the mean outcome, equal everywhere; sums are of y - centre, so that
+  // the variance of large outcomes loses nothing.
   explicit RegressionSums(double centre = 0) : centre_(centre) {}
   void add(double predicted, double outcome, double weight = 1.0);
   void merge(const RegressionSums& other);
@@ -100,21 +101,23 @@ io::Json to_json(const ContinuousPrediction& prediction);
 // Mean AUC within users (method 6.4): sum_u n_u AUC_u / sum_u n_u over users with both classes.
 struct Gauc {
   Metric gauc;
-  double coverage = 0;      // weight of users with both classes / weight of all kept rows
-  double user_share = 1;    // share of users kept, by hash; 1 unless there are too many rows
-  int64_t rows = 0;         // rows kept
-  int64_t users_scored = 0; // users with both classes
+  double coverage = 0;       // weight of users with both classes / weight of all kept rows
+  double user_share = 1;     // share of users kept, by hash; 1 unless there are too many rows
+  int64_t rows = 0;          // rows kept
+  int64_t users_scored = 0;  // users with both classes
 };
 
-// Keeps (user, score, outcome, weight) of a sample of users and brings each user's rows together on one
-// rank. Not thread-safe: one per thread, then merge.
+// Keeps (user, score, outcome, weight) of a sample of users and brings each user's rows together on
+// one rank. Not thread-safe: one per thread, then merge.
 class GaucRows {
  public:
-  // `expected_rows` over all ranks decides the share of users kept, so that about kRowsKept rows stay.
+  // `expected_rows` over all ranks decides the share of users kept, so that about kRowsKept rows
+  // stay.
   explicit GaucRows(int64_t expected_rows);
   void add(uint64_t user, float score, float outcome, float weight = 1.0f);
   void merge(GaucRows&& other);
-  // COLLECTIVE. Routes the rows, scores the users; every rank gets the same answer. Empties the object.
+  // COLLECTIVE. Routes the rows, scores the users; every rank gets the same answer. Empties the
+  // object.
   Gauc finish(Communicator& comm, const char* what);
 
   static constexpr int64_t kRowsKept = int64_t{1} << 24;

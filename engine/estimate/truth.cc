@@ -156,9 +156,8 @@ TruthResult TruthSums::finish(std::span<const double> backdoor,
 
   const GroupedGain gain{truth, {}};
   result.oracle_auuc_05 = grouped_area(predicted, n, gain).auuc_05;
-  result.backdoor_auuc_05 = backdoor.empty()
-                                ? Metric{{}, "there is no back-door estimate"}
-                                : grouped_area(backdoor, n, gain).auuc_05;
+  result.backdoor_auuc_05 = backdoor.empty() ? Metric{{}, "there is no back-door estimate"}
+                                             : grouped_area(backdoor, n, gain).auuc_05;
 
   if (one_step.empty()) {
     result.coverage95 = {{}, "there is no one-step estimate"};

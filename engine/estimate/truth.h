@@ -31,8 +31,8 @@ struct TruthResult {
   // All clusters with touches in one ranking, gains by the truth: 0.5 random, 1 perfect.
   Metric oracle_auuc_05;
   Metric backdoor_auuc_05;
-  // Of those clusters: share whose `ett.one_step` interval holds the mean true delta_ett of the touches
-  // that made it, and the median width of those intervals.
+  // Of those clusters: share whose `ett.one_step` interval holds the mean true delta_ett of the
+  // touches that made it, and the median width of those intervals.
   Metric coverage95;
   Metric ci95_width_median;
 };
@@ -54,8 +54,8 @@ class TruthSums {
   // COLLECTIVE.
   void reduce(Communicator& comm, const char* what);
 
-  // backdoor: mean effect per cluster by the regression, [clusters] or empty. one_step: the estimates of
-  // `ett.one_step`, [clusters] or empty.
+  // backdoor: mean effect per cluster by the regression, [clusters] or empty. one_step: the
+  // estimates of `ett.one_step`, [clusters] or empty.
   TruthResult finish(std::span<const double> backdoor,
                      std::span<const MeanEstimate> one_step) const;
 

@@ -122,9 +122,8 @@ MeanEstimate contrast(const GroupedSums& a, int64_t cluster_a, const GroupedSums
   result.mean = mean_a - mean_b;
   double squares = 0;
   for (int64_t g = 0; g < a.groups(); ++g) {
-    const double residual =
-        (a.sum(cluster_a, g) - a.weight(cluster_a, g) * mean_a) / weight_a -
-        (b.sum(cluster_b, g) - b.weight(cluster_b, g) * mean_b) / weight_b;
+    const double residual = (a.sum(cluster_a, g) - a.weight(cluster_a, g) * mean_a) / weight_a -
+                            (b.sum(cluster_b, g) - b.weight(cluster_b, g) * mean_b) / weight_b;
     squares += residual * residual;
   }
   result.se = std::sqrt(squares);
@@ -235,8 +234,7 @@ void DistinctUsers::reduce(Communicator& comm, const char* what) {
     exact_[index] = static_cast<int64_t>(words.size()) <= limit_;
     counts_[index] = static_cast<int64_t>(words.size());
     if (!exact_[index]) {
-      const double share =
-          static_cast<double>(words[static_cast<size_t>(limit_) - 1]) * 0x1p-64;
+      const double share = static_cast<double>(words[static_cast<size_t>(limit_) - 1]) * 0x1p-64;
       counts_[index] = std::llround(static_cast<double>(limit_ - 1) / share);
     }
   }

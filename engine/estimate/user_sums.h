@@ -1,5 +1,5 @@
-// Means per cluster with standard errors clustered by user, from sums per (cluster, user group) that do
-// not depend on the order of the rows, hence not on ranks or threads (contract 4.1).
+// Means per cluster with standard errors clustered by user, from sums per (cluster, user group)
+// that do not depend on the order of the rows, hence not on ranks or threads (contract 4.1).
 #pragma once
 
 #include <array>
@@ -39,8 +39,8 @@ class GroupedSums {
   void add(int64_t cluster, uint64_t user, double value, double weight = 1.0) {
     add_ratio(cluster, user, value * weight, weight);
   }
-  // The mean is sum(numerator) / sum(denominator): per-exposed-user effects give rows without exposure
-  // a denominator of 0 (method 5.3).
+  // The mean is sum(numerator) / sum(denominator): per-exposed-user effects give rows without
+  // exposure a denominator of 0 (method 5.3).
   void add_ratio(int64_t cluster, uint64_t user, double numerator, double denominator);
   void merge(const GroupedSums& other);
   // COLLECTIVE.
@@ -72,21 +72,21 @@ class GroupedSums {
   std::vector<int64_t> touches_;   // [clusters]
 };
 
-// mean(a, cluster_a) - mean(b, cluster_b) with the error of the paired difference: the residuals of both
-// means are differenced within each user group before squaring, so what the two share cancels. With the
-// same rows in both it is the difference of the values, row by row. Groups must be equal in number.
-// `weight` and `touches` are those of a.
+// mean(a, cluster_a) - mean(b, cluster_b) with the error of the paired difference: the residuals of
+// both means are differenced within each user group before squaring, so what the two share cancels.
+// With the same rows in both it is the difference of the values, row by row. Groups must be equal
+// in number. `weight` and `touches` are those of a.
 MeanEstimate contrast(const GroupedSums& a, int64_t cluster_a, const GroupedSums& b,
                       int64_t cluster_b);
 
-// Mean of the cluster's rows minus the mean of the other rows, where `all` (one cluster, same groups)
-// holds every row once: the naive effect.
+// Mean of the cluster's rows minus the mean of the other rows, where `all` (one cluster, same
+// groups) holds every row once: the naive effect.
 MeanEstimate contrast_with_rest(const GroupedSums& touched, int64_t cluster,
                                 const GroupedSums& all);
 
-// Distinct users per cluster: the smallest `limit` hashes of each cluster. Exact up to `limit` users; above
-// it (limit - 1) / (limit-th smallest hash as a share of the range), relative error 1 / sqrt(limit).
-// Order-free. Not thread-safe: one per thread, then merge.
+// Distinct users per cluster: the smallest `limit` hashes of each cluster. Exact up to `limit`
+// users; above it (limit - 1) / (limit-th smallest hash as a share of the range), relative error 1
+// / sqrt(limit). Order-free. Not thread-safe: one per thread, then merge.
 class DistinctUsers {
  public:
   explicit DistinctUsers(int64_t clusters);
