@@ -1,0 +1,246 @@
+#include "engine/report/report.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+#include <set>
+
+#include "engine/report/effects.h"
+#include "tests/engine/report/render.h"
+
+namespace alm {
+namespace {
+
+bool has(const std::string& page, const std::string& what) {
+  return page.find(what) != page.npos;
+}
+
+SampleRun with_clusters(int64_t clusters, const std::string& name) {
+  SampleRun run = sample_run("sequence");
+  const io::Json first = run.estimates["effects"][3];
+  run.estimates["effects"] = io::Json::array();
+  for (int64_t k = 0; k < clusters; ++k) {
+    io::Json effect = first;
+    effect["cluster"] = k;
+    effect["name"] = name + " " + std::to_string(k);
+    effect["ett"]["one_step"] = 0.0001 * static_cast<double>(k % 97);
+    run.estimates["effects"].push_back(effect);
+  }
+  return run;
+}
+
+// Replaces every value, one at a time, and renders. `next` counts the values; false after the last.
+bool replace_value(io::Json& json, int64_t& left, const io::Json& by) {
+  if (left-- == 0) {
+    json = by;
+    return true;
+  }
+  if (json.is_structured()) {
+    for (auto& item : json) {
+      if (replace_value(item, left, by)) return true;
+    }
+  }
+  return false;
+}
+
+// ALM_REPORT_OUT=DIR keeps the pages, to be looked at.
+void keep(const std::string& name, const std::string& page) {
+  const char* folder = std::getenv("ALM_REPORT_OUT");
+  if (folder != nullptr) std::ofstream(std::string(folder) + "/" + name + ".html") << page;
+}
+
+TEST(Report, IsWellFormedAndFetchesNothing) {
+  for (const std::string kind : {"sequence", "arm"}) {
+    const std::string page = sample_run(kind).render();
+    keep(kind, page);
+    EXPECT_EQ(markup_fault(page), "") << kind;
+    for (const char* outside : {"http:", "https:", "//", "src=", "href=", "url(", "@import",
+                                "<script", "<link", "<iframe", "<img", "xmlns"}) {
+      EXPECT_FALSE(has(page, outside)) << kind << " holds " << outside;
+    }
+    EXPECT_LT(page.size(), 400u * 1024);
+  }
+}
+
+TEST(Report, SaysWhatDroveUploadsAndWhatOtherMethodsWouldHaveSaid) {
+  SampleRun run = sample_run("sequence");
+  io::Json& effects = run.estimates["effects"];
+  for (io::Json& effect : effects) {
+    effect["ett"]["one_step"] = 0.01, effect["naive"] = 0.0, effect["backdoor"] = 0.0;
+  }
+  effects[5]["ett"]["one_step"] = 0.0534;
+  effects[5]["ett"]["ci95"] = {0.0411, 0.0657};
+  effects[8]["naive"] = 0.2;
+  effects[5]["backdoor"] = 0.031;
+  const std::string text = visible_text(run.render());
+  EXPECT_TRUE(has(text, "“makeup remake” drove uploads most: +5.34 uploads per 100 touches"));
+  EXPECT_TRUE(has(text, "95 % interval 4.11 to 6.57"));
+  EXPECT_TRUE(has(text, "The naive comparison would have put chess puzzles first"));
+  EXPECT_TRUE(has(text, "Back-door adjustment puts the same one first, at +3.10 instead of +5.34"));
+}
+
+TEST(Report, RanksNoClusterWithTooFewTouchesFirst) {
+  SampleRun run = sample_run("sequence");
+  run.estimates["effects"][9]["ett"]["one_step"] = 0.9;
+  run.estimates["effects"][9]["touches"] = 3;
+  EXPECT_FALSE(has(visible_text(run.render()), "“cat rescue” drove"));
+  run.estimates["effects"][9]["touches"] = 20;
+  EXPECT_TRUE(has(visible_text(run.render()), "“cat rescue” drove"));
+}
+
+TEST(Report, ShowsAnArmLogInItsOwnUnit) {
+  const std::string text = visible_text(sample_run("arm").render());
+  EXPECT_TRUE(has(text,
+                  "“offered training” raised the outcome: +1,128 per journey against the "
+                  "reference arm"));
+  EXPECT_TRUE(has(text, "1,127.9") || has(text, "1,128"));
+  EXPECT_TRUE(has(text, "In-sample."));
+  EXPECT_TRUE(has(text, "not given: the score is constant: no context was used"));
+}
+
+TEST(Report, EscapesEveryStringOfTheData) {
+  const std::string evil = "<script>alert('x')</script>\"&<!--\xff\xfe\x01\xe2\x80\xae";
+  const std::string plain_page = sample_run("sequence").render();
+  SampleRun run = sample_run("sequence");
+  for (io::Json* part : {&run.config, &run.estimates, &run.examples}) {
+    // Every string becomes hostile, numbers stay.
+    std::vector<io::Json*> open = {part};
+    while (!open.empty()) {
+      io::Json* json = open.back();
+      open.pop_back();
+      if (json->is_string()) *json = evil;
+      if (json->is_structured()) {
+        for (auto& item : *json) open.push_back(&item);
+      }
+    }
+  }
+  for (io::Json& report : run.metrics) {
+    report["losses"][evil] = 1.0;
+    report["phase_shares"][evil] = 0.1;
+  }
+  run.estimates["identification"]["overlap"][evil] = 0.5;
+  run.estimates["policy"][0][evil] = 3.0;
+  const std::string page = run.render();
+  keep("hostile", page);
+  EXPECT_EQ(markup_fault(page), "");
+  EXPECT_FALSE(has(page, "<script"));
+  EXPECT_FALSE(has(page, "<!--"));
+  EXPECT_FALSE(has(page, "\xff"));
+  EXPECT_FALSE(has(page, "\x01"));
+  EXPECT_FALSE(has(page, "\xe2\x80\xae")) << "a mark that reverses the text beside it";
+  EXPECT_TRUE(has(page, "&lt;script&gt;alert(&#39;x&#39;)"));
+  (void)plain_page;
+}
+
+TEST(Report, CutsLongNamesBetweenCharacters) {
+  std::string name;
+  for (int i = 0; i < 4000; ++i) name += "\xe6\xbc\xa2\xf0\x9f\x8e\xac";  // 漢🎬
+  const std::string page = with_clusters(30, name).render();
+  keep("long_names", page);
+  EXPECT_EQ(markup_fault(page), "");
+  EXPECT_FALSE(has(page, "\xef\xbf\xbd")) << "a character was cut in two";
+  EXPECT_LT(page.size(), 400u * 1024);
+}
+
+TEST(Report, SurvivesAnyOneValueMissingOrOfAnotherType) {
+  for (const std::string kind : {"sequence", "arm"}) {
+    SampleRun whole = sample_run(kind);
+    // A handful of each list is enough: their items are alike.
+    if (whole.estimates["effects"].size() > 4) {
+      io::Json& effects = whole.estimates["effects"];
+      effects.erase(effects.begin() + 4, effects.end());
+    }
+    if (whole.metrics.size() > 13) whole.metrics.resize(13);
+    const std::vector<io::Json> replacements = {nullptr,
+                                                std::numeric_limits<double>::quiet_NaN(),
+                                                "text",
+                                                io::Json::array(),
+                                                io::Json::object(),
+                                                -1e308,
+                                                io::Json::array({nullptr, "x"})};
+    for (const io::Json& by : replacements) {
+      for (int part = 0; part < 3; ++part) {
+        for (int64_t at = 0;; ++at) {
+          SampleRun run = whole;
+          io::Json* const parts[] = {&run.config, &run.estimates, &run.examples};
+          int64_t left = at;
+          if (!replace_value(*parts[part], left, by)) break;
+          std::string page;
+          ASSERT_NO_THROW(page = run.render()) << kind << " part " << part << " value " << at;
+          ASSERT_EQ(markup_fault(page), "") << kind << " part " << part << " value " << at;
+          ASSERT_FALSE(has(page, "nan")) << kind << " part " << part << " value " << at;
+        }
+      }
+    }
+  }
+}
+
+TEST(Report, SurvivesEmptyInputs) {
+  for (const io::Json& nothing :
+       {io::Json(), io::Json::object(), io::Json::array(), io::Json("x")}) {
+    const std::string page = make_report(nothing, nothing, {nothing, nothing}, nothing);
+    EXPECT_EQ(markup_fault(page), "");
+    EXPECT_TRUE(has(page, "no effects to report"));
+  }
+}
+
+TEST(Report, SaysWhyThereAreNoEffects) {
+  SampleRun run = sample_run("sequence");
+  run.estimates["effects"] = nullptr;
+  run.estimates["effects_why"] = "the mediator never varies given the touches";
+  run.estimates["identification"]["mediator_variance_share"] = 0.004;
+  const std::string text = visible_text(run.render());
+  EXPECT_TRUE(has(text, "No front-door value can be given"));
+  EXPECT_TRUE(has(text, "the mediator never varies given the touches"));
+  EXPECT_TRUE(has(text, "The mediator has no variation of its own."));
+}
+
+TEST(Report, WarnsByTheSharesOfTheContract) {
+  SampleRun run = sample_run("sequence");
+  run.estimates["identification"]["mediator_variance_share"] = 0.049;
+  EXPECT_TRUE(has(run.render(), "The mediator hardly varies by itself."));
+  run.estimates["identification"]["mediator_variance_share"] = 0.051;
+  EXPECT_FALSE(has(run.render(), "hardly varies"));
+}
+
+TEST(Report, HandlesZeroAndOneCluster) {
+  for (const int64_t clusters : {0, 1}) {
+    const std::string page = with_clusters(clusters, "only").render();
+    keep("clusters_" + std::to_string(clusters), page);
+    EXPECT_EQ(markup_fault(page), "") << clusters;
+  }
+}
+
+TEST(Report, StaysSmallWithAThousandClusters) {
+  std::string longest = "a rather long cluster name & more of it, \xc3\xbc\xc3\xbc\xc3\xbc";
+  const std::string page = with_clusters(1000, longest).render();
+  keep("clusters_1000", page);
+  EXPECT_EQ(markup_fault(page), "");
+  EXPECT_LT(page.size(), 2u * 1000 * 1000);
+}
+
+TEST(Report, IsAPureFunction) {
+  EXPECT_EQ(sample_run("sequence").render(), sample_run("sequence").render());
+}
+
+TEST(Report, GivesEveryElementAnIdOfItsOwn) {
+  const std::string page = sample_run("sequence").render();
+  std::set<std::string> ids;
+  for (size_t at = page.find(" id=\""); at != page.npos; at = page.find(" id=\"", at + 1)) {
+    const std::string id = page.substr(at + 5, page.find('"', at + 5) - at - 5);
+    EXPECT_TRUE(ids.insert(id).second) << id;
+  }
+}
+
+TEST(Report, SpearmanUsesMidranks) {
+  // By hand: ranks 1, 2.5, 2.5, 4 against 1, 2, 3, 4 give 4.5 / sqrt(4.5 * 5).
+  const auto value = report::spearman({{1, 10}, {2, 20}, {2, 30}, {3, 40}});
+  ASSERT_TRUE(value.has_value());
+  EXPECT_NEAR(*value, 4.5 / std::sqrt(4.5 * 5), 1e-12);
+  EXPECT_FALSE(report::spearman({{1, 1}, {1, 2}, {1, 3}}).has_value());
+}
+
+}  // namespace
+}  // namespace alm
