@@ -146,8 +146,9 @@ class Indexer {
     if (index_.chunk_rows < 1 || chunk_width < 1) fail("has chunks without rows");
     const int64_t down = (index_.rows + index_.chunk_rows - 1) / index_.chunk_rows;
     const int64_t across = (index_.width + chunk_width - 1) / chunk_width;
+    const Hdf5Id space(H5Dget_space(set_.get()), H5Sclose);
     hsize_t count = 0;
-    if (H5Dget_num_chunks(set_.get(), H5S_ALL, &count) < 0) {
+    if (H5Dget_num_chunks(set_.get(), space.get(), &count) < 0) {
       fail("its chunks cannot be listed: " + hdf5_error());
     }
     if (count < static_cast<uint64_t>(down) * static_cast<uint64_t>(across)) {
@@ -158,7 +159,6 @@ class Indexer {
     if (!plain || !decodable_ || chunk_width != index_.width) return;
     index_.chunks.resize(static_cast<size_t>(down));
     std::vector<bool> seen(static_cast<size_t>(down));
-    const Hdf5Id space(H5Dget_space(set_.get()), H5Sclose);
     for (hsize_t number = 0; number < count; ++number) {
       std::array<hsize_t, 2> offset{};
       unsigned mask = 0;

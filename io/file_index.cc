@@ -65,9 +65,15 @@ class FileIndexer {
     fail("data set " + set + ": " + what);
   }
 
+  bool has_attribute(const char* name) const {
+    const htri_t found = H5Aexists(file_.get(), name);
+    if (found < 0) fail(format("attribute %s cannot be looked up: ", name) + hdf5_error());
+    return found > 0;
+  }
+
   // Integers of any width, scalar or of one element.
   std::optional<int64_t> integer_attribute(const char* name) const {
-    if (H5Aexists(file_.get(), name) <= 0) return std::nullopt;
+    if (!has_attribute(name)) return std::nullopt;
     const Hdf5Id attribute(H5Aopen(file_.get(), name, H5P_DEFAULT), H5Aclose);
     const Hdf5Id type(H5Aget_type(attribute.get()), H5Tclose);
     const Hdf5Id space(H5Aget_space(attribute.get()), H5Sclose);
@@ -112,7 +118,7 @@ class FileIndexer {
 
   void read_attributes() {
     constexpr const char* kAdvice = "not a log of schema alm-log/1 (docs/data_format.md)";
-    if (H5Aexists(file_.get(), "alm_schema") <= 0) {
+    if (!has_attribute("alm_schema")) {
       fail(std::string("attribute alm_schema is missing: ") + kAdvice);
     }
     const Hdf5Id attribute(H5Aopen(file_.get(), "alm_schema", H5P_DEFAULT), H5Aclose);
@@ -143,11 +149,14 @@ class FileIndexer {
     }
   }
 
-  // Asks for each group on the way first: H5Lexists fails where one is missing.
+  // Asks for each group on the way first: H5Lexists fails where one is missing. Where it fails
+  // otherwise the file is damaged, which must not pass for "absent".
   bool exists(const std::string& path) const {
     for (size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
       const std::string part = path.substr(0, slash);
-      if (H5Lexists(file_.get(), part.c_str(), H5P_DEFAULT) <= 0) return false;
+      const htri_t found = H5Lexists(file_.get(), part.c_str(), H5P_DEFAULT);
+      if (found < 0) fail(part, "cannot be looked up: " + hdf5_error());
+      if (found == 0) return false;
       if (slash == std::string::npos) return true;
     }
   }

@@ -6,11 +6,9 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
-#include <span>
 
 #include "io/digest.h"
-#include "io/json.h"
-#include "kernels/base/check.h"
+#include "kernels/base/text.h"
 
 namespace alm::io {
 
@@ -181,14 +179,13 @@ std::optional<FileIndex> load_sidecar(const std::string& path, const FileKey& ke
 void save_sidecar(const std::string& path, const FileKey& key, const FileIndex& index) {
   std::string text = key_text(key) + pack_index(index);
   text += digest_of(text);
-  // Many ranks may do this at once: each writes its own file, the last rename stays.
+  // Many ranks may do this at once: each writes its own file, the last rename stays. No fsync: a
+  // half written one does not verify.
   const std::string temporary = format("%s.%ld.tmp", path.c_str(), static_cast<long>(::getpid()));
-  try {
-    write_file_synced(temporary, std::as_bytes(std::span(text)));
-    if (std::rename(temporary.c_str(), path.c_str()) != 0) std::remove(temporary.c_str());
-  } catch (const MachineError&) {
-    std::remove(temporary.c_str());  // a cache may be missing
-  }
+  std::ofstream file(temporary, std::ios::binary);
+  file.write(text.data(), static_cast<std::streamsize>(text.size()));
+  file.close();
+  if (!file || std::rename(temporary.c_str(), path.c_str()) != 0) std::remove(temporary.c_str());
 }
 
 }  // namespace alm::io

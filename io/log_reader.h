@@ -14,7 +14,8 @@ namespace alm::io {
 enum class OnBadRow { fail, skip };
 
 struct LogOptions {
-  std::string index_dir;  // where index sidecars go; empty: beside each log file where that is writable
+  std::string index_dir =
+      {};  // where index sidecars go; empty: beside each log file where that is writable
   OnBadRow on_bad_row = OnBadRow::fail;
   int64_t max_touches = 64;  // longer journeys keep the latest
   bool use_h5dread = false;  // the oracle path (tests)
@@ -48,8 +49,8 @@ struct ReadReport {
 // Opened once, then read-only and thread-safe. Does not know ranks: under MPI every rank opens it.
 class Log {
  public:
-  // `paths`: files, directories (all *.h5 inside, sorted) or globs. UserError with one line when nothing is
-  // found, a file is not a log, or the files' schemas differ.
+  // `paths`: files, directories (all *.h5 inside, sorted) or globs. UserError with one line when
+  // nothing is found, a file is not a log, or the files' schemas differ.
   static std::shared_ptr<const Log> open(const std::vector<std::string>& paths,
                                          const LogOptions& options);
   virtual ~Log() = default;
@@ -60,8 +61,8 @@ class Log {
   virtual int64_t rows() const = 0;
   virtual int64_t touches() const = 0;
   virtual const std::vector<BlockInfo>& blocks() const = 0;
-  // SHA-256 over file sizes, row counts, schema and the first and last bytes of each file: the same log
-  // gives the same hash wherever it lies. 64 hex digits.
+  // SHA-256 over file sizes, row counts, schema and the first and last bytes of each file: the same
+  // log gives the same hash wherever it lies. 64 hex digits.
   virtual const std::string& manifest_hash() const = 0;
   // Warnings of opening (old format without checksums, many chunks, ...), one line each.
   virtual const std::vector<std::string>& warnings() const = 0;
