@@ -292,4 +292,10 @@ void encode_chunk(std::span<const Filter> filters, Buffer& chunk, Buffer& scratc
   }
 }
 
+std::vector<std::pair<std::string, std::string>> codec_versions() {
+  return {{"libdeflate", LIBDEFLATE_VERSION_STRING},
+          {"zstd", ZSTD_versionString()},
+          {"lz4", LZ4_versionString()}};
+}
+
 }  // namespace alm::io

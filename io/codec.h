@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace alm::io {
@@ -70,5 +71,8 @@ const char* decode_chunk(std::span<const Filter> filters, uint32_t mask, size_t 
                          Buffer& chunk, Buffer& scratch);
 // Runs the pipeline: `chunk` holds plain bytes and then the stored ones.
 void encode_chunk(std::span<const Filter> filters, Buffer& chunk, Buffer& scratch);
+
+// (library, version) of each compression library; libdeflate as of its header, it cannot be asked.
+std::vector<std::pair<std::string, std::string>> codec_versions();
 
 }  // namespace alm::io

@@ -1,5 +1,6 @@
 #include "io/digest.h"
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 
 #include <algorithm>
@@ -103,5 +104,7 @@ uint32_t fletcher32(std::span<const std::byte> bytes) {
   };
   return (swap(sum2) << 16) | swap(sum1);
 }
+
+std::string digest_library() { return OpenSSL_version(OPENSSL_VERSION); }
 
 }  // namespace alm::io

@@ -26,4 +26,7 @@ class Sha256 {
 // As HDF5 computes it over a chunk (big-endian 16-bit words).
 uint32_t fletcher32(std::span<const std::byte> bytes);
 
+// "OpenSSL 3.0.17 ...", as the library says at run time.
+std::string digest_library();
+
 }  // namespace alm::io

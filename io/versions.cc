@@ -2,6 +2,8 @@
 
 #include <hdf5.h>
 
+#include "io/codec.h"
+#include "io/digest.h"
 #include "kernels/base/text.h"
 
 namespace alm::io {
@@ -9,7 +11,10 @@ namespace alm::io {
 std::vector<std::pair<std::string, std::string>> library_versions() {
   unsigned major = 0, minor = 0, release = 0;
   H5get_libversion(&major, &minor, &release);
-  return {{"HDF5", format("%u.%u.%u", major, minor, release)}};
+  std::vector<std::pair<std::string, std::string>> versions = codec_versions();
+  versions.insert(versions.begin(), {"HDF5", format("%u.%u.%u", major, minor, release)});
+  versions.emplace_back("SHA-256", digest_library());
+  return versions;
 }
 
 }  // namespace alm::io

@@ -2,6 +2,7 @@
 
 #include "io/versions.h"
 #include "kernels/base/text.h"
+#include "kernels/cpu/gemm.h"
 
 namespace alm {
 
@@ -27,6 +28,8 @@ std::string version_text(const std::string& communicator) {
     text += format("  %-14s %s\n", library.c_str(), version.c_str());
   };
   line("communicator", communicator);
+  line("matrix product", gemm_library());
+  line("options", options_library());
   for (const auto& [library, version] : io::library_versions()) line(library, version);
   return text;
 }

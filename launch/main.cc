@@ -16,6 +16,11 @@
 namespace alm {
 namespace {
 
+// Text for people or pipes on stdout; a full disk must not pass for success.
+void check_output() {
+  if (std::fflush(stdout) != 0) throw MachineError("cannot write to standard output");
+}
+
 int run(const std::vector<std::string>& arguments, Communicator& world) {
   const bool speaks = world.rank() == 0;
   configure_log(world.rank(), world.size(), false);
@@ -50,7 +55,9 @@ int main(int argc, char** argv) {
   std::unique_ptr<alm::Communicator> world = alm::make_self_communicator();
   try {
     world = alm::make_world_communicator(&argc, &argv);
-    return alm::run({argv + 1, argv + argc}, *world);
+    const int exit_code = alm::run({argv + 1, argv + argc}, *world);
+    alm::check_output();
+    return exit_code;
   } catch (const alm::Error& error) {
     alm::fail(*world, error.what(), error.exit_code());
   } catch (const std::bad_alloc&) {

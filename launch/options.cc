@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <boost/program_options.hpp>
+#include <boost/version.hpp>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
@@ -460,6 +461,10 @@ Options parse_options(const CommandSpec& command, const std::vector<std::string>
     }
   }
   return options;
+}
+
+std::string options_library() {
+  return std::string("Boost ") + BOOST_LIB_VERSION;
 }
 
 std::string help_text(const CommandSpec& command) {

@@ -16,20 +16,20 @@ enum class OptionType { text, integer, real, flag };
 struct OptionSpec {
   std::string name;
   OptionType type = OptionType::text;
-  std::string default_text{};           // as typed; flags: "false"
-  std::string help{};                   // one sentence
-  std::vector<std::string> choices{};   // text: allowed values; empty: any
-  double lowest = -1e308;               // numbers: inclusive bounds
+  std::string default_text{};          // as typed; flags: "false"
+  std::string help{};                  // one sentence
+  std::vector<std::string> choices{};  // text: allowed values; empty: any
+  double lowest = -1e308;              // numbers: inclusive bounds
   double highest = 1e308;
   bool required = false;
-  bool several = false;                 // text: takes one or more values
+  bool several = false;  // text: takes one or more values
 };
 
 struct CommandSpec {
   std::string name;
-  std::string summary;                  // one line of `alm --help`
-  std::string details;                  // paragraph of `alm NAME --help`
-  std::vector<OptionSpec> options;      // without --help, --config, --quiet, --threads which all have
+  std::string summary;              // one line of `alm --help`
+  std::string details;              // paragraph of `alm NAME --help`
+  std::vector<OptionSpec> options;  // without --help, --config, --quiet, --threads which all have
 };
 
 // Parsed options of one subcommand; asking for a name not in the table is a bug.
@@ -57,9 +57,12 @@ class Options {
 std::string nearest_name(const std::string& name, const std::vector<std::string>& known);
 
 // With --help among the arguments required options may be missing: look at flag("help") first.
-// UserError with the nearest known name when an option is unknown, a value is malformed or out of bounds.
+// UserError with the nearest known name when an option is unknown, a value is malformed or out of
+// bounds.
 Options parse_options(const CommandSpec& command, const std::vector<std::string>& arguments);
 std::string help_text(const CommandSpec& command);
+// Name and version of the parsing library: "Boost 1_74".
+std::string options_library();
 // docs/options.md, whole.
 std::string options_page(const std::vector<CommandSpec>& commands);
 

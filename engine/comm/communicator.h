@@ -1,7 +1,7 @@
-// Talk between ranks: host spans in, host spans out. Every function but rank(), size(), name() and abort()
-// is COLLECTIVE: all ranks call it in the same order with equal sizes (all_gather_v, all_to_all_v: sizes
-// free), and never inside a rank-dependent branch. `what` names the operation in messages.
-// Failures throw MachineError. One thread at a time.
+// Talk between ranks: host spans in, host spans out. Every function but rank(), size(), name() and
+// abort() is COLLECTIVE: all ranks call it in the same order with equal sizes (all_gather_v,
+// all_to_all_v: sizes free), and never inside a rank-dependent branch. `what` names the operation
+// in messages. Failures throw MachineError. One thread at a time.
 #pragma once
 
 #include <cstddef>
@@ -26,7 +26,8 @@ class Communicator {
   // "self" or "mpi (Open MPI 4.1.4)".
   virtual std::string name() const = 0;
 
-  // In place, element-wise. Integer sums are exact and so independent of order and of the rank count.
+  // In place, element-wise. Integer sums are exact and so independent of order and of the rank
+  // count.
   virtual void all_reduce_sum(std::span<int64_t> values, const char* what) = 0;
   virtual void all_reduce_sum(std::span<float> values, const char* what) = 0;
   virtual void all_reduce_sum(std::span<double> values, const char* what) = 0;

@@ -44,4 +44,9 @@ void limit_gemm_to_level(const std::string& level) {
                                          : dnnl_cpu_isa_avx512_core);
 }
 
+std::string gemm_library() {
+  const dnnl_version_t* version = dnnl_version();
+  return format("oneDNN %d.%d.%d", version->major, version->minor, version->patch);
+}
+
 }  // namespace alm

@@ -21,4 +21,7 @@ void gemm(Transpose transpose_a, Transpose transpose_b, float alpha, Matrix<cons
 // Works once in a process, before the first product; later calls change nothing.
 void limit_gemm_to_level(const std::string& level);
 
+// Name and version of the library, as it says at run time: "oneDNN 2.6.3".
+std::string gemm_library();
+
 }  // namespace alm
