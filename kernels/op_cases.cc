@@ -174,8 +174,7 @@ OpCase dense_features(int64_t rows, int64_t features, int64_t padding) {
       .zeros("missing_slot", Type::i64, features, 1, Role::input)
       .every(1, "missing_slot", -1)
       .output("out", rows, features + slots)
-      .flops(2 * product({rows, features}))
-      .mostly_zero();
+      .flops(2 * product({rows, features}));
   OpCase result = builder.done();
   for (int64_t slot = 0; slot < slots; ++slot) {
     result.arrays["missing_slot"].values[static_cast<size_t>(2 * slot + 1)] =
@@ -212,7 +211,8 @@ OpCase linear_forward(int64_t r, int64_t a, int64_t b, bool bias, bool relu, boo
                       (relu ? "_relu" : "") + (accumulate ? "_accumulate" : ""),
                   padding);
   builder.normal("x", r, a).normal("w", a, b).flops(2 * product({r, a, b}));
-  if (bias) builder.normal("bias", b, 1);
+  if (a == 0) builder.mostly_zero();
+  if (bias) builder.uniform("bias", b, 0.5, 2);
   if (accumulate) {
     builder.normal("y", r, b, Role::accumulated);
   } else {
@@ -235,8 +235,9 @@ OpCase linear_backward(int64_t r, int64_t a, int64_t b, bool relu, double alpha,
                       (wanted.x ? "" : "_no_dx") + (wanted.w ? "" : "_no_dw") +
                       (wanted.bias ? "" : "_no_dbias"),
                   padding);
-  builder.normal("x", r, a).normal("w", a, b).normal("bias", b, 1).normal("y", r, b);
+  builder.normal("x", r, a).normal("w", a, b).uniform("bias", b, 0.5, 2).normal("y", r, b);
   builder.normal("d_y", r, b, Role::accumulated).forward("linear_forward");
+  if (a == 0) builder.mostly_zero();
   if (wanted.x && accumulate_dx) builder.normal("d_x", r, a, Role::accumulated);
   if (wanted.x && !accumulate_dx) builder.output("d_x", r, a);
   if (wanted.w) builder.normal("d_w", a, b, Role::accumulated);
@@ -260,7 +261,6 @@ OpCase join_context(const Shape& shape, int64_t width, bool backward, int64_t pa
       .normal("d_y", t, width, Role::accumulated)
       .output("d_context", shape.journeys(), width)
       .forward("join_context_forward")
-      .mostly_zero()
       .done();
 }
 
@@ -360,7 +360,6 @@ OpCase journey_loss(const std::string& op, const Shape& shape, double size, bool
     builder.output("d_mediator_logit", t, 1).output("d_potency", t, 1);
     builder.output("d_confounding", n, 1);
     if (separable) builder.output("d_second_stage", n, 1);
-    builder.mostly_zero();  // touches without mediator and journeys without missing ones
   }
   return builder.done();
 }

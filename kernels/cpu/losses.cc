@@ -56,7 +56,7 @@ void separable_loss(Queue& queue, const SeparableLoss& a) {
             std::ssize(a.mediator) == total && std::ssize(a.confounding) == journeys &&
             std::ssize(a.second_stage) == journeys && std::ssize(a.outcome) == journeys &&
             std::ssize(a.weight) == journeys && a.sums != nullptr);
-  const bool gradients = a.d_mediator_logit.data() != nullptr;
+  const bool gradients = a.d_confounding.data() != nullptr;
   Scratch scratch(queue, 10, total > journeys ? total : journeys);
 
   // Per touch: its mediator loss and its share of -log P(Y=0), with the slopes of both.
@@ -192,7 +192,7 @@ void additive_loss(Queue& queue, const AdditiveLoss& a) {
   a.sums->mediator += weighted_sum(weight, mediator_losses, journeys);
   a.sums->outcome += weighted_sum(weight, outcome_loss, journeys);
   for (int64_t i = 0; i < journeys; ++i) a.sums->weight += double{weight[i]};
-  if (a.d_mediator_logit.data() == nullptr) return;
+  if (a.d_confounding.data() == nullptr) return;
 
   ALM_CHECK(std::ssize(a.d_mediator_logit) == total && std::ssize(a.d_potency) == total &&
             std::ssize(a.d_confounding) == journeys);
