@@ -3,7 +3,7 @@
 namespace alm {
 
 std::vector<Command> all_commands() {
-  return {inspect_command()};
+  return {synth_command(), inspect_command()};
 }
 
 }  // namespace alm
