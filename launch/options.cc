@@ -356,7 +356,7 @@ const Options::Value& find_value(const Options& options, const std::string& name
   for (const Options::Value& value : options.values) {
     if (value.spec.name == name) return value;
   }
-  bug(__FILE__, __LINE__, "option exists", name);
+  bug(__FILE__, __LINE__, "option exists", "%s", name.c_str());
 }
 
 }  // namespace
