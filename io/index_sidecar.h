@@ -23,8 +23,4 @@ struct FileKey {
 std::optional<FileIndex> load_sidecar(const std::string& path, const FileKey& key);
 void save_sidecar(const std::string& path, const FileKey& key, const FileIndex& index);
 
-// The index as bytes and back; nullopt for bytes that are no index.
-std::string pack_index(const FileIndex& index);
-std::optional<FileIndex> unpack_index(const std::string& bytes);
-
 }  // namespace alm::io
