@@ -78,8 +78,11 @@ TEST(Log, OnlyTheColumnsAskedForAreFilled) {
 
 TEST(Log, EqualRowsGiveEqualBytesHoweverTheyAreAppended) {
   const TemporaryFolder folder;
-  const LogSchema schema = full_schema();
-  const Journeys rows = make_rows(schema, 30011, 8);
+  LogSchema schema = full_schema();
+  schema.dense = 101;  // wide columns, whose chunks fill at different rows
+  schema.dense_names.clear();
+  schema.cat = 70;
+  const Journeys rows = make_rows(schema, 6011, 8);
   write_log(folder / "a.h5", schema, rows);
   std::this_thread::sleep_for(std::chrono::milliseconds(1100));  // times are stored in seconds
   LogWriter writer(folder / "b.h5", schema, rows.size(), Codec::deflate);
