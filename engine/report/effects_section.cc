@@ -95,11 +95,11 @@ std::string forest(const Effects& effects, Estimand estimand) {
                          " with 95 % intervals beside naive and back-door values");
 }
 
-std::string legend() {
+std::string legend(bool arm_log) {
   return "<ul class=\"legend\"><li>" + role_swatch(Role::front_door, false) +
          "front-door, with its 95&#160;% interval</li><li>" + role_swatch(Role::naive, false) +
-         "naive: journeys with minus journeys without</li><li>" +
-         role_swatch(Role::back_door, false) +
+         (arm_log ? "naive: arm minus reference" : "naive: journeys with minus journeys without") +
+         "</li><li>" + role_swatch(Role::back_door, false) +
          "back-door: regression on what was observed</li></ul>\n";
 }
 
@@ -243,7 +243,7 @@ std::string effects_section(const Effects& effects) {
   const Wording main = wording(effects.main, effects.arm_log);
   std::string html =
       "<p>" + escape(main.question) + " This estimand is called <b>" + main.name + "</b>.</p>\n" +
-      legend() +
+      legend(effects.arm_log) +
       figure(forest(effects, effects.main),
              effects.ranked.size() > kShownWhole
                  ? "The largest and the smallest effects among clusters with at least 20 "

@@ -17,8 +17,12 @@ std::string in_words(const Effects& effects, double value, bool sign = true) {
 }
 
 std::string per_what(const Effects& effects) {
-  if (effects.arm_log) return effects.binary ? "outcomes per 100 journeys" : "per journey";
-  return effects.binary ? "uploads per 100 touches" : "per touch";
+  if (effects.binary) {
+    return effects.arm_log ? "outcomes per 100 journeys" : "uploads per 100 touches";
+  }
+  const std::string& unit = effects.rows[effects.ranked.front()].unit;
+  if (!unit.empty()) return shorten(unit, 60);
+  return effects.arm_log ? "per journey" : "per touch";
 }
 
 std::string quoted(const std::string& name) {
@@ -68,10 +72,10 @@ std::string compared(const Effects& effects, Number Effect::*value, const std::s
   }
   const auto rank = std::find(effects.ranked.begin(), effects.ranked.end(), theirs);
   return method + " would have put " + bold_name(effects.rows[theirs].name) + " first, which is " +
-         count(static_cast<double>(rank - effects.ranked.begin() + 1)) + " of " +
+         ordinal(rank - effects.ranked.begin() + 1) + " of " +
          count(static_cast<double>(effects.ranked.size())) + " here, and " +
-         bold_name(effects.rows[ours].name) + " " +
-         count(static_cast<double>(place_by(effects, ours, value))) + ". ";
+         bold_name(effects.rows[ours].name) + " only " +
+         ordinal(static_cast<int64_t>(place_by(effects, ours, value))) + ". ";
 }
 
 // How the other method's ranking and sizes relate to ours.
@@ -119,7 +123,7 @@ std::string summary(const io::Json& estimates, const Effects& effects) {
   const bool opposite = effects.arm_log;
   lead += (value >= 0) == opposite ? "raises" : "lowers";
   lead += effects.arm_log ? " the mean outcome by " : " the outcome by ";
-  lead += in_words(effects, std::fabs(value), false) + " " + per_what(effects);
+  lead += in_words(effects, std::fabs(value), false) + " " + escape(per_what(effects));
   if (estimate.ci95) {
     const double scale = effects.binary ? 100 : 1;
     const int decimals = std::min(decimals_for(scale * std::fabs(value)), effects.binary ? 2 : 3);
@@ -178,6 +182,12 @@ std::string summary(const io::Json& estimates, const Effects& effects) {
 std::string fact(const std::string& label, const std::string& value) {
   if (value.empty()) return "";
   return "<div><dt>" + escape(label) + "</dt><dd>" + escape(shorten(value, 160)) + "</dd></div>\n";
+}
+
+// "2030-01-02T03:04:05Z" as "2030-01-02 03:04 UTC"; anything else as it is.
+std::string date_text(const std::string& date) {
+  if (date.size() < 20 || date[10] != 'T' || date.back() != 'Z') return date;
+  return date.substr(0, 10) + " " + date.substr(11, 5) + " UTC";
 }
 
 std::string whole(const io::Json& object, const std::string& path) {
@@ -246,8 +256,8 @@ std::string header_section(const io::Json& config, const io::Json& estimates,
   html += fact("Device", text(estimates, "device"));
   html += fact("Ranks", whole(estimates, "world_size"));
   html += fact("Hosts", text(config, "hosts"));
-  html += fact("Date", first_text(config, {"started", "date", "time"}));
-  html += fact("Log hash", shorten(first_text(config, {"log.manifest_hash", "manifest_hash"}), 17));
+  html += fact("Date", date_text(first_text(config, {"started", "date", "time"})));
+  html += fact("Log hash", shorten(first_text(config, {"log.manifest_hash", "manifest_hash"}), 13));
   html += "</dl>\n";
   const std::string note = text(estimates, "estimand_note");
   if (!note.empty())

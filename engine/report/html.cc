@@ -133,7 +133,8 @@ std::string signed_fixed(double value, int decimals) {
 
 int decimals_for(double largest) {
   if (!(largest > 0)) return 2;
-  return std::clamp(2 - static_cast<int>(std::floor(std::log10(largest))), 0, 6);
+  return std::clamp(2 - static_cast<int>(std::floor(std::log10(largest))), largest < 1e5 ? 1 : 0,
+                    6);
 }
 
 std::string plain(double value) {
@@ -149,6 +150,16 @@ std::string percent(double share, int decimals) {
 
 std::string count(double value) {
   return fixed(value, 0);
+}
+
+std::string ordinal(int64_t place) {
+  const int64_t last = place % 10;
+  const bool teen = place % 100 / 10 == 1;
+  const char* ending = teen || last == 0 || last > 3 ? "th"
+                       : last == 1                   ? "st"
+                       : last == 2                   ? "nd"
+                                                     : "rd";
+  return count(static_cast<double>(place)) + ending;
 }
 
 std::string not_given(const std::string& reason) {

@@ -1,7 +1,7 @@
 // Safe text for HTML and SVG, and numbers as a reader expects them.
 #pragma once
 
-#include <optional>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,13 +26,16 @@ std::string fit_text(std::string_view text, double width, double size);
 std::string fixed(double value, int decimals);
 // "+1.2" or "−1.2"; zero has no sign.
 std::string signed_fixed(double value, int decimals);
-// Decimals at which values of size up to `largest` show three significant digits (0 to 6).
+// Decimals at which values of size up to `largest` show three significant digits, and one below
+// 100,000 (0 to 6).
 int decimals_for(double largest);
 // Three significant digits, for a number that stands alone.
 std::string plain(double value);
 // 0.123 -> "12.3 %".
 std::string percent(double share, int decimals = 1);
 std::string count(double value);
+// 1 -> "1st", 22 -> "22nd", 113 -> "113th".
+std::string ordinal(int64_t place);
 // "not given", with the reason when there is one; safe HTML.
 std::string not_given(const std::string& reason);
 

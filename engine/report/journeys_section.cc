@@ -27,17 +27,15 @@ std::string touch_card(const io::Json& touch) {
   const Number mediator = number(touch, "mediator");
   const Number chance = number(touch, "p");
   html += "<em>";
-  html += !mediator          ? "engagement not observed"
-          : *mediator == 0   ? "seen, not engaged"
-          : *mediator == 255 ? "engagement not observed"
-                             : "engaged";
-  if (chance) html += " (expected " + percent(*chance, 0) + ")";
+  html += !mediator || *mediator == 255 ? "engagement unknown"
+          : *mediator == 0              ? "not engaged"
+                                        : "engaged";
   html += "</em>";
+  if (chance) html += "<em>" + percent(*chance, 0) + " expected</em>";
   if (const Number hours = number(touch, "hours_before")) html += "<em>" + ago(*hours) + "</em>";
-  const Number share = number(touch, "share");
-  if (share) {
+  if (const Number share = number(touch, "share")) {
     html += "<span class=\"bar\"><i style=\"width:" + fixed(100 * std::clamp(*share, 0.0, 1.0), 1) +
-            "%\"></i></span>" + percent(*share, 0) + " of the credit";
+            "%\"></i></span><span class=\"credit\">" + percent(*share, 0) + " of credit</span>";
   }
   for (const char* key : {"ett", "do"}) {
     if (const Number value = number(touch, key)) {
@@ -84,8 +82,8 @@ std::string journeys_section(const io::Json& examples) {
   }
   if (html.empty()) return "";
   return section("journeys", "Some journeys, touch by touch",
-                 "<p>Left to right in time. The bar is the touch's exact Shapley share of what all "
-                 "touches of the journey moved.</p>\n" +
+                 "<p>Left to right in time. The bar is the exact Shapley share of the "
+                 "touch in what all touches of the journey moved.</p>\n" +
                      html);
 }
 

@@ -93,8 +93,9 @@ thead tr{border-bottom:1px solid var(--rule)}
 .journey{margin-top:26px}
 .journey h3 span{font-weight:400;color:var(--soft)}
 .strip{display:flex;flex-wrap:wrap;gap:8px;list-style:none;margin:0;padding:0}
-.strip li{flex:0 0 132px;width:132px;padding:9px 11px 10px;background:var(--fainter);border-radius:4px;font-size:12.5px;line-height:1.35}
+.strip li{flex:0 0 138px;width:138px;padding:9px 11px 10px;background:var(--fainter);border-radius:4px;font-size:12.5px;line-height:1.35}
 .strip b{display:block;font-size:13.5px;font-weight:600;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
+.strip .credit{font-weight:600;white-space:nowrap}
 .strip .bar{display:block;height:6px;margin:7px 0 4px;background:var(--faint);border-radius:3px;overflow:hidden}
 .strip .bar i{display:block;height:6px;background:var(--front)}
 .strip .outcome{background:none;border:1px solid var(--faint);display:flex;flex-direction:column;justify-content:center}

@@ -198,7 +198,8 @@ std::string Chart::svg() const {
   const auto [y_low, y_high] = y_given_ ? *y_given_ : y_data_.padded(0.06);
   const double top = y_title_.empty() ? 10 : 28;
   const double bottom = height_ - (x_title_.empty() ? 24 : 42);
-  const Ticks y_ticks = nice_ticks(y_low, y_high, static_cast<int>((bottom - top) / 44));
+  const Ticks y_ticks =
+      nice_ticks(y_low, y_high, std::max(3, static_cast<int>((bottom - top) / 38)));
   const double left = std::ceil(widest(y_ticks)) + 10;
   double right = width_ - 16;
   const Ticks x_ticks = horizontal_ticks(x_low, x_high, right - left);
@@ -276,7 +277,7 @@ std::string forest_plot(const std::vector<ForestRow>& rows, const std::string& a
     values.add(row.value), values.add(row.naive), values.add(row.backdoor);
     if (row.value) largest = std::max(largest, std::fabs(*row.value));
     if (row.bounds) bounds.add(row.bounds->first), bounds.add(row.bounds->second);
-    if (!row.gap) label_width = std::max(label_width, text_width(row.label, kFont + 1));
+    label_width = std::max(label_width, text_width(row.label, kFont + 1));
   }
   label_width = std::min(label_width, 220.0);
   // Intervals may stretch the axis to twice the range of the values; longer ones end in an arrow.
@@ -324,7 +325,7 @@ std::string forest_plot(const std::vector<ForestRow>& rows, const std::string& a
   double y = kTop + kRow / 2;
   for (const ForestRow& row : rows) {
     if (row.gap) {
-      svg += put_text((left + right) / 2, y + 4, "gap mid", row.label);
+      svg += put_text(0, y + 4, "gap", fit_text(row.label, label_width, kFont + 1));
       y += kRow;
       continue;
     }

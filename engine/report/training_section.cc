@@ -129,7 +129,7 @@ std::string prediction_section(const io::Json& estimates) {
       {"rig", "RIG", "gain over always predicting the base rate", 4},
       {"pcoc", "PCOC", "predicted over observed; 1 is unbiased", 4},
       {"ece", "ECE", "mean gap between predicted and observed", 4},
-      {"rmse", "RMSE", "root mean square error", 4},
+      {"rmse", "RMSE", "root mean square error", -1},
       {"r2", "R²", "share of variance explained", 4},
   };
   std::string html =
@@ -138,7 +138,8 @@ std::string prediction_section(const io::Json& estimates) {
       "or not the causal reading holds.</p>\n<dl class=\"tiles\">\n";
   for (const auto& [key, label, note, decimals] : tiles) {
     if (prediction.contains(key)) {
-      html += tile(label, value_or_why(prediction, key, decimals), note);
+      const int shown = decimals < 0 ? decimals_for(number(prediction, key).value_or(1)) : decimals;
+      html += tile(label, value_or_why(prediction, key, shown), note);
     }
   }
   return section("prediction", "How well the outcome is predicted",

@@ -112,7 +112,7 @@ std::string bucket_plots(const std::vector<Gain>& gains) {
       const Number area = number(bucket, "auuc_05");
       const std::string title =
           "Bucket " + std::to_string(at + 1) + (area ? ": auuc_05 " + fixed(*area, 2) : "");
-      Chart chart(200, 160, "Uplift curve of " + title);
+      Chart chart(150, 136, "Uplift curve of " + title);
       chart.y_title(title);
       chart.x_range(0, 1);
       chart.include_y(1.0);
@@ -135,7 +135,7 @@ std::string bucket_plots(const std::vector<Gain>& gains) {
 }
 
 std::string bucket_areas(const std::vector<Gain>& gains) {
-  Chart chart(600, 240, "auuc_05 by exposure bucket");
+  Chart chart(424, 280, "auuc_05 by exposure bucket");
   double offset = -0.12 * static_cast<double>(gains.size() - 1) / 2;
   size_t most = 0;
   for (const Gain& gain : gains) {
@@ -217,7 +217,7 @@ std::string uplift_section(const io::Json& estimates) {
   if (!gains.empty()) {
     html += "<ul class=\"legend\">";
     std::vector<std::pair<std::string, const io::Json*>> columns;
-    Chart chart(600, 280, "Uplift curves over all clusters");
+    Chart chart(424, 280, "Uplift curves over all clusters");
     chart.x_range(0, 1);
     for (const Gain& gain : gains) {
       html += "<li>" + role_swatch(role_of(gain.method), false) + escape(label_of(gain.method)) +
@@ -227,13 +227,15 @@ std::string uplift_section(const io::Json& estimates) {
       chart.line(scaled(points(child(*gain.overall, "curve"))), role_of(gain.method));
     }
     html += "</ul>\n";
+    std::string plots;
     if (!chart.empty()) {
       chart.line(Points{{0, 0}, {1, 1}}, Role::muted, true);
-      chart.x_title("Share of exposures, best predicted clusters first");
+      chart.x_title("Share of exposures, best predicted first");
       chart.y_title("Share of all gain collected (dashed: chance)");
-      html += figure(chart.svg(), "");
+      plots = figure(chart.svg(), "");
     }
-    html += bucket_areas(gains);
+    plots += bucket_areas(gains);
+    if (!plots.empty()) html += "<div class=\"grid\">" + plots + "</div>\n";
     if (!columns.empty()) html += area_table(columns);
     html +=
         "<p class=\"note\" style=\"margin-top:14px\">Gains by difference inherit the confounding "

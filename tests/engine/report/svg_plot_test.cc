@@ -112,7 +112,18 @@ TEST(Text, FixedGroupsDigitsAndSigns) {
   EXPECT_EQ(signed_fixed(0.052, 2), "+0.05");
   EXPECT_EQ(signed_fixed(0.0, 2), "0.00");
   EXPECT_EQ(decimals_for(0.0534), 4);
-  EXPECT_EQ(decimals_for(1127.9), 0);
+  EXPECT_EQ(decimals_for(1127.9), 1);
+  EXPECT_EQ(decimals_for(2e6), 0);
+}
+
+TEST(Text, OrdinalsEndAsSpoken) {
+  const char* expected[] = {"1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "20th", "21st"};
+  int at = 0;
+  for (const int64_t place : {1, 2, 3, 4, 11, 12, 13, 20, 21}) {
+    EXPECT_EQ(ordinal(place), expected[at++]);
+  }
+  EXPECT_EQ(ordinal(113), "113th");
+  EXPECT_EQ(ordinal(1002), "1,002nd");
 }
 
 TEST(Text, EscapeReplacesWhatIsNotText) {

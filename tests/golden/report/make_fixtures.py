@@ -45,7 +45,7 @@ def config(log, rows, touches, outcome_kind, options):
     return {"options": {k: {"value": v, "source": "default"} for k, v in {
                 "log": log, "model": "reference", "mediator": "observed", "holdout": 0.2, "folds": 1, "seed": 1,
                 "nuisance": "network", **options}.items()},
-            "log": {"kind": outcome_kind, "rows": rows, "touches": touches, "bad_rows": 0, "truncated_rows": 12,
+            "log": {"kind": outcome_kind, "rows": rows, "touches": touches, "bad_rows": 0, "truncated_rows": 0,
                     "manifest_hash": "4f1d3c9a77be20c6d5e1f08a6b3392c7e0ab51d94c88f3627be0147d9a6c5e21",
                     "warnings": []},
             "started": "2031-05-12T06:30:00Z", "hosts": ["node01"], "versions": {"alm": "sample"}}
@@ -88,14 +88,14 @@ def sequence():
         rate = 1 / (1 + math.exp(1 - 0.6 * rng.gauss(0, 1)))
         potency = 1 / (1 + math.exp(1.8 + 0.9 * affinity - 0.4 * rng.gauss(0, 1)))
         truth = 0.72 * rate * potency
-        se = 0.42 / math.sqrt(touches)
+        se = 0.25 / math.sqrt(touches)
         one_step = truth + se * rng.gauss(0, 1)
         plugin = truth * (1 + 0.05 * rng.gauss(0, 1)) + 0.0008 * rng.gauss(0, 1)
         name = NAMES[k] if k < len(NAMES) else f"cluster {k}"
         effects.append({
             "cluster": k, "name": name, "unit": "change of upload probability per touch", "touches": touches,
-            "users": int(touches * 0.86), "naive": r(0.02 + 0.075 * affinity + 0.01 * rng.gauss(0, 1)),
-            "backdoor": r(truth * 0.5 + 0.035 * affinity + 0.006 * rng.gauss(0, 1)),
+            "users": int(touches * 0.86), "naive": r(1.1 * truth + 0.035 * affinity + 0.012 * rng.gauss(0, 1)),
+            "backdoor": r(0.9 * truth + 0.02 * affinity + 0.004 * rng.gauss(0, 1)),
             "do": {"plugin": r(plugin), "one_step": None, "se": None, "ci95": None, "clipped_share": None, "ess": None,
                    "why": "the error of the fit is not in a bootstrap of scores; given with --bootstrap-fits R"},
             "ett": {"plugin": r(plugin * 0.97), "one_step": r(one_step), "se": r(se),
