@@ -167,8 +167,13 @@ std::string table(const Effects& effects, Estimand estimand) {
       {"name", places(effects, [](const Effect& a, const Effect& b) { return a.name < b.name; })},
   };
   const Wording words = wording(estimand, effects.arm_log);
-  std::string html = "<div class=\"sorted\" style=\"--columns:" +
-                     std::to_string(columns.size() + (intervals ? 1 : 0)) +
+  // Fixed widths: every row is a grid of its own, and all must agree.
+  std::string widths;
+  for (const Column& column : columns) {
+    widths += column.whole || column.share ? " 62px" : " 78px";
+    if (intervals && column.title == "one-step") widths += " 140px";
+  }
+  std::string html = "<div class=\"sorted\" style=\"--columns:" + widths +
                      "\"><span class=\"note\">Order by </span>\n";
   for (int at = 0; at < 5; ++at) {
     const std::string id = "sort-" + words.id + "-" + std::to_string(at);
@@ -181,8 +186,7 @@ std::string table(const Effects& effects, Estimand estimand) {
   for (const Column& column : columns) {
     const bool ours = column.title == "plug-in" || column.title == "one-step";
     html += "<th>" + (ours ? words.name + " " : "") + column.title + "</th>";
-    if (intervals && column.title == "one-step")
-      html += "<th class=\"wide\">95&#160;% interval</th>";
+    if (intervals && column.title == "one-step") html += "<th>95&#160;% interval</th>";
   }
   html += "</tr></thead>\n<tbody>\n";
   for (size_t at = 0; at < effects.rows.size(); ++at) {
@@ -202,7 +206,7 @@ std::string table(const Effects& effects, Estimand estimand) {
                               : fixed(*value, decimals)) +
               "</td>";
       if (intervals && column.title == "one-step") {
-        html += "<td class=\"wide\">" + interval_text(of(effect).ci95, decimals) + "</td>";
+        html += "<td>" + interval_text(of(effect).ci95, decimals) + "</td>";
       }
     }
     html += "</tr>\n";

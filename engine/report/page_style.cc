@@ -26,10 +26,10 @@ section{margin-top:56px;padding-top:18px;border-top:2px solid var(--rule)}
 .soft,.note,figcaption{color:var(--soft)}
 .note,figcaption{font-size:14px;line-height:1.45}
 .none{color:var(--soft);font-style:italic;font-weight:400}
-.facts,.tiles{display:grid;gap:16px 28px;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));margin:24px 0 0}
+.facts,.tiles{display:grid;gap:16px 20px;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));margin:24px 0 0}
 .facts{padding-top:16px;border-top:1px solid var(--faint)}
 .facts dt,.tiles dt{font-size:12.5px;color:var(--soft);line-height:1.35}
-.facts dd{margin:1px 0 0;font-size:14.5px;line-height:1.35;overflow-wrap:anywhere;font-variant-numeric:tabular-nums}
+.facts dd{margin:1px 0 0;font-size:14px;line-height:1.35;overflow-wrap:anywhere;font-variant-numeric:tabular-nums}
 .tiles dd{margin:2px 0 0;font-size:22px;font-weight:650;line-height:1.2;font-variant-numeric:tabular-nums}
 .tiles dd .none{font-size:13px;line-height:1.35;display:block}
 .tiles dd small{display:block;margin-top:3px;font-size:12.5px;font-weight:400;line-height:1.35;color:var(--soft)}
@@ -84,10 +84,10 @@ thead tr{border-bottom:1px solid var(--rule)}
 .sorted>input:focus-visible+label{outline:2px solid var(--front);outline-offset:2px}
 .sorted table,.sorted thead{display:block}
 .sorted tbody{display:flex;flex-direction:column}
-.sorted tr{display:grid;grid-template-columns:minmax(150px,1.5fr) repeat(var(--columns),minmax(max-content,1fr));align-items:end}
-.sorted tr>*{min-width:84px}
-.sorted tr>:first-child{min-width:0}
-.sorted tr>.wide{min-width:150px}
+.sorted tr{display:grid;grid-template-columns:minmax(104px,1fr) var(--columns);align-items:end}
+.sorted td,.sorted th{padding-left:8px}
+.sorted th:first-child{padding-left:0}
+.sorted thead th{white-space:normal}
 .s0:checked~.scroll tr{order:var(--a)}.s1:checked~.scroll tr{order:var(--b)}.s2:checked~.scroll tr{order:var(--c)}
 .s3:checked~.scroll tr{order:var(--d)}.s4:checked~.scroll tr{order:var(--e)}
 .journey{margin-top:26px}
