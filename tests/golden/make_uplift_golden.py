@@ -40,7 +40,8 @@ def answers(score, arm, outcome):
 
 def case(name, score, arm, outcome):
     score = np.asarray(score, dtype=np.float32).astype(float)
-    arm, outcome = np.asarray(arm, dtype=int), np.asarray(outcome, dtype=float)
+    arm = np.asarray(arm, dtype=int)
+    outcome = np.asarray(outcome, dtype=np.float32).astype(float)  # as a log holds it
     return {
         "name": name,
         "score": score.tolist(),
@@ -83,7 +84,7 @@ def main():
             "cases": cases,
         },
         sys.stdout,
-        indent=1,
+        indent=None,
     )
     print()
 
