@@ -1,5 +1,5 @@
-// The log in memory: its schema, and a run of journeys as a structure of arrays. The same structure is
-// what the writer takes, what the reader gives and what a batch is.
+// The log in memory: its schema, and a run of journeys as a structure of arrays. The same structure
+// is what the writer takes, what the reader gives and what a batch is.
 #pragma once
 
 #include <cstdint>
@@ -70,6 +70,8 @@ struct ColumnSet {
   bool truth = false;
 
   static ColumnSet all();
+  // Users and offsets alone: enough to count rows.
+  static ColumnSet users();
   // What training and estimating need.
   static ColumnSet model() {
     ColumnSet columns;
@@ -78,33 +80,34 @@ struct ColumnSet {
   }
 };
 
-// A run of journeys. Vectors of absent or unread columns are empty. Clearing keeps capacity, so a reused
-// object allocates nothing in the steady state. Not thread-safe.
+// A run of journeys. Vectors of absent or unread columns are empty. Clearing keeps capacity, so a
+// reused object allocates nothing in the steady state. Not thread-safe.
 struct Journeys {
-  std::vector<int64_t> row;   // [n] row number in the whole log (files in order, each from its first row)
-  std::vector<uint64_t> user;            // [n]
-  std::vector<int64_t> time;             // [n] unix ms
-  std::vector<float> outcome;            // [n] 0/1 or a value
-  std::vector<int64_t> outcome_time;     // [n]
-  std::vector<float> weight;             // [n]
-  std::vector<float> dense;              // [n * dense]
-  std::vector<int64_t> cat;              // [n * cat]
-  std::vector<int64_t> touch_begin{0};   // [n + 1], touch_begin[0] == 0
-  std::vector<uint32_t> cluster;         // [t]
-  std::vector<uint64_t> item;            // [t]
-  std::vector<int64_t> touch_time;       // [t]
-  std::vector<float> touch_dense;        // [t * touch_dense]
-  std::vector<int64_t> touch_cat;        // [t * touch_cat]
-  std::vector<uint8_t> mediator;         // [t] 0, 1, 255 = not observed
-  std::vector<int64_t> mediator_time;    // [t]
-  std::vector<uint8_t> proxy;            // [t * proxies]
-  std::vector<float> match;              // [t]
-  std::vector<float> propensity;         // [t]
-  std::vector<uint8_t> randomised;       // [t]
-  std::vector<float> delta_do;           // [t] truth
-  std::vector<float> delta_ett;          // [t] truth
-  std::vector<float> p_do;               // [n] truth
-  std::vector<float> p_none;             // [n] truth
+  std::vector<int64_t>
+      row;  // [n] row number in the whole log (files in order, each from its first row)
+  std::vector<uint64_t> user;           // [n]
+  std::vector<int64_t> time;            // [n] unix ms
+  std::vector<float> outcome;           // [n] 0/1 or a value
+  std::vector<int64_t> outcome_time;    // [n]
+  std::vector<float> weight;            // [n]
+  std::vector<float> dense;             // [n * dense]
+  std::vector<int64_t> cat;             // [n * cat]
+  std::vector<int64_t> touch_begin{0};  // [n + 1], touch_begin[0] == 0
+  std::vector<uint32_t> cluster;        // [t]
+  std::vector<uint64_t> item;           // [t]
+  std::vector<int64_t> touch_time;      // [t]
+  std::vector<float> touch_dense;       // [t * touch_dense]
+  std::vector<int64_t> touch_cat;       // [t * touch_cat]
+  std::vector<uint8_t> mediator;        // [t] 0, 1, 255 = not observed
+  std::vector<int64_t> mediator_time;   // [t]
+  std::vector<uint8_t> proxy;           // [t * proxies]
+  std::vector<float> match;             // [t]
+  std::vector<float> propensity;        // [t]
+  std::vector<uint8_t> randomised;      // [t]
+  std::vector<float> delta_do;          // [t] truth
+  std::vector<float> delta_ett;         // [t] truth
+  std::vector<float> p_do;              // [n] truth
+  std::vector<float> p_none;            // [n] truth
 
   int64_t size() const { return static_cast<int64_t>(user.size()); }
   int64_t touches() const { return touch_begin.back(); }
@@ -112,8 +115,8 @@ struct Journeys {
     return touch_begin[static_cast<size_t>(index) + 1] - touch_begin[static_cast<size_t>(index)];
   }
   void clear();
-  // Appends journey `index` of `from` with all its filled columns; with without_touch >= 0 that touch
-  // (counted within the journey) is left out. Widths are taken from `schema`.
+  // Appends journey `index` of `from` with all its filled columns; with without_touch >= 0 that
+  // touch (counted within the journey) is left out. Widths are taken from `schema`.
   void append(const Journeys& from, int64_t index, const LogSchema& schema,
               int64_t without_touch = -1);
 };

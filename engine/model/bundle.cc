@@ -177,6 +177,7 @@ void put_bundle(const Bundle& bundle, io::CheckpointBlobs& checkpoint) {
                                  {"fits", names}};
   put_blob(stats.item_admitted, "item_admitted", checkpoint);
   put_blob(bundle.backdoor, "backdoor", checkpoint);
+  put_blob(bundle.tabular_counts, "tabular_counts", checkpoint);
 }
 
 Bundle get_bundle(const io::CheckpointBlobs& checkpoint) {
@@ -197,6 +198,7 @@ Bundle get_bundle(const io::CheckpointBlobs& checkpoint) {
   json.at("tabular").get_to(bundle.tabular);
   json.at("log_manifest").get_to(bundle.log_manifest);
   bundle.backdoor = get_blob<double>("backdoor", checkpoint, -1);
+  bundle.tabular_counts = get_blob<int64_t>("tabular_counts", checkpoint, -1);
   const std::unique_ptr<Model> model = bundle.make_model();
   for (const io::Json& name : json.at("fits")) {
     const std::string fit = name.get<std::string>();

@@ -27,8 +27,8 @@ struct Bundle {
   bool tabular = false;
   std::string log_manifest;  // hash of the log that was trained on
   std::map<std::string, ModelWeights> fits;
-  std::vector<double>
-      backdoor;  // coefficients (engine/estimate/backdoor.h); empty before it is fitted
+  std::vector<int64_t> tabular_counts;  // packed, of --nuisance tabular; else empty
+  std::vector<double> backdoor;         // coefficients; empty before the regression is fitted
 
   // Whether estimates are made on this user of the training log.
   bool scored(uint64_t user) const;

@@ -237,6 +237,18 @@ ModelWeights Fit::take_weights() {
   return std::move(refit_steps() > 0 ? weights_ : best_);
 }
 
+void Fit::start_from(const Bundle& bundle, const std::string& fit) {
+  const auto found = bundle.fits.find(fit);
+  const bool same = found != bundle.fits.end() && bundle.options == in_.model.options() &&
+                    found->second.dense.size() == weights_.dense.size();
+  if (!same) {
+    throw UserError(
+        "--init: that run's model has other sizes than this one (log or options differ)");
+  }
+  weights_ = found->second;
+  best_ = weights_;
+}
+
 void Fit::save(io::CheckpointBlobs& checkpoint) const {
   checkpoint.header["fit"] = {{"name", in_.name},
                               {"step", progress_.step},

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/model/bundle.h"
 #include "engine/train/metrics_log.h"
 #include "engine/train/step.h"
 #include "engine/train/train_options.h"
@@ -26,9 +27,8 @@ struct FitInputs {
   io::UserFilter training;
   io::UserFilter validation;
   std::vector<int64_t> training_rows;  // [blocks]
-  int64_t validation_rows = 0;
-  uint64_t seed = 1;    // of start values and order
-  double deadline = 0;  // now_seconds() at which to stop with a checkpoint; 0: none
+  uint64_t seed = 1;                   // of start values and order
+  double deadline = 0;                 // now_seconds() at which to stop with a checkpoint; 0: none
 };
 
 class Fit {
@@ -47,6 +47,11 @@ class Fit {
   void save(io::CheckpointBlobs& checkpoint) const;
   void load(const io::CheckpointBlobs& checkpoint);
 
+  // Warm start: the dense tensors and rows of another run's fit. UserError when the model differs.
+  // Before run().
+  void start_from(const Bundle& bundle, const std::string& fit);
+
+  const std::string& name() const { return in_.name; }
   int64_t batch() const { return batch_; }
   int64_t epochs() const { return epochs_; }
   int64_t steps_per_epoch() const { return steps_per_epoch_; }

@@ -1,0 +1,377 @@
+#include "engine/estimate/arm_estimates.h"
+
+#include <cmath>
+
+#include "engine/estimate/arm_effects.h"
+#include "engine/estimate/auuc.h"
+#include "engine/estimate/backdoor_fit.h"
+#include "engine/estimate/grouped_auuc.h"
+#include "engine/estimate/prediction.h"
+#include "engine/estimate/truth.h"
+#include "engine/model/arm_model.h"
+#include "engine/model/scan.h"
+#include "kernels/base/hash.h"
+#include "kernels/base/text.h"
+
+namespace alm {
+namespace {
+
+// Nuisances of the journeys of a micro-batch, from either source, in double.
+class ArmNuisanceSource {
+ public:
+  ArmNuisanceSource(const Bundle& bundle, const ArmModel& model, const std::string& fit,
+                    const TabularNuisances* tabular, Compute& compute)
+      : model_(model),
+        weights_(tabular != nullptr ? nullptr : &bundle.fits.at(fit)),
+        tabular_(tabular),
+        compute_(compute) {}
+
+  void prepare(const io::Journeys& journeys, int64_t thread) {
+    if (tabular_ != nullptr || journeys.size() == 0) return;
+    Inputs& inputs = compute_.thread(thread).inputs;
+    inputs.fill(journeys, model_.stats(), model_.options(), model_.positions());
+    const Pass pass = compute_.pass(thread, weights_->dense.data(), nullptr);
+    const ArmModel::Nuisances raw = model_.nuisances(pass, inputs, *weights_);
+    mediator_.assign(raw.mediator.begin(), raw.mediator.end());
+    outcome_[0].assign(raw.outcome[0].begin(), raw.outcome[0].end());
+    outcome_[1].assign(raw.outcome[1].begin(), raw.outcome[1].end());
+    propensity_.assign(raw.propensity.begin(), raw.propensity.end());
+  }
+  ArmNuisances at(const io::Journeys& journeys, int64_t row) const {
+    if (tabular_ != nullptr) {
+      const size_t columns = static_cast<size_t>(model_.stats().schema.cat);
+      return tabular_->at({journeys.cat.data() + static_cast<size_t>(row) * columns, columns});
+    }
+    const size_t arms = static_cast<size_t>(model_.arms());
+    const size_t from = static_cast<size_t>(row) * arms;
+    const auto slice = [&](const std::vector<double>& of) {
+      return std::span(of).subspan(from, arms);
+    };
+    return {slice(mediator_), slice(outcome_[0]), slice(outcome_[1]), slice(propensity_)};
+  }
+
+ private:
+  const ArmModel& model_;
+  const ModelWeights* weights_;
+  const TabularNuisances* tabular_;
+  Compute& compute_;
+  std::vector<double> mediator_;
+  std::vector<double> outcome_[2];
+  std::vector<double> propensity_;
+};
+
+struct ArmSums {
+  ArmSums(const io::LogSchema& schema, double outcome_mean, int64_t rows)
+      : effects(schema.clusters, *schema.reference_cluster),
+        gains(schema.clusters, *schema.reference_cluster),
+        regression(outcome_mean),
+        gauc(rows),
+        uplift(static_cast<size_t>(schema.clusters), UpliftSums(rows)),
+        all_users(1),
+        truth(schema.clusters) {}
+
+  void merge(ArmSums&& other) {
+    effects.merge(other.effects);
+    gains.merge(other.gains);
+    prediction.merge(other.prediction);
+    regression.merge(other.regression);
+    gauc.merge(std::move(other.gauc));
+    for (size_t arm = 0; arm < uplift.size(); ++arm)
+      uplift[arm].merge(std::move(other.uplift[arm]));
+    all_users.merge(other.all_users);
+    truth.merge(other.truth);
+    journeys += other.journeys;
+    randomised += other.randomised;
+    mediator_variance.add(other.mediator_variance);
+    mediator_ones.add(other.mediator_ones);
+    weight.add(other.weight);
+  }
+  void reduce(Communicator& world) {
+    effects.reduce(world, "arm effects");
+    gains.reduce(world, "arm gains");
+    prediction.reduce(world, "prediction");
+    regression.reduce(world, "prediction");
+    all_users.reduce(world, "users");
+    truth.reduce(world, "truth");
+    int64_t counts[2] = {journeys, randomised};
+    world.all_reduce_sum(std::span<int64_t>(counts), "scored journeys");
+    journeys = counts[0];
+    randomised = counts[1];
+    FixedSum sums[3] = {mediator_variance, mediator_ones, weight};
+    world.all_reduce_sum(std::span<FixedSum>(sums), "mediator variance");
+    mediator_variance = sums[0];
+    mediator_ones = sums[1];
+    weight = sums[2];
+  }
+
+  ArmEffectSums effects;
+  ArmEffectSums gains;  // nuisances of the halves
+  PredictionSums prediction;
+  RegressionSums regression;
+  GaucRows gauc;
+  std::vector<UpliftSums> uplift;  // [arms] journeys of the arm and of the reference
+  DistinctUsers all_users;
+  TruthSums truth;
+  int64_t journeys = 0;
+  int64_t randomised = 0;
+  FixedSum mediator_variance;
+  FixedSum mediator_ones;
+  FixedSum weight;
+};
+
+// What one thread works with.
+struct ArmThread {
+  std::unique_ptr<ArmNuisanceSource> main;
+  std::unique_ptr<ArmNuisanceSource> halves[2];
+  io::Journeys of_half[2];
+};
+
+double weight_of(const io::Journeys& journeys, size_t row) {
+  return journeys.weight.empty() ? 1.0 : journeys.weight[row];
+}
+uint8_t mediator_of(const io::Journeys& journeys, size_t row) {
+  return journeys.mediator.empty() ? kMediatorMissing : journeys.mediator[row];
+}
+
+void add_row(ArmSums& sums, const io::Journeys& journeys, int64_t row,
+             const ArmNuisances& nuisances, const io::LogSchema& schema,
+             const BackdoorPredictor* backdoor) {
+  const size_t i = static_cast<size_t>(row);
+  const int64_t reference = *schema.reference_cluster;
+  const int64_t arm = journeys.cluster[i];
+  const uint64_t user = journeys.user[i];
+  const double weight = weight_of(journeys, i);
+  const uint8_t mediator = mediator_of(journeys, i);
+  const double outcome = journeys.outcome[i];
+  sums.effects.add(user, arm, mediator, outcome, weight, nuisances);
+  if (backdoor != nullptr) {
+    sums.effects.add_backdoor(
+        user, arm,
+        backdoor->model().replacement_effect(backdoor->linear(journeys, row), arm, reference),
+        weight);
+  }
+  ++sums.journeys;
+  sums.all_users.add(0, user);
+  sums.randomised += !journeys.randomised.empty() && journeys.randomised[i] == 1;
+  const double p = nuisances.p(1, arm);
+  sums.weight.add(weight);
+  sums.mediator_variance.add(weight * p * (1 - p));
+  sums.mediator_ones.add(weight * p);
+
+  const double predicted =
+      mediator == kMediatorMissing ? eta(nuisances, arm, arm) : nuisances.mu(mediator, arm);
+  if (schema.outcome == io::OutcomeKind::binary) {
+    const float probability = static_cast<float>(std::min(1.0, std::max(0.0, predicted)));
+    sums.prediction.add(probability, journeys.outcome[i], weight);
+    sums.gauc.add(user, probability, journeys.outcome[i], static_cast<float>(weight));
+  } else {
+    sums.regression.add(predicted, outcome, weight);
+  }
+  const double base = theta(nuisances, reference);
+  for (int64_t other = 0; other < schema.clusters; ++other) {
+    if (other == reference || (arm != other && arm != reference)) continue;
+    sums.uplift[static_cast<size_t>(other)].add(
+        {.row = journeys.row[i],
+         .user = user,
+         .score = static_cast<float>(theta(nuisances, other) - base),
+         .outcome = journeys.outcome[i],
+         .weight = static_cast<float>(weight),
+         .treated = arm == other});
+  }
+  if (!journeys.delta_do.empty()) {
+    sums.truth.add(arm, theta(nuisances, arm) - base, journeys.delta_do[i]);
+    if (mediator != kMediatorMissing) sums.truth.add_ett(arm, journeys.delta_ett[i]);
+  }
+}
+
+io::Json auuc_json(ArmSums& sums, const io::LogSchema& schema, Communicator& world) {
+  io::Json list = io::Json::array();
+  for (int64_t arm = 0; arm < schema.clusters; ++arm) {
+    const UpliftResult result = sums.uplift[static_cast<size_t>(arm)].finish(world, "uplift");
+    if (arm == *schema.reference_cluster) continue;
+    io::Json entry{{"cluster", arm}, {"name", schema.cluster_name(arm)}};
+    entry.update(to_json(result));
+    const bool causal = sums.randomised == sums.journeys;
+    entry["causal"] = causal;
+    if (!causal) {
+      entry["note"] =
+          "the log does not mark all arms as randomised: the area compares journeys that "
+          "may differ in more than the arm";
+    }
+    list.push_back(entry);
+  }
+  return list;
+}
+
+io::Json grouped_json(const ArmSums& sums, const io::LogSchema& schema, bool halves) {
+  std::vector<double> score;
+  std::vector<double> touches;
+  std::vector<double> exposure;
+  const GroupedSums& outcomes = sums.effects.outcomes();
+  double total = 0;
+  for (int64_t arm = 0; arm < schema.clusters; ++arm) total += outcomes.weight(arm);
+  for (int64_t arm = 0; arm < schema.clusters; ++arm) {
+    const ArmEffect effect = sums.effects.effect(arm);
+    score.push_back(arm == *schema.reference_cluster ? NAN : effect.do_effect.plugin.mean);
+    touches.push_back(outcomes.weight(arm));
+    exposure.push_back(outcomes.weight(arm) / total);
+  }
+  io::Json json;
+  if (halves) {
+    json["front_door"] =
+        to_json(grouped_auuc(score, touches, exposure, gain_of_means(sums.gains.ett_one_step())));
+  } else {
+    json["front_door"] = nullptr;
+    json["front_door_why"] = "there are no fits on the halves of the scored users";
+  }
+  json["difference"] = nullptr;
+  json["difference_why"] = "arm logs: see `auuc`, and `naive` in `effects`";
+  return json;
+}
+
+}  // namespace
+
+std::vector<int64_t> count_nuisances(std::shared_ptr<const io::Log> log,
+                                     const io::UserFilter& training, Compute& compute,
+                                     Communicator& world) {
+  const io::LogSchema& schema = log->schema();
+  if (!schema.is_arm_log()) {
+    throw UserError(
+        "--nuisance tabular counts arms: it needs an arm log (root attribute "
+        "reference_cluster); use --nuisance network for journeys of many touches");
+  }
+  if (schema.dense > 0) {
+    throw UserError(
+        "--nuisance tabular counts in the strata of /journey/cat; this log has "
+        "/journey/dense too: import it without those columns (--covariates), or use "
+        "--nuisance network");
+  }
+  std::vector<TabularNuisances> counts(static_cast<size_t>(compute.threads()),
+                                       TabularNuisances(schema.clusters, schema.cat));
+  const size_t columns = static_cast<size_t>(schema.cat);
+  scan_log(log, compute, world, training, io::ColumnSet::model(), "counting",
+           [&](const io::Journeys& journeys, int64_t thread) {
+             for (int64_t row = 0; row < journeys.size(); ++row) {
+               const size_t i = static_cast<size_t>(row);
+               counts[static_cast<size_t>(thread)].add(
+                   {journeys.cat.data() + i * columns, columns}, journeys.cluster[i],
+                   mediator_of(journeys, i), journeys.outcome[i], weight_of(journeys, i));
+             }
+           });
+  for (size_t thread = 1; thread < counts.size(); ++thread) counts[0].merge(counts[thread]);
+  counts[0].reduce(world, "tabular counts");
+  return counts[0].pack();
+}
+
+void estimate_arm_log(const EstimateInputs& inputs, const ScoredUsers& users,
+                      Estimates& estimates) {
+  const Bundle& bundle = inputs.bundle;
+  const io::LogSchema& schema = inputs.log->schema();
+  const std::unique_ptr<Model> model_owner = bundle.make_model();
+  const ArmModel& model = dynamic_cast<const ArmModel&>(*model_owner);
+  const BackdoorPredictor backdoor(*bundle.stats, bundle.backdoor);
+  const bool has_backdoor = !bundle.backdoor.empty();
+  const bool halves = !bundle.tabular && bundle.fits.count(half_fit(0)) > 0;
+  TabularNuisances counts(schema.clusters, schema.cat);
+  if (bundle.tabular) {
+    counts.merge_packed(bundle.tabular_counts);
+    counts.finish();
+  }
+  const TabularNuisances* const tabular = bundle.tabular ? &counts : nullptr;
+
+  std::vector<ArmThread> threads(static_cast<size_t>(inputs.compute.threads()));
+  std::vector<std::unique_ptr<ArmSums>> sums;
+  for (ArmThread& of : threads) {
+    of.main = std::make_unique<ArmNuisanceSource>(bundle, model, kMainFit, tabular, inputs.compute);
+    for (int half = 0; half < 2 && halves; ++half) {
+      of.halves[half] = std::make_unique<ArmNuisanceSource>(bundle, model, half_fit(half), nullptr,
+                                                            inputs.compute);
+    }
+    sums.push_back(
+        std::make_unique<ArmSums>(schema, bundle.stats->outcome_mean, inputs.log->rows()));
+  }
+  io::ColumnSet columns = io::ColumnSet::model();
+  columns.truth = schema.truth;
+  columns.randomised = schema.randomised;
+  scan_log(inputs.log, inputs.compute, inputs.world, users.filter, columns, "scoring",
+           [&](const io::Journeys& journeys, int64_t thread) {
+             ArmThread& of = threads[static_cast<size_t>(thread)];
+             ArmSums& mine = *sums[static_cast<size_t>(thread)];
+             of.main->prepare(journeys, thread);
+             for (int64_t row = 0; row < journeys.size(); ++row) {
+               add_row(mine, journeys, row, of.main->at(journeys, row), schema,
+                       has_backdoor ? &backdoor : nullptr);
+             }
+             if (!halves) return;
+             for (io::Journeys& half : of.of_half) half.clear();
+             for (int64_t row = 0; row < journeys.size(); ++row) {
+               of.of_half[half_of(journeys.user[static_cast<size_t>(row)])].append(journeys, row,
+                                                                                   schema);
+             }
+             for (int half = 0; half < 2; ++half) {
+               const io::Journeys& others = of.of_half[1 - half];
+               of.halves[half]->prepare(others, thread);
+               for (int64_t row = 0; row < others.size(); ++row) {
+                 const size_t i = static_cast<size_t>(row);
+                 mine.gains.add(others.user[i], others.cluster[i], mediator_of(others, i),
+                                others.outcome[i], weight_of(others, i),
+                                of.halves[half]->at(others, row));
+               }
+             }
+           });
+  for (size_t thread = 1; thread < sums.size(); ++thread) sums[0]->merge(std::move(*sums[thread]));
+  ArmSums& total = *sums[0];
+  total.reduce(inputs.world);
+  const Gauc gauc = total.gauc.finish(inputs.world, "user AUC");
+
+  const double weight = total.weight.value();
+  const double rate = total.mediator_ones.value() / weight;
+  const double share = total.mediator_variance.value() / weight / (rate * (1 - rate));
+  io::Json& json = estimates.json;
+  json["samples"] = total.journeys;
+  json["users"] = total.all_users.count(0);
+  json["users_exact"] = total.all_users.exact(0);
+  if (schema.outcome == io::OutcomeKind::binary) {
+    json["prediction"] = to_json(total.prediction.finish());
+    add_to_json(gauc, json["prediction"]);
+  } else {
+    json["prediction"] = to_json(total.regression.finish());
+  }
+  io::Json effects = io::Json::array();
+  const bool identified = share >= kNoVariation;
+  const std::string why_not =
+      format("the mediator does not vary given arm and context (variance share %.4f)", share);
+  for (int64_t arm = 0; arm < schema.clusters; ++arm) {
+    if (arm == *schema.reference_cluster) continue;
+    io::Json effect = to_json(total.effects.effect(arm), schema.cluster_name(arm));
+    if (!identified) {
+      effect["do"] = {{"plugin", nullptr}, {"one_step", nullptr}, {"why", why_not}};
+      effect["ett"] = effect["do"];
+    }
+    if (schema.truth) {
+      effect["truth"] = {{"do", io::number(total.truth.mean_do(arm))},
+                         {"ett", io::number(total.truth.mean_ett(arm))}};
+    }
+    effects.push_back(effect);
+  }
+  json["effects"] = effects;
+  json["auuc"] = auuc_json(total, schema, inputs.world);
+  json["grouped_auuc"] = grouped_json(total, schema, halves && identified);
+  io::Json warnings = mediator_variation_warnings(share);
+  if (bundle.tabular && counts.empty_cells() > 0) {
+    warnings.push_back(
+        format("%lld cells of (stratum, arm, mediator) hold no journey: their values are "
+               "borrowed from coarser counts",
+               static_cast<long long>(counts.empty_cells())));
+  }
+  json["identification"] = {
+      {"mediator_variance_share", io::number(share)},
+      {"leak_test", nullptr},
+      {"leak_test_why", "made in latent mode only"},
+      {"negative_controls", nullptr},
+      {"negative_controls_why", "not part of this estimate"},
+      {"overlap", {{"touches_without_observed_mediator", total.effects.mediator_missing()}}},
+      {"warnings", warnings}};
+}
+
+}  // namespace alm

@@ -1,0 +1,44 @@
+// The back-door regression on a log: which columns it sees, fitting it, asking it.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "engine/comm/communicator.h"
+#include "engine/estimate/backdoor.h"
+#include "engine/model/compute.h"
+#include "engine/model/feature_stats.h"
+#include "io/batch_stream.h"
+
+namespace alm {
+
+// Each `/journey/cat` column enters as this many indicator columns: ids below it as they are,
+// others hashed.
+inline constexpr int64_t kBackdoorLevels = 32;
+
+// A fitted regression with the scales of its columns: X = standardised dense, missing indicators,
+// levels of the ids. Immutable; thread-safe. `stats` must outlive it.
+class BackdoorPredictor {
+ public:
+  BackdoorPredictor(const FeatureStats& stats, std::vector<double> coefficients);
+  const BackdoorModel& model() const { return model_; }
+  // Linear predictor of journey `row`.
+  double linear(const io::Journeys& journeys, int64_t row) const;
+
+ private:
+  const FeatureStats& stats_;
+  BackdoorModel model_;
+};
+
+// X of journey `row` as the regression reads it; overwrites x.
+void backdoor_features(const FeatureStats& stats, const io::Journeys& journeys, int64_t row,
+                       std::vector<float>& x);
+int64_t backdoor_features_width(const FeatureStats& stats);
+
+// COLLECTIVE. Coefficients fitted on the rows that pass `training`, at most BackdoorFit::kMaxPasses
+// scans.
+std::vector<double> fit_backdoor(std::shared_ptr<const io::Log> log, const FeatureStats& stats,
+                                 const io::UserFilter& training, Compute& compute,
+                                 Communicator& world);
+
+}  // namespace alm

@@ -1,0 +1,98 @@
+#include "engine/estimate/coordinator.h"
+
+#include "engine/estimate/arm_estimates.h"
+#include "engine/estimate/sequence_estimates.h"
+#include "kernels/base/hash.h"
+#include "kernels/base/log.h"
+#include "kernels/base/text.h"
+
+namespace alm {
+namespace {
+
+const char* estimand_note(const io::LogSchema& schema) {
+  if (schema.is_arm_log()) {
+    return "do: mean over all scored journeys of the outcome under arm k minus under the reference "
+           "arm, "
+           "through the mediator; ett: the same for the journeys of arm k (replacement by the "
+           "reference "
+           "arm). With a direct effect of the arm on the outcome both are the mediated part only.";
+  }
+  return "do: fall of the outcome when the touch is deleted and the user's hidden disposition is "
+         "averaged "
+         "over; ett: the same for users who really had these touches. Other exposures are held "
+         "fixed; "
+         "both run through the mediator. With a direct effect of touches they are the mediated "
+         "part only.";
+}
+
+}  // namespace
+
+io::Json mediator_variation_warnings(double share) {
+  io::Json warnings = io::Json::array();
+  if (share < kNoVariation) {
+    warnings.push_back(format(
+        "the mediator hardly varies once touches and context are known (share %.4f, below %.2f): "
+        "front-door adjustment is impossible and no value is given",
+        share, kNoVariation));
+  } else if (share < kLowVariation) {
+    warnings.push_back(format(
+        "the mediator varies little once touches and context are known (share %.4f, below %.2f): "
+        "front-door values rest on few journeys",
+        share, kLowVariation));
+  }
+  return warnings;
+}
+
+ScoredUsers scored_users(const Bundle& bundle, const io::Log& log) {
+  ScoredUsers users;
+  users.same_log = log.manifest_hash() == bundle.log_manifest;
+  if (!users.same_log) {
+    users.filter = [](uint64_t) { return true; };
+    users.note = "all users of a log the model was not trained on";
+    return users;
+  }
+  if (bundle.holdout <= 0) {
+    users.filter = [](uint64_t) { return true; };
+    users.in_sample = true;
+    users.note = "all users, in-sample: the fit saw them";
+    return users;
+  }
+  users.filter = [share = bundle.holdout](uint64_t user) { return in_holdout(user, share); };
+  users.note = format("held-out users (%g of all), used for no fit", bundle.holdout);
+  return users;
+}
+
+Estimates make_estimates(const EstimateInputs& inputs) {
+  const io::LogSchema& schema = inputs.log->schema();
+  check_same_features(inputs.bundle.stats->schema, schema);
+  const ScoredUsers users = scored_users(inputs.bundle, *inputs.log);
+  if (!users.same_log) log_info("scoring all users: this is not the log the model was trained on");
+
+  Estimates estimates;
+  io::Json& json = estimates.json;
+  json["schema"] = "alm-estimates/1";
+  json["samples"] = 0;
+  json["users"] = 0;
+  json["scored"] = users.note;
+  json["in_sample"] = users.in_sample;
+  json["outcome"] = schema.outcome == io::OutcomeKind::binary ? "binary" : "continuous";
+  json["log_kind"] = schema.is_arm_log() ? "arm" : "sequence";
+  json["world_size"] = inputs.world.size();
+  json["device"] = inputs.compute.device().describe();
+  json["mediator_mode"] = "observed";
+  json["nuisance"] = inputs.bundle.tabular ? "tabular" : "network";
+  json["estimand_note"] = estimand_note(schema);
+  if (schema.is_arm_log()) {
+    estimate_arm_log(inputs, users, estimates);
+  } else {
+    estimate_sequence_log(inputs, users, estimates);
+  }
+  if (json["samples"] == 0) {
+    throw UserError(
+        "no journey of the log belongs to a scored user: raise --holdout or use a larger log");
+  }
+  if (inputs.world.rank() != 0) return {};
+  return estimates;
+}
+
+}  // namespace alm

@@ -1,0 +1,50 @@
+// Estimates of a trained bundle on a log: every rank scores its share of the blocks into order-free
+// sums, rank 0 turns the reduced sums into estimates.json. The numbers do not depend on ranks or
+// threads.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "engine/comm/communicator.h"
+#include "engine/model/bundle.h"
+#include "engine/model/compute.h"
+#include "io/batch_stream.h"
+#include "io/json.h"
+
+namespace alm {
+
+struct EstimateInputs {
+  std::shared_ptr<const io::Log> log;
+  const Bundle& bundle;
+  Compute& compute;
+  Communicator& world;
+};
+
+struct Estimates {
+  io::Json json;      // estimates.json (contract 3), rank 0; empty elsewhere
+  io::Json examples;  // a few journeys with the credit of their touches, for the report; rank 0
+};
+
+// COLLECTIVE. On the log the bundle was trained on (same manifest hash) the scored users, on any
+// other log all users. UserError when the log's columns differ from the model's.
+Estimates make_estimates(const EstimateInputs& inputs);
+
+// mediator_variance_share below which a warning is given, and below which there is no front-door
+// value (contract 3, method 2.2).
+inline constexpr double kLowVariation = 0.05;
+inline constexpr double kNoVariation = 0.01;
+// An array of sentences, empty when the share is fine.
+io::Json mediator_variation_warnings(double share);
+
+// Who is scored on this log, and how to say so.
+struct ScoredUsers {
+  io::UserFilter filter;
+  bool same_log = true;
+  bool in_sample = false;
+  std::string note;
+};
+ScoredUsers scored_users(const Bundle& bundle, const io::Log& log);
+
+}  // namespace alm

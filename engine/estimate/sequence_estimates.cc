@@ -1,0 +1,316 @@
+#include "engine/estimate/sequence_estimates.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/estimate/grouped_auuc.h"
+#include "engine/estimate/sequence_sums.h"
+#include "engine/model/scan.h"
+#include "kernels/base/hash.h"
+#include "kernels/base/text.h"
+
+namespace alm {
+namespace {
+
+constexpr int64_t kExamples = 6;
+constexpr const char* kNoIntervalWhy =
+    "the error of the fitted nuisances is not in the spread of the scores; an interval needs a "
+    "bootstrap "
+    "that refits them";
+
+// One thread's scorers: the main fit and, for the gains, both halves.
+struct ThreadScorers {
+  std::unique_ptr<SequenceScorer> main;
+  std::unique_ptr<SequenceScorer> halves[2];  // [h]: fit on half h, applied to the other
+  io::Journeys of_half[2];
+};
+
+bool has_halves(const Bundle& bundle) {
+  return bundle.fits.count(half_fit(0)) > 0 && bundle.fits.count(half_fit(1)) > 0;
+}
+
+io::Json example(const io::Journeys& journeys, int64_t row, const SequenceScores& scores,
+                 const io::LogSchema& schema) {
+  const size_t i = static_cast<size_t>(row);
+  io::Json touches = io::Json::array();
+  double total = 0;
+  for (int64_t at = journeys.touch_begin[i]; at < journeys.touch_begin[i + 1]; ++at) {
+    total += scores.shapley[static_cast<size_t>(at)];
+  }
+  for (int64_t at = journeys.touch_begin[i]; at < journeys.touch_begin[i + 1]; ++at) {
+    const size_t j = static_cast<size_t>(at);
+    io::Json touch{{"cluster", journeys.cluster[j]},
+                   {"name", schema.cluster_name(journeys.cluster[j])},
+                   {"mediator", journeys.mediator.empty() ? 255 : journeys.mediator[j]},
+                   {"p", scores.p[j]},
+                   {"do", scores.do_effect[j]},
+                   {"ett", scores.ett[j]},
+                   {"share", io::number(total != 0 ? scores.shapley[j] / total : NAN)}};
+    if (!journeys.time.empty() && !journeys.touch_time.empty()) {
+      touch["hours_before"] =
+          static_cast<double>(journeys.time[i] - journeys.touch_time[j]) / 3.6e6;
+    }
+    touches.push_back(touch);
+  }
+  return {{"row", journeys.row[i]},
+          {"user", journeys.user[i]},
+          {"outcome", journeys.outcome[i]},
+          {"predicted", scores.predicted[i]},
+          {"touches", touches}};
+}
+
+// The first journeys, in log order, that had an outcome and three touches or more.
+class Examples {
+ public:
+  void offer(const io::Journeys& journeys, const SequenceScores& scores,
+             const io::LogSchema& schema) {
+    for (int64_t row = 0; row < journeys.size(); ++row) {
+      if (static_cast<int64_t>(found_.size()) >= kExamples) return;
+      if (journeys.touches_of(row) < 3 || !(journeys.outcome[static_cast<size_t>(row)] > 0))
+        continue;
+      found_.push_back(example(journeys, row, scores, schema));
+    }
+  }
+  void merge(Examples&& other) {
+    for (io::Json& one : other.found_) found_.push_back(std::move(one));
+    sort();
+  }
+  // COLLECTIVE.
+  io::Json reduce(Communicator& world) {
+    sort();
+    const std::vector<std::string> texts =
+        world.all_gather_strings(io::Json(found_).dump(), "example journeys");
+    found_.clear();
+    for (const std::string& text : texts) {
+      for (io::Json& one : io::Json::parse(text)) found_.push_back(std::move(one));
+    }
+    sort();
+    if (static_cast<int64_t>(found_.size()) > kExamples) found_.resize(kExamples);
+    return found_;
+  }
+
+ private:
+  void sort() {
+    std::sort(found_.begin(), found_.end(), [](const io::Json& left, const io::Json& right) {
+      return left.at("row").get<int64_t>() < right.at("row").get<int64_t>();
+    });
+  }
+  std::vector<io::Json> found_;
+};
+
+io::Json estimate_json(const SequenceSums& sums, int64_t cluster, bool identified,
+                       const std::string& why_not) {
+  const size_t at = static_cast<size_t>(cluster);
+  if (!identified) return {{"plugin", nullptr}, {"one_step", nullptr}, {"why", why_not}};
+  const MeanEstimate one_step = sums.one_step.estimate(cluster);
+  io::Json json{{"plugin", io::number(sums.ett_plugin.estimate(cluster).mean)}};
+  if (!(one_step.weight > 0)) {
+    json["one_step"] = nullptr;
+    json["why"] = "the mediator of no touch of this cluster was observed";
+    return json;
+  }
+  json["one_step"] = io::number(one_step.mean);
+  json["se"] = io::number(one_step.se);
+  const std::array<double, 2> ci95 = one_step.ci95();
+  json["ci95"] = {io::number(ci95[0]), io::number(ci95[1])};
+  json["one_step_raw"] = io::number(sums.raw.sum[at].value() / one_step.weight);
+  const double count = static_cast<double>(sums.clipped.count[at]);
+  json["clipped_share"] = sums.clipped.sum[at].value() / count;
+  const double weight = sums.residual_weight.sum[at].value();
+  const double squares = sums.residual_weight.squares[at].value();
+  json["ess"] = io::number(squares > 0 ? weight * weight / squares : 0);
+  return json;
+}
+
+io::Json effects_json(const SequenceSums& sums, const io::LogSchema& schema, bool identified,
+                      const std::string& why_not, bool has_backdoor) {
+  io::Json effects = io::Json::array();
+  for (int64_t cluster = 0; cluster < schema.clusters; ++cluster) {
+    const size_t at = static_cast<size_t>(cluster);
+    const MeanEstimate plugin = sums.do_plugin.estimate(cluster);
+    if (plugin.touches == 0) continue;
+    io::Json effect{
+        {"cluster", cluster},
+        {"name", schema.cluster_name(cluster)},
+        {"unit", sums.binary ? "probability of the outcome per touch" : "outcome per touch"},
+        {"touches", plugin.touches},
+        {"users", sums.users.count(cluster)},
+        {"users_exact", sums.users.exact(cluster)},
+        {"naive", io::number(contrast_with_rest(sums.touched, cluster, sums.all).mean)}};
+    if (has_backdoor) {
+      effect["backdoor"] = io::number(sums.backdoor.sum[at].value() / plugin.weight);
+    } else {
+      effect["backdoor"] = nullptr;
+      effect["backdoor_why"] = "the regression was not fitted";
+    }
+    effect["do"] = {{"plugin", identified ? io::number(plugin.mean) : io::Json()},
+                    {"one_step", nullptr},
+                    {"se", nullptr},
+                    {"ci95", nullptr},
+                    {"why", identified ? std::string(kNoIntervalWhy) : why_not}};
+    effect["ett"] = estimate_json(sums, cluster, identified, why_not);
+    if (schema.truth) {
+      effect["truth"] = {{"do", io::number(sums.truth.mean_do(cluster))},
+                         {"ett", io::number(sums.truth.mean_ett(cluster))}};
+    }
+    effects.push_back(effect);
+  }
+  return effects;
+}
+
+// method 6.3: clusters ranked by the mean predicted effect, gains by each estimator there is.
+io::Json grouped_json(const SequenceSums& sums, const io::LogSchema& schema, bool halves) {
+  const double journeys = sums.all.weight(0);
+  std::vector<double> score;
+  std::vector<double> touches;
+  std::vector<double> exposure;
+  for (int64_t cluster = 0; cluster < schema.clusters; ++cluster) {
+    const MeanEstimate plugin = sums.do_plugin.estimate(cluster);
+    score.push_back(plugin.weight > 0 ? plugin.mean : NAN);
+    touches.push_back(plugin.weight);
+    exposure.push_back(sums.touched.weight(cluster) / journeys);
+  }
+  io::Json json;
+  json["difference"] =
+      to_json(grouped_auuc(score, touches, exposure, gain_of_difference(sums.touched, sums.all)));
+  json["difference"]["note"] =
+      "confounded wherever exposure follows what also moves the outcome; not evidence of a causal "
+      "ranking";
+  if (halves) {
+    json["front_door"] = to_json(grouped_auuc(score, touches, exposure, gain_of_means(sums.gain)));
+  } else {
+    json["front_door"] = nullptr;
+    json["front_door_why"] = "there are no fits on the halves of the scored users";
+  }
+  json["ipw"] = nullptr;
+  json["ipw_why"] = "not part of this estimate";
+  json["randomised"] = nullptr;
+  json["randomised_why"] =
+      schema.randomised ? "not part of this estimate" : "the log marks no exposure as randomised";
+  return json;
+}
+
+io::Json identification_json(const SequenceSums& sums, double share) {
+  io::Json json{{"mediator_variance_share", io::number(share)}};
+  io::Json warnings = mediator_variation_warnings(share);
+  json["leak_test"] = nullptr;
+  json["leak_test_why"] = "made in latent mode only";
+  json["negative_controls"] = nullptr;
+  json["negative_controls_why"] = "not part of this estimate";
+  int64_t clipped = 0;
+  int64_t thin = 0;
+  double clipped_touches = 0;
+  double observed = 0;
+  for (size_t at = 0; at < sums.clipped.sum.size(); ++at) {
+    const double count = static_cast<double>(sums.clipped.count[at]);
+    if (!(count > 0)) continue;
+    observed += count;
+    clipped_touches += sums.clipped.sum[at].value();
+    clipped += sums.clipped.sum[at].value() > 0.05 * count;
+    const double weight = sums.residual_weight.sum[at].value();
+    const double squares = sums.residual_weight.squares[at].value();
+    thin += !(squares > 0) || weight * weight / squares < 0.05 * count;
+  }
+  json["overlap"] = {{"clipped_share", io::number(observed > 0 ? clipped_touches / observed : NAN)},
+                     {"clusters_clipped_above_5_percent", clipped},
+                     {"clusters_with_ess_below_5_percent", thin},
+                     {"touches_without_observed_mediator", sums.unobserved}};
+  if (thin > 0) {
+    warnings.push_back(
+        format("%lld clusters have an effective sample below 5 %% of their touches: read "
+               "their intervals with care",
+               static_cast<long long>(thin)));
+  }
+  json["warnings"] = warnings;
+  return json;
+}
+
+}  // namespace
+
+void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& users,
+                           Estimates& estimates) {
+  const Bundle& bundle = inputs.bundle;
+  const io::LogSchema& schema = inputs.log->schema();
+  const std::unique_ptr<Model> model_owner = bundle.make_model();
+  const AlmMta& model = dynamic_cast<const AlmMta&>(*model_owner);
+  const BackdoorPredictor backdoor(*bundle.stats, bundle.backdoor);
+  const bool has_backdoor = !bundle.backdoor.empty();
+  const bool halves = has_halves(bundle);
+
+  std::vector<ThreadScorers> scorers(static_cast<size_t>(inputs.compute.threads()));
+  std::vector<std::unique_ptr<SequenceSums>> sums;
+  std::vector<Examples> examples(scorers.size());
+  for (ThreadScorers& of : scorers) {
+    of.main = std::make_unique<SequenceScorer>(model, bundle.fits.at(kMainFit), inputs.compute);
+    for (int half = 0; half < 2 && halves; ++half) {
+      of.halves[half] =
+          std::make_unique<SequenceScorer>(model, bundle.fits.at(half_fit(half)), inputs.compute);
+    }
+    sums.push_back(
+        std::make_unique<SequenceSums>(schema, bundle.stats->outcome_mean, inputs.log->rows()));
+  }
+  io::ColumnSet columns = io::ColumnSet::model();
+  columns.truth = schema.truth;
+  scan_log(inputs.log, inputs.compute, inputs.world, users.filter, columns, "scoring",
+           [&](const io::Journeys& journeys, int64_t thread) {
+             const size_t at = static_cast<size_t>(thread);
+             ThreadScorers& of = scorers[at];
+             const SequenceScores& scores = of.main->score(journeys, thread);
+             sums[at]->add(journeys, scores, has_backdoor ? &backdoor : nullptr);
+             examples[at].offer(journeys, scores, schema);
+             if (!halves) return;
+             for (io::Journeys& half : of.of_half) half.clear();
+             for (int64_t row = 0; row < journeys.size(); ++row) {
+               of.of_half[half_of(journeys.user[static_cast<size_t>(row)])].append(journeys, row,
+                                                                                   schema);
+             }
+             for (int half = 0; half < 2; ++half) {
+               const io::Journeys& others = of.of_half[1 - half];
+               sums[at]->add_gain(others, of.halves[half]->score(others, thread));
+             }
+           });
+  for (size_t thread = 1; thread < sums.size(); ++thread) {
+    sums[0]->merge(std::move(*sums[thread]));
+    examples[0].merge(std::move(examples[thread]));
+  }
+  SequenceSums& total = *sums[0];
+  total.reduce(inputs.world);
+  const Gauc gauc = total.gauc.finish(inputs.world, "user AUC");
+  estimates.examples = examples[0].reduce(inputs.world);
+
+  const double touches = total.mediator_count.value();
+  const double rate = total.mediator_ones.value() / touches;
+  const double share = total.mediator_variance.value() / touches / (rate * (1 - rate));
+  const bool identified = share >= kNoVariation;
+  io::Json& json = estimates.json;
+  json["samples"] = total.journeys;
+  json["users"] = total.all_users.count(0);
+  json["users_exact"] = total.all_users.exact(0);
+  if (total.binary) {
+    json["prediction"] = to_json(total.prediction.finish());
+    add_to_json(gauc, json["prediction"]);
+  } else {
+    json["prediction"] = to_json(total.regression.finish());
+  }
+  json["identification"] = identification_json(total, share);
+  const std::string why_not =
+      format("the mediator does not vary given touches and context (variance share %.4f)", share);
+  json["effects"] = effects_json(total, schema, identified, why_not, has_backdoor);
+  json["auuc"] = nullptr;
+  json["auuc_why"] = "given for arm logs only";
+  json["grouped_auuc"] = grouped_json(total, schema, halves && identified);
+  if (schema.truth) {
+    std::vector<double> backdoor_means;
+    std::vector<MeanEstimate> one_step;
+    for (int64_t cluster = 0; cluster < schema.clusters; ++cluster) {
+      const size_t at = static_cast<size_t>(cluster);
+      backdoor_means.push_back(total.backdoor.sum[at].value() /
+                               total.do_plugin.estimate(cluster).weight);
+      one_step.push_back(total.one_step.estimate(cluster));
+    }
+    if (!has_backdoor) backdoor_means.clear();
+    json["truth"] = to_json(total.truth.finish(backdoor_means, one_step));
+  }
+}
+
+}  // namespace alm

@@ -1,0 +1,204 @@
+#include "engine/estimate/sequence_scorer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace alm {
+namespace {
+
+// Touches of edited journeys that go through the model at once: bounds memory for long journeys.
+constexpr int64_t kEditedTouches = 8192;
+
+double sigmoid(double z) {
+  return z >= 0 ? 1 / (1 + std::exp(-z)) : std::exp(z) / (1 + std::exp(z));
+}
+double softplus(double z) {
+  return std::max(z, 0.0) + std::log1p(std::exp(-std::fabs(z)));
+}
+// log P(m) of a Bernoulli with this logit.
+double log_probability(double logit, bool one) {
+  return -softplus(one ? -logit : logit);
+}
+
+void copy(std::span<const float> from, std::vector<double>& to) {
+  to.assign(from.begin(), from.end());
+}
+
+std::span<const float> flat(Matrix<float> matrix) {
+  return {matrix.data, static_cast<size_t>(matrix.rows * matrix.cols)};
+}
+
+}  // namespace
+
+SequenceScorer::SequenceScorer(const AlmMta& model, const ModelWeights& weights, Compute& compute)
+    : model_(model), weights_(weights), compute_(compute) {}
+
+const SequenceScores& SequenceScorer::score(const io::Journeys& journeys, int64_t thread) {
+  const size_t n = static_cast<size_t>(journeys.size());
+  const size_t t = static_cast<size_t>(journeys.touches());
+  for (std::vector<double>* column : {&scores_.predicted, &scores_.lambda}) column->assign(n, 0.0);
+  for (std::vector<double>* column :
+       {&scores_.p, &scores_.do_effect, &scores_.ett, &scores_.one_step, &scores_.raw,
+        &scores_.weight, &scores_.shapley}) {
+    column->assign(t, 0.0);
+  }
+  scores_.clipped.assign(t, 0);
+  if (n == 0) return scores_;
+  run_model(journeys, thread);
+  run_deletions(journeys, thread);
+  for (int64_t journey = 0; journey < journeys.size(); ++journey) score_journey(journeys, journey);
+  return scores_;
+}
+
+void SequenceScorer::run_model(const io::Journeys& journeys, int64_t thread) {
+  Inputs& inputs = compute_.thread(thread).inputs;
+  inputs.fill(journeys, model_.stats(), model_.options(), model_.positions());
+  const Pass pass = compute_.pass(thread, weights_.dense.data(), nullptr);
+  const AlmMta::Scores raw = model_.score(pass, inputs, weights_);
+  const std::span<const float> context = flat(raw.context);
+  context_.assign(context.begin(), context.end());
+  copy(flat(raw.mediator_logit), logit_);
+  copy(flat(raw.potency), potency_);
+  copy(flat(raw.confounding), survival_);
+  for (size_t touch = 0; touch < logit_.size(); ++touch) scores_.p[touch] = sigmoid(logit_[touch]);
+  if (model_.additive()) return;
+  for (double& value : potency_) value = -std::expm1(-softplus(value));
+  for (double& value : survival_) value = sigmoid(-value);
+  for (size_t journey = 0; journey < survival_.size(); ++journey) {
+    scores_.lambda[journey] = sigmoid(raw.second_stage.data[journey]);
+  }
+}
+
+void SequenceScorer::run_deletions(const io::Journeys& journeys, int64_t thread) {
+  without_.clear();
+  without_begin_.resize(static_cast<size_t>(journeys.touches()));
+  edited_.clear();
+  edited_from_.clear();
+  int64_t total = 0;
+  for (int64_t journey = 0; journey < journeys.size(); ++journey) {
+    const int64_t begin = journeys.touch_begin[static_cast<size_t>(journey)];
+    const int64_t touches = journeys.touches_of(journey);
+    for (int64_t touch = 0; touch < touches; ++touch) {
+      without_begin_[static_cast<size_t>(begin + touch)] = total;
+      total += touches - 1;
+      if (touches == 1) continue;
+      if (edited_.touches() + touches - 1 > kEditedTouches) run_deletion_chunk(thread);
+      edited_.append(journeys, journey, model_.stats().schema, touch);
+      edited_from_.push_back(journey);
+    }
+  }
+  run_deletion_chunk(thread);
+}
+
+void SequenceScorer::run_deletion_chunk(int64_t thread) {
+  if (edited_.size() > 0) {
+    Inputs& inputs = compute_.thread(thread).inputs;
+    inputs.fill(edited_, model_.stats(), model_.options(), model_.positions());
+    const Pass pass = compute_.pass(thread, weights_.dense.data(), nullptr);
+    const int64_t width = model_.options().context_width;
+    const Matrix<float> context = pass.memory.matrix(edited_.size(), width);
+    const int64_t journeys = static_cast<int64_t>(survival_.size());
+    pass.ops.gather_rows(
+        pass.queue,
+        {.table = {context_.data(), journeys, width}, .rows = edited_from_, .out = context});
+    const std::span<const float> logits =
+        flat(model_.mediator_logit(pass, inputs, weights_, context));
+    without_.insert(without_.end(), logits.begin(), logits.end());
+  }
+  edited_.clear();
+  edited_from_.clear();
+}
+
+void SequenceScorer::score_journey(const io::Journeys& journeys, int64_t journey) {
+  const size_t i = static_cast<size_t>(journey);
+  const size_t begin = static_cast<size_t>(journeys.touch_begin[i]);
+  const size_t touches = static_cast<size_t>(journeys.touches_of(journey));
+  const bool additive = model_.additive();
+  const double mean = model_.stats().outcome_mean;
+  const double sd = model_.stats().outcome_sd;
+  const double outcome = journeys.outcome[i];
+  const auto mediator = [&](size_t touch) {
+    return journeys.mediator.empty() ? kMediatorMissing : journeys.mediator[begin + touch];
+  };
+  // What touch l adds to the outcome head at mediator m, or at its law p where m is not observed: a
+  // factor of the survival (binary) or a term of the sum (continuous).
+  const auto part = [&](size_t touch, uint8_t m, double p) {
+    const double q = potency_[begin + touch];
+    const double share = m == kMediatorMissing ? p : m;
+    return additive ? q * share : 1 - q * share;
+  };
+  const auto join = [&](double left, double right) {
+    return additive ? left + right : left * right;
+  };
+  const double unit = additive ? 0.0 : 1.0;
+  const auto head = [&](double parts) {
+    return additive ? mean + sd * (survival_[i] + parts) : 1 - survival_[i] * parts;
+  };
+
+  double observed = unit;  // parts at the observed mediators
+  double expected = unit;  // parts at the law of the mediators
+  for (size_t touch = 0; touch < touches; ++touch) {
+    const double p = scores_.p[begin + touch];
+    observed = join(observed, part(touch, mediator(touch), p));
+    expected = join(expected, part(touch, kMediatorMissing, p));
+  }
+  const double mu = head(observed);
+  scores_.predicted[i] = mu;
+
+  for (size_t touch = 0; touch < touches; ++touch) {
+    const size_t j = begin + touch;
+    double log_ratio = 0;            // of w_j
+    double expected_without = unit;  // parts at p' without touch j
+    double edited = unit;            // parts at the observed mediators with m_j = 0
+    size_t at = static_cast<size_t>(without_begin_[j]);
+    for (size_t other = 0; other < touches; ++other) {
+      if (other == touch) continue;
+      const double logit = without_[at++];
+      const double p = sigmoid(logit);
+      const uint8_t m = mediator(other);
+      expected_without = join(expected_without, part(other, kMediatorMissing, p));
+      edited = join(edited, part(other, m, p));
+      if (m != kMediatorMissing) {
+        log_ratio +=
+            log_probability(logit, m == 1) - log_probability(logit_[begin + other], m == 1);
+      }
+    }
+    if (additive) {
+      scores_.do_effect[j] = sd * (expected - expected_without);
+      scores_.ett[j] = scores_.do_effect[j];
+    } else {
+      scores_.do_effect[j] = scores_.lambda[i] * (expected_without - expected);
+      scores_.ett[j] = survival_[i] * (expected_without - expected);
+    }
+
+    const uint8_t own = mediator(touch);
+    if (own == kMediatorMissing) {
+      scores_.one_step[j] = scores_.raw[j] = std::numeric_limits<double>::quiet_NaN();
+      continue;
+    }
+    const double w = std::exp(log_ratio);
+    const double none = sigmoid(-logit_[j]);  // 1 - p_j
+    const double residual = own == 0 ? outcome - mu : 0;
+    const double floored = std::max(none, kMediatorFloor);
+    scores_.clipped[j] = none < kMediatorFloor;
+    scores_.weight[j] = own == 0 ? w / floored : 0;
+    scores_.one_step[j] = outcome - w * (residual / floored + head(edited));
+    scores_.raw[j] = outcome - w * (residual / std::max(none, 1e-30) + head(edited));
+  }
+
+  std::vector<double> share(touches);
+  std::vector<double> values;
+  for (size_t touch = 0; touch < touches; ++touch) {
+    share[touch] = potency_[begin + touch] * scores_.p[begin + touch];
+  }
+  if (additive) {
+    for (size_t touch = 0; touch < touches; ++touch)
+      scores_.shapley[begin + touch] = sd * share[touch];
+    return;
+  }
+  shapley_values(scores_.lambda[i], share, values);
+  std::copy(values.begin(), values.end(), scores_.shapley.begin() + static_cast<long>(begin));
+}
+
+}  // namespace alm

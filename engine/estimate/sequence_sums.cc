@@ -1,0 +1,154 @@
+#include "engine/estimate/sequence_sums.h"
+
+#include <cmath>
+
+namespace alm {
+
+void ClusterTotals::merge(const ClusterTotals& other) {
+  for (size_t at = 0; at < sum.size(); ++at) {
+    sum[at].add(other.sum[at]);
+    squares[at].add(other.squares[at]);
+    count[at] += other.count[at];
+  }
+}
+
+void ClusterTotals::reduce(Communicator& world, const char* what) {
+  world.all_reduce_sum(std::span(sum), what);
+  world.all_reduce_sum(std::span(squares), what);
+  world.all_reduce_sum(std::span(count), what);
+}
+
+SequenceSums::SequenceSums(const io::LogSchema& schema, double outcome_mean, int64_t expected_rows)
+    : binary(schema.outcome == io::OutcomeKind::binary),
+      do_plugin(schema.clusters),
+      ett_plugin(schema.clusters),
+      one_step(schema.clusters),
+      gain(schema.clusters),
+      touched(schema.clusters),
+      all(1, touched.groups()),
+      raw(schema.clusters),
+      residual_weight(schema.clusters),
+      clipped(schema.clusters),
+      backdoor(schema.clusters),
+      users(schema.clusters),
+      all_users(1),
+      regression(outcome_mean),
+      gauc(expected_rows),
+      truth(schema.clusters),
+      seen_(static_cast<size_t>(schema.clusters)) {}
+
+void SequenceSums::add(const io::Journeys& from, const SequenceScores& scores,
+                       const BackdoorPredictor* backdoor_model) {
+  for (int64_t row = 0; row < from.size(); ++row) {
+    const size_t i = static_cast<size_t>(row);
+    const uint64_t user = from.user[i];
+    const double weight = from.weight.empty() ? 1.0 : from.weight[i];
+    const double outcome = from.outcome[i];
+    ++journeys;
+    all.add(0, user, outcome, weight);
+    all_users.add(0, user);
+    const float predicted = static_cast<float>(scores.predicted[i]);
+    if (binary) {
+      prediction.add(predicted, from.outcome[i], weight);
+      gauc.add(user, predicted, from.outcome[i], static_cast<float>(weight));
+    } else {
+      regression.add(scores.predicted[i], outcome, weight);
+    }
+    const size_t begin = static_cast<size_t>(from.touch_begin[i]);
+    const size_t end = static_cast<size_t>(from.touch_begin[i + 1]);
+    const double linear = backdoor_model ? backdoor_model->linear(from, row) : 0;
+    for (size_t j = begin; j < end; ++j) {
+      const int64_t cluster = from.cluster[j];
+      do_plugin.add(cluster, user, scores.do_effect[j], weight);
+      ett_plugin.add(cluster, user, scores.ett[j], weight);
+      users.add(cluster, user);
+      if (seen_[static_cast<size_t>(cluster)] == 0) {
+        seen_[static_cast<size_t>(cluster)] = 1;
+        touched.add(cluster, user, outcome, weight);
+      }
+      if (backdoor_model) {
+        backdoor.add(cluster, backdoor_model->model().removal_effect(linear, cluster), weight);
+      }
+      if (!from.delta_do.empty()) truth.add(cluster, scores.do_effect[j], from.delta_do[j]);
+      if (std::isnan(scores.one_step[j])) {
+        ++unobserved;
+        continue;
+      }
+      one_step.add(cluster, user, scores.one_step[j], weight);
+      raw.add(cluster, scores.raw[j], weight);
+      residual_weight.add(cluster, scores.weight[j], 1);
+      clipped.add(cluster, scores.clipped[j], 1);
+      if (!from.delta_ett.empty()) truth.add_ett(cluster, from.delta_ett[j]);
+      mediator_variance.add(weight * scores.p[j] * (1 - scores.p[j]));
+      mediator_ones.add(weight * from.mediator[j]);
+      mediator_count.add(weight);
+    }
+    for (size_t j = begin; j < end; ++j) seen_[from.cluster[j]] = 0;
+  }
+}
+
+void SequenceSums::add_gain(const io::Journeys& from, const SequenceScores& scores) {
+  for (int64_t row = 0; row < from.size(); ++row) {
+    const size_t i = static_cast<size_t>(row);
+    const double weight = from.weight.empty() ? 1.0 : from.weight[i];
+    for (int64_t touch = from.touch_begin[i]; touch < from.touch_begin[i + 1]; ++touch) {
+      const size_t j = static_cast<size_t>(touch);
+      if (!std::isnan(scores.one_step[j])) {
+        gain.add(from.cluster[j], from.user[i], scores.one_step[j], weight);
+      }
+    }
+  }
+}
+
+void SequenceSums::merge(SequenceSums&& other) {
+  journeys += other.journeys;
+  unobserved += other.unobserved;
+  do_plugin.merge(other.do_plugin);
+  ett_plugin.merge(other.ett_plugin);
+  one_step.merge(other.one_step);
+  gain.merge(other.gain);
+  touched.merge(other.touched);
+  all.merge(other.all);
+  raw.merge(other.raw);
+  residual_weight.merge(other.residual_weight);
+  clipped.merge(other.clipped);
+  backdoor.merge(other.backdoor);
+  users.merge(other.users);
+  all_users.merge(other.all_users);
+  prediction.merge(other.prediction);
+  regression.merge(other.regression);
+  gauc.merge(std::move(other.gauc));
+  truth.merge(other.truth);
+  mediator_variance.add(other.mediator_variance);
+  mediator_ones.add(other.mediator_ones);
+  mediator_count.add(other.mediator_count);
+}
+
+void SequenceSums::reduce(Communicator& world) {
+  int64_t counts[2] = {journeys, unobserved};
+  world.all_reduce_sum(std::span<int64_t>(counts), "scored journeys");
+  journeys = counts[0];
+  unobserved = counts[1];
+  do_plugin.reduce(world, "do plug-in");
+  ett_plugin.reduce(world, "ett plug-in");
+  one_step.reduce(world, "ett one-step");
+  gain.reduce(world, "front-door gains");
+  touched.reduce(world, "outcomes by cluster");
+  all.reduce(world, "outcomes");
+  raw.reduce(world, "raw one-step");
+  residual_weight.reduce(world, "residual weights");
+  clipped.reduce(world, "clipped touches");
+  backdoor.reduce(world, "back-door effects");
+  users.reduce(world, "users by cluster");
+  all_users.reduce(world, "users");
+  prediction.reduce(world, "prediction");
+  regression.reduce(world, "prediction");
+  truth.reduce(world, "truth");
+  FixedSum mediator[3] = {mediator_variance, mediator_ones, mediator_count};
+  world.all_reduce_sum(std::span<FixedSum>(mediator), "mediator variance");
+  mediator_variance = mediator[0];
+  mediator_ones = mediator[1];
+  mediator_count = mediator[2];
+}
+
+}  // namespace alm

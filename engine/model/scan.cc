@@ -1,0 +1,36 @@
+#include "engine/model/scan.h"
+
+#include <algorithm>
+
+#include "engine/model/feature_stats.h"
+#include "kernels/base/log.h"
+
+namespace alm {
+
+io::ReadReport scan_log(std::shared_ptr<const io::Log> log, Compute& compute,
+                        const Communicator& world, const io::UserFilter& filter,
+                        const io::ColumnSet& columns, const std::string& title,
+                        const std::function<void(const io::Journeys&, int64_t thread)>& body) {
+  const int64_t blocks = static_cast<int64_t>(log->blocks().size());
+  const BlockRange mine = blocks_of_rank(blocks, world.rank(), world.size());
+  io::ScanStream::Options options;
+  options.first_block = mine.first;
+  options.last_block = mine.last;
+  options.rows = kScanRows;
+  options.columns = columns;
+  options.filter = filter;
+  options.threads = std::max<int64_t>(1, compute.threads() / 2);
+  io::ScanStream stream(log, options);
+  Progress progress(title, mine.last - mine.first, "blocks");
+  int64_t block = 0;
+  while (const std::vector<io::Journeys>* batches = stream.next(&block)) {
+    compute.pool().parallel_for(static_cast<int64_t>(batches->size()),
+                                [&](int64_t batch, int64_t thread) {
+                                  body((*batches)[static_cast<size_t>(batch)], thread);
+                                });
+    progress.update(block - mine.first + 1);
+  }
+  return stream.report();
+}
+
+}  // namespace alm

@@ -1,0 +1,24 @@
+// One pass over a log, shared by ranks and threads.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "engine/comm/communicator.h"
+#include "engine/model/compute.h"
+#include "io/batch_stream.h"
+
+namespace alm {
+
+// Rows of a micro-batch of a scan: fixed, so that the same rows give the same bits anywhere.
+inline constexpr int64_t kScanRows = 256;
+
+// Runs body(micro-batch, thread) over this rank's blocks, in parallel within a block, for the rows
+// that pass `filter` (empty: all). Not collective itself. Returns what was met while reading.
+io::ReadReport scan_log(std::shared_ptr<const io::Log> log, Compute& compute,
+                        const Communicator& world, const io::UserFilter& filter,
+                        const io::ColumnSet& columns, const std::string& title,
+                        const std::function<void(const io::Journeys&, int64_t thread)>& body);
+
+}  // namespace alm

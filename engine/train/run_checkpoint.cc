@@ -1,0 +1,53 @@
+#include "engine/train/run_checkpoint.h"
+
+#include "engine/model/bundle.h"
+#include "kernels/base/log.h"
+
+namespace alm {
+
+void RunCheckpoints::save(int64_t step, const io::CheckpointBlobs& checkpoint) {
+  std::string failure;
+  if (world_.rank() == 0) {
+    try {
+      io::save_checkpoint(root_, step, checkpoint, 2, {});
+    } catch (const std::exception& error) {
+      failure = error.what();
+    }
+  }
+  failure = world_.broadcast_string(failure, 0, "checkpoint written");
+  if (!failure.empty()) throw MachineError(failure);
+}
+
+std::optional<io::CheckpointBlobs> RunCheckpoints::load_newest() {
+  std::vector<std::string> notes;
+  std::optional<io::CheckpointBlobs> newest;
+  if (world_.rank() == 0) newest = io::load_newest_checkpoint(root_, notes);
+  for (const std::string& note : notes) log_warning(note);
+  const int64_t step = newest ? newest->header.at("step").get<int64_t>() : -1;
+  const std::string agreed = world_.broadcast_string(std::to_string(step), 0, "newest checkpoint");
+  if (agreed == "-1") return std::nullopt;
+  if (!newest) newest = io::load_checkpoint(root_, std::stoll(agreed));
+  return newest;
+}
+
+io::Json run_options(const TrainOptions& options) {
+  io::Json json = to_json(options.model);
+  json["batch"] = options.batch;
+  json["epochs"] = options.epochs;
+  json["seed"] = options.seed;
+  json["holdout"] = options.holdout;
+  json["validation"] = options.validation;
+  json["learning-rate"] = options.learning_rate;
+  json["warmup-steps"] = options.warmup_steps;
+  json["weight-decay"] = options.weight_decay;
+  json["row-learning-rate"] = options.row_learning_rate;
+  json["clip-norm"] = options.clip_norm;
+  json["refit-epochs"] = options.refit_epochs;
+  json["refit-learning-rate"] = options.refit_learning_rate;
+  json["patience"] = options.patience;
+  json["deterministic"] = options.deterministic;
+  json["nuisance"] = options.tabular ? "tabular" : "network";
+  return json;
+}
+
+}  // namespace alm

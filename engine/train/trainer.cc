@@ -1,0 +1,315 @@
+#include "engine/train/trainer.h"
+
+#include <filesystem>
+
+#include "engine/estimate/arm_estimates.h"
+#include "engine/estimate/backdoor_fit.h"
+#include "engine/model/scan.h"
+#include "engine/train/fit.h"
+#include "engine/train/run_checkpoint.h"
+#include "kernels/base/clock.h"
+#include "kernels/base/hash.h"
+#include "kernels/base/log.h"
+#include "kernels/base/text.h"
+
+namespace alm {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Validation rows are kept in memory: more than this many tell the loss no better.
+constexpr double kValidationRows = 200'000;
+
+// Who is used for what. Pure functions of the user's hash.
+struct Splits {
+  double holdout;
+  double validation;
+
+  bool scored(uint64_t user) const { return holdout <= 0 || in_holdout(user, holdout); }
+  bool fitted(uint64_t user) const { return holdout <= 0 || !in_holdout(user, holdout); }
+  bool validating(uint64_t user) const { return in_validation(user, validation); }
+};
+
+struct FitUsers {
+  io::UserFilter training;
+  io::UserFilter validation;
+};
+
+FitUsers main_users(const Splits& splits) {
+  return {[splits](uint64_t user) { return splits.fitted(user) && !splits.validating(user); },
+          [splits](uint64_t user) { return splits.fitted(user) && splits.validating(user); }};
+}
+FitUsers half_users(const Splits& splits, int half) {
+  const auto in_half = [splits, half](uint64_t user) {
+    return splits.scored(user) && half_of(user) == half;
+  };
+  return {[=](uint64_t user) { return in_half(user) && !splits.validating(user); },
+          [=](uint64_t user) { return in_half(user) && splits.validating(user); }};
+}
+
+// COLLECTIVE. Rows of each block that pass the filter.
+std::vector<int64_t> count_rows(const TrainJob& job, const io::UserFilter& filter) {
+  const int64_t blocks = static_cast<int64_t>(job.log->blocks().size());
+  std::vector<int64_t> rows(static_cast<size_t>(blocks));
+  const BlockRange mine = blocks_of_rank(blocks, job.world.rank(), job.world.size());
+  io::ScanStream::Options options;
+  options.first_block = mine.first;
+  options.last_block = mine.last;
+  options.rows = 4096;
+  options.columns = io::ColumnSet::users();
+  options.filter = filter;
+  options.threads = job.compute.threads();
+  io::ScanStream stream(job.log, options);
+  int64_t block = 0;
+  while (const std::vector<io::Journeys>* batches = stream.next(&block)) {
+    for (const io::Journeys& journeys : *batches)
+      rows[static_cast<size_t>(block)] += journeys.size();
+  }
+  job.world.all_reduce_sum(std::span(rows), "rows of a fit");
+  return rows;
+}
+
+// The job while it runs.
+class Trainer {
+ public:
+  explicit Trainer(TrainJob job)
+      : job_(std::move(job)),
+        store_(job_.run_dir, job_.world),
+        splits_{job_.options.holdout, job_.options.validation} {}
+
+  TrainResult run() {
+    prepare_run_dir();
+    if (job_.options.max_minutes > 0) deadline_ = now_seconds() + 60 * job_.options.max_minutes;
+    first_pass_and_bundle();
+    if (job_.options.tabular) {
+      bundle_.tabular_counts = count_nuisances(
+          job_.log, [&](uint64_t user) { return splits_.fitted(user); }, job_.compute, job_.world);
+    } else {
+      if (!run_fit(kMainFit, main_users(splits_), job_.options.seed)) return stopped();
+      for (int half = 0; half < 2; ++half) {
+        if (!run_half(half)) return stopped();
+      }
+    }
+    if (bundle_.backdoor.empty()) {
+      bundle_.backdoor = fit_backdoor(
+          job_.log, *bundle_.stats, [&](uint64_t user) { return splits_.fitted(user); },
+          job_.compute, job_.world);
+    }
+    save(nullptr, true);
+    return finish();
+  }
+
+ private:
+  void prepare_run_dir() {
+    int64_t occupied = 0;
+    if (job_.world.rank() == 0) {
+      const bool there = fs::exists(job_.run_dir) && !fs::is_empty(job_.run_dir);
+      occupied = there && !job_.options.resume;
+      if (occupied == 0) fs::create_directories(job_.run_dir + "/checkpoints");
+    }
+    job_.world.all_reduce_max(std::span(&occupied, 1), "run directory");
+    if (occupied != 0) {
+      throw UserError(
+          "--out " + job_.run_dir +
+          " is not empty: name another directory, or give --resume to go on with that run");
+    }
+    metrics_ =
+        std::make_unique<MetricsLog>(job_.run_dir + "/metrics.jsonl", job_.world.rank() == 0);
+  }
+
+  void first_pass_and_bundle() {
+    const std::optional<io::CheckpointBlobs> newest =
+        job_.options.resume ? store_.load_newest() : std::nullopt;
+    if (newest) check_same_run(*newest);
+    FitUsers users = main_users(splits_);
+    FirstPass pass = first_pass(
+        job_.log, job_.options.model, users.training, users.validation,
+        [&](uint64_t user) { return splits_.scored(user); }, job_.compute.threads(), job_.world);
+    report_first_pass(pass);
+    const double expected = job_.options.validation * static_cast<double>(pass.rows);
+    if (expected > kValidationRows) {
+      log_info("validation: rows are many, a part of the validation users is enough");
+      validation_thinning_ = kValidationRows / expected;
+    }
+    bundle_.stats = std::make_shared<FeatureStats>(std::move(pass.stats));
+    bundle_.options = job_.options.model;
+    bundle_.positions = job_.log->options().max_touches;
+    bundle_.holdout = job_.options.holdout;
+    bundle_.tabular = job_.options.tabular;
+    bundle_.log_manifest = job_.log->manifest_hash();
+    training_rows_ = pass.training_rows;
+    scored_rows_ = pass.scored_rows;
+    model_ = bundle_.make_model();
+    job_.config["log"] = {{"rows", pass.rows},
+                          {"touches", job_.log->touches()},
+                          {"manifest_hash", job_.log->manifest_hash()},
+                          {"bad_rows", pass.report.bad_rows},
+                          {"truncated_rows", pass.report.truncated_rows}};
+    if (newest) {
+      resume_from_ = *newest;
+      Bundle saved = get_bundle(*newest);
+      bundle_.fits = std::move(saved.fits);
+      bundle_.backdoor = std::move(saved.backdoor);
+      newest->header.at("steps_before").get_to(steps_before_);
+      metrics_->truncate(newest->header.at("metrics_bytes").get<int64_t>());
+      log_info("resuming: " + newest->header.at("where").get<std::string>());
+    }
+    if (job_.world.rank() == 0) {
+      io::write_json_atomically(job_.run_dir + "/config.json", job_.config);
+    }
+  }
+
+  void report_first_pass(const FirstPass& pass) {
+    log_info(format("log: %s journeys, %s held out or scored, longest %lld touches",
+                    with_commas(pass.rows).c_str(), with_commas(pass.scored_rows).c_str(),
+                    static_cast<long long>(pass.stats.longest)));
+    if (pass.report.bad_rows > 0) {
+      log_warning(format("%lld bad rows skipped; the first: %s",
+                         static_cast<long long>(pass.report.bad_rows),
+                         pass.report.first_bad_row.c_str()));
+    }
+    if (pass.report.truncated_rows > 0) {
+      log_warning(
+          format("%lld journeys were longer than --max-touches: their latest touches were kept",
+                 static_cast<long long>(pass.report.truncated_rows)));
+    }
+  }
+
+  bool run_half(int half) {
+    const FitUsers users = half_users(splits_, half);
+    // Too few users for nuisances of their own: grouped_auuc says so.
+    if (scored_rows_ < 2 * kHalfRows) return true;
+    return run_fit(half_fit(half), users, hash(job_.options.seed, Salt::half, half + 1u));
+  }
+
+  bool run_fit(const std::string& name, FitUsers users, uint64_t seed) {
+    if (bundle_.fits.count(name) > 0) return true;  // resumed past it
+    const bool main = name == kMainFit;
+    if (validation_thinning_ < 1) {
+      users.validation = [inner = users.validation, share = validation_thinning_](uint64_t user) {
+        return inner(user) && unit(hash(user, Salt::validation, 1)) < share;
+      };
+    }
+    Fit fit({.name = name,
+             .log = job_.log,
+             .model = *model_,
+             .options = job_.options,
+             .compute = job_.compute,
+             .world = job_.world,
+             .metrics = *metrics_,
+             .training = users.training,
+             .validation = users.validation,
+             .training_rows = main ? training_rows_ : count_rows(job_, users.training),
+             .seed = seed,
+             .deadline = deadline_});
+    if (main && !job_.init.empty()) fit.start_from(load_run(job_.init), kMainFit);
+    if (resume_from_ && resume_from_->header.contains("fit") &&
+        resume_from_->header["fit"]["name"] == name) {
+      fit.load(*resume_from_);
+    }
+    resume_from_.reset();
+    if (main) {
+      log_info(format("batch %lld, %lld epochs of %lld steps, %lld dense parameters",
+                      static_cast<long long>(fit.batch()), static_cast<long long>(fit.epochs()),
+                      static_cast<long long>(fit.steps_per_epoch()),
+                      static_cast<long long>(model_->layout().size())));
+    }
+    const bool done = fit.run([&] { save(&fit, false); });
+    if (!done) {
+      save(&fit, false);
+      return false;
+    }
+    bundle_.fits[name] = fit.take_weights();
+    steps_before_ += fit.step();
+    save(nullptr, false);
+    return true;
+  }
+
+  void save(const Fit* fit, bool complete) {
+    io::CheckpointBlobs checkpoint;
+    checkpoint.header["options"] = run_options(job_.options);
+    checkpoint.header["complete"] = complete;
+    checkpoint.header["metrics_bytes"] = metrics_->size();
+    checkpoint.header["where"] = complete         ? std::string("all fits done")
+                                 : fit != nullptr ? format("fit %s, step %lld", fit->name().c_str(),
+                                                           static_cast<long long>(fit->step()))
+                                                  : format("%zu fits done", bundle_.fits.size());
+    put_bundle(bundle_, checkpoint);
+    if (fit != nullptr) fit->save(checkpoint);
+    const int64_t step = steps_before_ + (fit != nullptr ? fit->step() : 0);
+    checkpoint.header["step"] = step;
+    checkpoint.header["steps_before"] = steps_before_;
+    store_.save(step, checkpoint);
+  }
+
+  void check_same_run(const io::CheckpointBlobs& checkpoint) {
+    const io::Json now = run_options(job_.options);
+    const io::Json& then = checkpoint.header.at("options");
+    for (const auto& [name, value] : now.items()) {
+      if (then.contains(name) && then.at(name) != value) {
+        throw UserError(
+            format("--resume: --%s was %s in %s and is %s now: use the same value, or "
+                   "another --out",
+                   name.c_str(), then.at(name).dump().c_str(), job_.run_dir.c_str(),
+                   value.dump().c_str()));
+      }
+    }
+    const std::string trained =
+        checkpoint.header.at("bundle").at("log_manifest").get<std::string>();
+    if (trained != job_.log->manifest_hash()) {
+      throw UserError(
+          "--resume: " + job_.run_dir +
+          " was trained on another log (its files differ): use that log, or another --out");
+    }
+  }
+
+  TrainResult stopped() {
+    log_info("stopped early with a good checkpoint; the same command with --resume goes on");
+    return {};
+  }
+
+  TrainResult finish() {
+    TrainResult result;
+    result.finished = true;
+    result.digest = bundle_.tabular ? "" : weights_digest(*model_, bundle_.fits.at(kMainFit));
+    result.estimates = make_estimates({job_.log, bundle_, job_.compute, job_.world});
+    if (job_.world.rank() == 0) {
+      io::write_json_atomically(job_.run_dir + "/estimates.json", result.estimates.json);
+      io::write_json_atomically(job_.run_dir + "/examples.json", result.estimates.examples);
+    }
+    return result;
+  }
+
+  // Scored rows a half needs for nuisances of its own.
+  static constexpr int64_t kHalfRows = 2000;
+
+  TrainJob job_;
+  RunCheckpoints store_;
+  Splits splits_;
+  std::unique_ptr<MetricsLog> metrics_;
+  std::unique_ptr<Model> model_;
+  Bundle bundle_;
+  std::vector<int64_t> training_rows_;
+  int64_t scored_rows_ = 0;
+  int64_t steps_before_ = 0;
+  double validation_thinning_ = 1;
+  double deadline_ = 0;
+  std::optional<io::CheckpointBlobs> resume_from_;
+};
+
+}  // namespace
+
+TrainResult train(TrainJob job) {
+  return Trainer(std::move(job)).run();
+}
+
+Bundle load_run(const std::string& run_dir) {
+  std::vector<std::string> notes;
+  const std::optional<io::CheckpointBlobs> checkpoint =
+      io::load_newest_checkpoint(run_dir + "/checkpoints", notes);
+  for (const std::string& note : notes) log_warning(note);
+  if (!checkpoint) throw UserError("--run " + run_dir + " has no checkpoint: train first");
+  return get_bundle(*checkpoint);
+}
+
+}  // namespace alm

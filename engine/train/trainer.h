@@ -1,0 +1,40 @@
+// The main job: first pass, fits, back-door regression, checkpoints, estimates, run directory.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "engine/comm/communicator.h"
+#include "engine/estimate/coordinator.h"
+#include "engine/model/compute.h"
+#include "engine/train/train_options.h"
+#include "io/log_reader.h"
+
+namespace alm {
+
+struct TrainJob {
+  std::shared_ptr<const io::Log> log;
+  std::string run_dir;
+  TrainOptions options;
+  io::Json config;   // what config.json will hold: options, versions, hosts
+  std::string init;  // run directory whose parameters start the main fit; empty: fresh
+  Compute& compute;
+  Communicator& world;
+};
+
+struct TrainResult {
+  bool finished = false;  // false: stopped early with a good checkpoint (exit code 75)
+  std::string digest;     // `parameters sha256` of the main fit
+  Estimates estimates;    // rank 0
+};
+
+// COLLECTIVE. Writes RUN/config.json, metrics.jsonl, checkpoints/, estimates.json, examples.json.
+// With options.resume goes on from the newest good checkpoint, if there is one. UserError when RUN
+// holds something and resume is off, or when options or log differ from the checkpoint's.
+TrainResult train(TrainJob job);
+
+// The bundle of a finished or stopped run, from its newest good checkpoint. UserError when RUN has
+// none or the training had not come as far as estimates. Not collective.
+Bundle load_run(const std::string& run_dir);
+
+}  // namespace alm
