@@ -1,0 +1,59 @@
+// The mapping file of `alm import`: which column of a text table is which column of the log.
+// docs/import.md describes every key; the table here is what it is checked against.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "io/field.h"
+#include "io/journeys.h"
+
+namespace alm::io {
+
+enum class FieldKind {
+  number,   // parse_number
+  binary,   // parse_binary
+  outcome,  // parse_number, else parse_binary
+  time,     // parse_time
+  label,    // label_id
+  cluster,  // text, numbered in sorted order
+  key,      // groups rows, goes nowhere
+};
+// An empty field, or a text of [missing]: the row is bad, or the column's own value for "unknown".
+enum class WhenMissing { bad_row, unknown };
+
+// A key of [columns].
+struct MappingKey {
+  const char* name;
+  const char* path;  // data set of the log; empty for keys that go nowhere
+  FieldKind kind;
+  WhenMissing when_missing;
+  bool several;  // takes a list of columns
+};
+std::span<const MappingKey> mapping_keys();
+// Keys of [file].
+std::span<const char* const> mapping_file_keys();
+
+struct Mapping {
+  std::string name;         // of the file or the data set, for messages
+  bool touch_form = false;  // a row is a touch; else a journey with one touch
+  char separator = 0;       // 0: by the name of the table
+  TimeUnit time_unit = TimeUnit::milliseconds;
+  std::optional<OutcomeKind> outcome_kind;  // nullopt: binary when every value is 0 or 1
+  std::string reference_arm;                // journey form only
+  std::map<std::string, std::vector<std::string>> columns;  // key -> columns of the table
+  std::vector<std::string> leaky;                           // of the proxy columns
+  std::map<std::string, std::vector<std::string>> missing;  // column or "*" -> texts
+  std::map<std::string, std::string> clusters;              // text -> name of its cluster
+
+  bool has(const std::string& key) const { return columns.count(key) > 0; }
+};
+
+// UserError naming the file, the line and what is known when a section, key or value is not.
+Mapping read_mapping(const std::string& path);
+Mapping parse_mapping(const std::string& text, const std::string& name);
+
+}  // namespace alm::io
