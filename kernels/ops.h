@@ -176,7 +176,9 @@ struct LossSums {
 //   -log P(Y=0) = h + sum_{m_j=1} g_j - sum_{m_j missing} log(1 - q_j p_j)
 //   loss = w_mediator * sum_j BCE(m_j, p_j) + w_outcome * BCE(y, P(Y=1)) + w_second * (exp(-h) - Lambda)^2
 // each times weight[i]; the second stage's target is held constant (no gradient to h). outcome is 0 or 1.
-// Gradients are with respect to the raw inputs and overwrite; all four are given or none (losses only).
+// Gradients are with respect to the raw inputs and overwrite; all four are given or none (losses only;
+// d_confounding decides, for it is not empty where there are journeys). Where the floor binds, the
+// gradient is the formula of method 3.2 at the floored P(Y=0), so that training can leave it again.
 struct SeparableLoss {
   Csr touches;
   std::span<const float> mediator_logit;
@@ -286,7 +288,7 @@ struct Quantise {
   int shift = 0;
   std::span<int64_t> sum;
 };
-// x[i] = (float)(sum[i] * 2^-shift), rounded once from the exact integer.
+// x[i] = (float)(sum[i] * 2^-shift), rounded once from the exact integer (twice if subnormal).
 struct Dequantise {
   std::span<const int64_t> sum;
   int shift = 0;

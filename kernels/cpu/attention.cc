@@ -1,7 +1,9 @@
 // Causal self-attention inside each journey with a learnt start token. Work: for every touch, head
-// and earlier touch two passes over the head's d numbers forward and five backward; L is short
-// (mean about 5), so a score matrix is never formed: one touch's scores at a time, padded to whole
-// packs. Per-touch sums run over the start token, then the touches in increasing order.
+// and earlier touch two passes over the head's d numbers forward, five backward. Journeys are short
+// (mean about 5), so what counts is latency: up to kQueries touches times all heads go through each
+// phase (scores; softmax; sums) together, as rows of independent work. Scratch: kQueries * heads
+// rows of one journey's length. Sums run over the start token, then the touches in increasing
+// order.
 #include <cmath>
 #include <limits>
 
@@ -13,6 +15,8 @@ namespace alm::ALM_SIMD {
 
 namespace {
 
+constexpr int64_t kQueries = 16;
+
 int64_t longest_journey(const Csr& touches) {
   int64_t longest = 0;
   for (int64_t i = 0; i < touches.rows(); ++i) {
@@ -22,23 +26,80 @@ int64_t longest_journey(const Csr& touches) {
   return longest;
 }
 
-// values[l] = exp(values[l] - shift) for whole packs.
-void exp_of_difference(float* __restrict values, float shift, int64_t padded) {
-  for (int64_t from = 0; from < padded; from += kLanes) {
-    for (int64_t l = from; l < from + kLanes; ++l) values[l] = fast_exp(values[l] - shift);
+// Some touches of one journey, asking together. Rows of scores are (touch, head), columns the start
+// token and the touches of the journey, padded to whole packs.
+struct Queries {
+  int64_t first;  // touch of the journey
+  int64_t from;   // touches that ask: [from, to)
+  int64_t to;
+  int64_t heads;
+  int64_t padded;
+
+  // Calls use(j, head, keys, offset of the row's scores).
+  template <class Use>
+  void for_each_row(Use use) const {
+    int64_t offset = 0;
+    for (int64_t j = from; j < to; ++j) {
+      for (int64_t head = 0; head < heads; ++head, offset += padded) {
+        use(j, head, j - first + 2, offset);
+      }
+    }
+  }
+};
+
+template <class Use>
+void for_each_block(const Csr& touches, int64_t heads, Use use) {
+  for (int64_t i = 0; i < touches.rows(); ++i) {
+    const int64_t first = touches.begin[i];
+    const int64_t last = touches.begin[i + 1];
+    for (int64_t from = first; from < last; from += kQueries) {
+      const int64_t to = from + kQueries < last ? from + kQueries : last;
+      use(Queries{first, from, to, heads, round_up_to_lanes(to - first + 1)});
+    }
   }
 }
 
-float sum_of_packs(const float* values, int64_t padded) {
-  Pack total = load(values);
-  for (int64_t l = kLanes; l < padded; l += kLanes) total = total + load(values + l);
-  return sum(total);
+int64_t scratch_floats(const Csr& touches, int64_t heads) {
+  return kQueries * heads * round_up_to_lanes(longest_journey(touches) + 1);
 }
 
-float largest_of_packs(const float* values, int64_t padded) {
-  Pack most = load(values);
-  for (int64_t l = kLanes; l < padded; l += kLanes) most = larger(most, load(values + l));
-  return largest(most);
+// out[0] = factor * x . start, out[1 + l] = factor * x . rows[l]; the rest of the row = rest.
+void score_row(const float* x, const float* start, const float* rows, int64_t stride, int64_t d,
+               float factor, int64_t keys, int64_t padded, float rest, float* out) {
+  const Pack nothing = broadcast(rest);
+  for (int64_t l = keys / kLanes * kLanes; l < padded; l += kLanes) store(out + l, nothing);
+  out[0] = factor * dot(x, start, d);
+  for (int64_t l = 1; l < keys; ++l) out[l] = factor * dot(x, rows + (l - 1) * stride, d);
+}
+
+// out = weights[0] * start + sum_l weights[1 + l] * rows[l].
+void weighted_row_sum(const float* weights, const float* start, const float* rows, int64_t stride,
+                      int64_t d, int64_t keys, float* out) {
+  int64_t c = 0;
+  for (; c + kLanes <= d; c += kLanes) {
+    Pack total = broadcast(weights[0]) * load(start + c);
+    for (int64_t l = 1; l < keys; ++l) {
+      total = total + broadcast(weights[l]) * load(rows + (l - 1) * stride + c);
+    }
+    store(out + c, total);
+  }
+  for (; c < d; ++c) {
+    float total = weights[0] * start[c];
+    for (int64_t l = 1; l < keys; ++l) total += weights[l] * rows[(l - 1) * stride + c];
+    out[c] = total;
+  }
+}
+
+// values[l] = exp(values[l] - shift) for the keys, 0 in the padding.
+void exp_of_difference(float* __restrict values, float shift, int32_t keys, int64_t padded) {
+  for (int64_t from = 0; from < padded; from += kLanes) {
+    const int32_t left = keys - static_cast<int32_t>(from);
+#pragma omp simd
+    for (int32_t lane = 0; lane < kLanes; ++lane) {
+      const float e = fast_exp(values[from + lane] - shift);
+      values[from + lane] = lane < left ? e : 0.0f;
+    }
+  }
 }
 
 }  // namespace
@@ -46,95 +107,93 @@ float largest_of_packs(const float* values, int64_t padded) {
 void attention_forward(Queue& queue, const AttentionForward& a) {
   const int64_t width = a.start.cols;
   const int64_t d = width / a.heads;
+  const int64_t stride = a.qkv.stride;
   ALM_CHECK(d * a.heads == width && a.start.rows == 2 && a.qkv.cols == 3 * width &&
             a.qkv.rows == a.touches.total() && a.out.rows == a.qkv.rows && a.out.cols == width &&
             a.log_sum.rows == a.qkv.rows && a.log_sum.cols == a.heads);
   const float scale = 1.0f / std::sqrt(static_cast<float>(d));
   float* const scores = static_cast<float*>(
-      queue.scratch(round_up_to_lanes(longest_journey(a.touches) + 1) * int64_t{sizeof(float)}));
+      queue.scratch(scratch_floats(a.touches, a.heads) * int64_t{sizeof(float)}));
 
-  for (int64_t i = 0; i < a.touches.rows(); ++i) {
-    const int64_t first = a.touches.begin[i];
-    for (int64_t j = first; j < a.touches.begin[i + 1]; ++j) {
-      const int64_t keys = j - first + 2;  // the start token, then touches first..j
-      const int64_t padded = round_up_to_lanes(keys);
-      for (int64_t head = 0; head < a.heads; ++head) {
-        const int64_t at = head * d;
-        const float* const q = a.qkv.row(j) + at;
-        scores[0] = scale * dot(q, a.start.row(0) + at, d);
-        for (int64_t l = first; l <= j; ++l) {
-          scores[l - first + 1] = scale * dot(q, a.qkv.row(l) + width + at, d);
-        }
-        for (int64_t l = keys; l < padded; ++l) scores[l] = -std::numeric_limits<float>::infinity();
-        const float most = largest_of_packs(scores, padded);
-        exp_of_difference(scores, most, padded);
-        for (int64_t l = keys; l < padded; ++l) scores[l] = 0.0f;
-        const float total = sum_of_packs(scores, padded);
-        a.log_sum(j, head) = most + fast_log(total);
-
-        const float share = 1.0f / total;
-        float* const out = a.out.row(j) + at;
-        for (int64_t c = 0; c < d; ++c) out[c] = 0.0f;
-        add_scaled(scores[0] * share, a.start.row(1) + at, out, d);
-        for (int64_t l = first; l <= j; ++l) {
-          add_scaled(scores[l - first + 1] * share, a.qkv.row(l) + 2 * width + at, out, d);
-        }
+  for_each_block(a.touches, a.heads, [&](const Queries& block) {
+    block.for_each_row([&](int64_t j, int64_t head, int64_t keys, int64_t offset) {
+      const int64_t at = head * d;
+      score_row(a.qkv.row(j) + at, a.start.row(0) + at, a.qkv.row(block.first) + width + at, stride,
+                d, scale, keys, block.padded, -std::numeric_limits<float>::infinity(),
+                scores + offset);
+    });
+    block.for_each_row([&](int64_t j, int64_t head, int64_t keys, int64_t offset) {
+      float* const weights = scores + offset;
+      const float most = largest_of_packs(weights, block.padded);
+      exp_of_difference(weights, most, static_cast<int32_t>(keys), block.padded);
+      const float total = sum_of_packs(weights, block.padded);
+      a.log_sum(j, head) = most + fast_log(total);
+      const float share = 1.0f / total;
+      for (int64_t l = 0; l < block.padded; l += kLanes) {
+        store(weights + l, load(weights + l) * broadcast(share));
       }
-    }
-  }
+    });
+    block.for_each_row([&](int64_t j, int64_t head, int64_t keys, int64_t offset) {
+      const int64_t at = head * d;
+      weighted_row_sum(scores + offset, a.start.row(1) + at,
+                       a.qkv.row(block.first) + 2 * width + at, stride, d, keys, a.out.row(j) + at);
+    });
+  });
 }
 
 void attention_backward(Queue& queue, const AttentionBackward& a) {
   const int64_t width = a.start.cols;
   const int64_t d = width / a.heads;
+  const int64_t stride = a.qkv.stride;
   ALM_CHECK(d * a.heads == width && a.start.rows == 2 && a.qkv.cols == 3 * width &&
             a.qkv.rows == a.touches.total() && a.d_qkv.rows == a.qkv.rows &&
             a.d_qkv.cols == a.qkv.cols && a.d_out.rows == a.qkv.rows && a.d_out.cols == width &&
             a.d_start.rows == 2 && a.d_start.cols == width);
   const float scale = 1.0f / std::sqrt(static_cast<float>(d));
-  const int64_t room = round_up_to_lanes(longest_journey(a.touches) + 1);
-  float* const weights = static_cast<float*>(queue.scratch(2 * room * int64_t{sizeof(float)}));
-  float* const slopes = weights + room;  // d loss / d weight, then d loss / d (q . k)
+  const int64_t room = scratch_floats(a.touches, a.heads);
+  float* const all_weights = static_cast<float*>(queue.scratch(2 * room * int64_t{sizeof(float)}));
+  // d loss / d weight, then d loss / d (q . k).
+  float* const all_slopes = all_weights + room;
 
   for (int64_t j = 0; j < a.d_qkv.rows; ++j) {
     float* const row = a.d_qkv.row(j);
-    for (int64_t c = 0; c < 3 * width; ++c) row[c] = 0.0f;
+    for (int64_t c = width; c < 3 * width; ++c) row[c] = 0.0f;
   }
-  for (int64_t i = 0; i < a.touches.rows(); ++i) {
-    const int64_t first = a.touches.begin[i];
-    for (int64_t j = first; j < a.touches.begin[i + 1]; ++j) {
-      const int64_t keys = j - first + 2;
-      const int64_t padded = round_up_to_lanes(keys);
-      for (int64_t head = 0; head < a.heads; ++head) {
-        const int64_t at = head * d;
-        const float* const q = a.qkv.row(j) + at;
-        const float* const d_out = a.d_out.row(j) + at;
-        const float mean_slope = dot(d_out, a.out.row(j) + at, d);
-        weights[0] = scale * dot(q, a.start.row(0) + at, d);
-        slopes[0] = dot(d_out, a.start.row(1) + at, d);
-        for (int64_t l = first; l <= j; ++l) {
-          weights[l - first + 1] = scale * dot(q, a.qkv.row(l) + width + at, d);
-          slopes[l - first + 1] = dot(d_out, a.qkv.row(l) + 2 * width + at, d);
-        }
-        for (int64_t l = keys; l < padded; ++l) weights[l] = slopes[l] = 0.0f;
-        exp_of_difference(weights, a.log_sum(j, head), padded);
-        for (int64_t l = 0; l < padded; ++l) {
-          slopes[l] = scale * weights[l] * (slopes[l] - mean_slope);
-        }
-
-        float* const d_q = a.d_qkv.row(j) + at;
-        add_scaled(slopes[0], a.start.row(0) + at, d_q, d);
-        add_scaled(slopes[0], q, a.d_start.row(0) + at, d);
-        add_scaled(weights[0], d_out, a.d_start.row(1) + at, d);
-        for (int64_t l = first; l <= j; ++l) {
-          const float slope = slopes[l - first + 1];
-          add_scaled(slope, a.qkv.row(l) + width + at, d_q, d);
-          add_scaled(slope, q, a.d_qkv.row(l) + width + at, d);
-          add_scaled(weights[l - first + 1], d_out, a.d_qkv.row(l) + 2 * width + at, d);
-        }
+  for_each_block(a.touches, a.heads, [&](const Queries& block) {
+    block.for_each_row([&](int64_t j, int64_t head, int64_t keys, int64_t offset) {
+      const int64_t at = head * d;
+      score_row(a.qkv.row(j) + at, a.start.row(0) + at, a.qkv.row(block.first) + width + at, stride,
+                d, scale, keys, block.padded, 0.0f, all_weights + offset);
+      score_row(a.d_out.row(j) + at, a.start.row(1) + at, a.qkv.row(block.first) + 2 * width + at,
+                stride, d, 1.0f, keys, block.padded, 0.0f, all_slopes + offset);
+    });
+    block.for_each_row([&](int64_t j, int64_t head, int64_t keys, int64_t offset) {
+      const int64_t at = head * d;
+      const float mean_slope = dot(a.d_out.row(j) + at, a.out.row(j) + at, d);
+      float* __restrict weights = all_weights + offset;
+      float* __restrict slopes = all_slopes + offset;
+      exp_of_difference(weights, a.log_sum(j, head), static_cast<int32_t>(keys), block.padded);
+      for (int64_t l = 0; l < block.padded; ++l) {
+        slopes[l] = scale * weights[l] * (slopes[l] - mean_slope);
       }
-    }
-  }
+    });
+    block.for_each_row([&](int64_t j, int64_t head, int64_t keys, int64_t offset) {
+      const int64_t at = head * d;
+      const float* const weights = all_weights + offset;
+      const float* const slopes = all_slopes + offset;
+      const float* const q = a.qkv.row(j) + at;
+      const float* const d_out = a.d_out.row(j) + at;
+      weighted_row_sum(slopes, a.start.row(0) + at, a.qkv.row(block.first) + width + at, stride, d,
+                       keys, a.d_qkv.row(j) + at);
+      add_scaled(slopes[0], q, a.d_start.row(0) + at, d);
+      add_scaled(weights[0], d_out, a.d_start.row(1) + at, d);
+      for (int64_t l = 1; l < keys; ++l) {
+        float* const d_key = a.d_qkv.row(block.first + l - 1) + width + at;
+        add_scaled(slopes[l], q, d_key, d);
+        add_scaled(weights[l], d_out, d_key + width, d);
+      }
+    });
+  });
 }
 
 }  // namespace alm::ALM_SIMD

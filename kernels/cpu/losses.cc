@@ -3,6 +3,7 @@
 // increasing order, in double. No probability is ever formed as 1 - p: both sides come from the
 // logit.
 #include <cmath>
+#include <limits>
 
 #include "kernels/cpu/level.h"
 #include "kernels/cpu/maths.h"
@@ -68,6 +69,7 @@ void separable_loss(Queue& queue, const SeparableLoss& a) {
   const float* __restrict logit = a.mediator_logit.data();
   const float* __restrict potency = a.potency.data();
   const uint8_t* __restrict mediator = a.mediator.data();
+#pragma omp simd
   for (int64_t j = 0; j < total; ++j) {
     const float m = static_cast<float>(mediator[j]);
     const bool missing = is_missing(m);
@@ -103,6 +105,7 @@ void separable_loss(Queue& queue, const SeparableLoss& a) {
   const float* __restrict outcome = a.outcome.data();
   const float* __restrict weight = a.weight.data();
   const float w_outcome = a.w_outcome;
+#pragma omp simd
   for (int64_t i = 0; i < journeys; ++i) {
     const SigmoidParts h = sigmoid_parts(confounding[i]);
     const SigmoidParts lambda = sigmoid_parts(second_stage[i]);
@@ -132,6 +135,7 @@ void separable_loss(Queue& queue, const SeparableLoss& a) {
             std::ssize(a.d_confounding) == journeys && std::ssize(a.d_second_stage) == journeys);
   float* __restrict d_confounding = a.d_confounding.data();
   float* __restrict d_second_stage = a.d_second_stage.data();
+#pragma omp simd
   for (int64_t i = 0; i < journeys; ++i) {
     const SigmoidParts h = sigmoid_parts(confounding[i]);
     const SigmoidParts lambda = sigmoid_parts(second_stage[i]);
@@ -166,6 +170,7 @@ void additive_loss(Queue& queue, const AdditiveLoss& a) {
   const float* __restrict logit = a.mediator_logit.data();
   const float* __restrict potency = a.potency.data();
   const uint8_t* __restrict mediator = a.mediator.data();
+#pragma omp simd
   for (int64_t j = 0; j < total; ++j) {
     const float m = static_cast<float>(mediator[j]);
     const bool missing = is_missing(m);
@@ -227,6 +232,7 @@ void supervised(Queue& queue, const SupervisedLoss& a, Of of) {
   const float* __restrict target = a.target.data();
   const float* __restrict weight = a.weight.data();
   const float scale = a.scale;
+#pragma omp simd
   for (int64_t i = 0; i < rows; ++i) {
     const bool known = !std::isnan(target[i]);
     const LossAndSlope one = of(target[i], output[i]);
@@ -279,18 +285,18 @@ void softmax_loss(Queue& queue, const SoftmaxLoss& a) {
   double total_loss = 0;
   for (int64_t i = 0; i < rows; ++i) {
     const float* __restrict logits = a.logits.row(i);
-    float most = logits[0];
-    for (int64_t k = 1; k < classes; ++k) most = logits[k] > most ? logits[k] : most;
-    for (int64_t k = 0; k < classes; ++k) share[k] = fast_exp(logits[k] - most);
+    for (int64_t k = 0; k < classes; ++k) share[k] = logits[k];
+    for (int64_t k = classes; k < padded; ++k) share[k] = -std::numeric_limits<float>::infinity();
+    const float most = largest_of_packs(share, padded);
+#pragma omp simd
+    for (int64_t k = 0; k < padded; ++k) share[k] = fast_exp(share[k] - most);
     for (int64_t k = classes; k < padded; ++k) share[k] = 0.0f;
     const int64_t label = a.label[i];
     ALM_CHECK(label >= 0 && label < classes);
     // The label's term is added last, so that a loss near 0 keeps its digits.
     const float own = share[label];
     share[label] = 0.0f;
-    Pack sums = load(share);
-    for (int64_t k = kLanes; k < padded; k += kLanes) sums = sums + load(share + k);
-    const float others = sum(sums);
+    const float others = sum_of_packs(share, padded);
     const float total = others + own;
     const float loss = own == 1.0f ? fast_log1p(others) : fast_log(total) - (logits[label] - most);
     total_loss += double{a.weight[i]} * double{loss};
@@ -298,6 +304,7 @@ void softmax_loss(Queue& queue, const SoftmaxLoss& a) {
     float* __restrict d_logits = a.d_logits.row(i);
     const float factor = a.weight[i] * a.scale;
     const float inverse = 1.0f / total;
+#pragma omp simd
     for (int64_t k = 0; k < classes; ++k) d_logits[k] = factor * (share[k] * inverse);
     d_logits[label] = -factor * (others * inverse);
   }

@@ -21,13 +21,17 @@ void adamw(Queue&, const AdamW& a) {
   float* __restrict first = a.first_moment.data();
   float* __restrict second = a.second_moment.data();
   const float* __restrict decay = a.decay_mask.data();
+  const float scale = a.gradient_scale;
+  const float beta1 = a.beta1;
+  const float beta2 = a.beta2;
   const float rate = a.learning_rate;
   const float epsilon = a.epsilon;
   const float weight_decay = a.weight_decay;
+#pragma omp simd
   for (int64_t i = 0; i < count; ++i) {
-    const float g = gradient[i] * a.gradient_scale;
-    const float m = a.beta1 * first[i] + fresh1 * g;
-    const float v = a.beta2 * second[i] + fresh2 * g * g;
+    const float g = gradient[i] * scale;
+    const float m = beta1 * first[i] + fresh1 * g;
+    const float v = beta2 * second[i] + fresh2 * g * g;
     first[i] = m;
     second[i] = v;
     const float update = m * unbias1 / (std::sqrt(v * unbias2) + epsilon);

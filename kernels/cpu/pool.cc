@@ -14,8 +14,10 @@ void pool_forward(Queue&, const PoolForward& a) {
             std::ssize(a.alpha) == a.x.rows && a.out.rows == a.touches.rows() &&
             a.out.cols == width + 1);
   float* __restrict alpha = a.alpha.data();
-  for (int64_t j = 0; j < a.x.rows; ++j) alpha[j] = dot(a.x.row(j), a.w.data(), width);
-  for (int64_t j = 0; j < a.x.rows; ++j) {
+  const int64_t count = a.x.rows;
+  for (int64_t j = 0; j < count; ++j) alpha[j] = dot(a.x.row(j), a.w.data(), width);
+#pragma omp simd
+  for (int64_t j = 0; j < count; ++j) {
     const float low = alpha[j] < -kPoolClamp ? -kPoolClamp : alpha[j];
     alpha[j] = fast_exp(low > kPoolClamp ? kPoolClamp : low);
   }

@@ -5,7 +5,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 
 namespace alm::ALM_SIMD {
 
@@ -21,18 +20,25 @@ using Register = float __attribute__((vector_size(kRegisterFloats * sizeof(float
 inline constexpr int kLanes = 16;
 inline constexpr int kParts = kLanes / kRegisterFloats;
 
+// The same anywhere in memory.
+using LooseRegister =
+    float __attribute__((vector_size(kRegisterFloats * sizeof(float)), aligned(4), may_alias));
+
 struct Pack {
   Register part[kParts];
 };
 
+// Loops over the parts are unrolled before anything else, so that packs live in registers.
+#define ALM_EACH_PART _Pragma("GCC unroll 4") for (int i = 0; i < kParts; ++i)
+
 inline Pack broadcast(float value) {
   Pack pack;
-  for (int i = 0; i < kParts; ++i) pack.part[i] = value - Register{};
+  ALM_EACH_PART pack.part[i] = value - Register{};
   return pack;
 }
 inline Pack load(const float* from) {
   Pack pack;
-  std::memcpy(&pack, from, sizeof pack);
+  ALM_EACH_PART pack.part[i] = *reinterpret_cast<const LooseRegister*>(from + i * kRegisterFloats);
   return pack;
 }
 // The first `count` < 16 lanes; the others are 0 and their memory is not read.
@@ -42,29 +48,26 @@ inline Pack load(const float* from, int64_t count) {
   return load(lanes);
 }
 inline void store(float* to, const Pack& pack) {
-  std::memcpy(to, &pack, sizeof pack);
-}
-inline void store(float* to, const Pack& pack, int64_t count) {
-  alignas(64) float lanes[kLanes];
-  store(lanes, pack);
-  for (int64_t lane = 0; lane < count; ++lane) to[lane] = lanes[lane];
+  ALM_EACH_PART* reinterpret_cast<LooseRegister*>(to + i * kRegisterFloats) = pack.part[i];
 }
 
 inline Pack operator+(const Pack& a, const Pack& b) {
   Pack pack;
-  for (int i = 0; i < kParts; ++i) pack.part[i] = a.part[i] + b.part[i];
+  ALM_EACH_PART pack.part[i] = a.part[i] + b.part[i];
   return pack;
 }
 inline Pack operator*(const Pack& a, const Pack& b) {
   Pack pack;
-  for (int i = 0; i < kParts; ++i) pack.part[i] = a.part[i] * b.part[i];
+  ALM_EACH_PART pack.part[i] = a.part[i] * b.part[i];
   return pack;
 }
 inline Pack larger(const Pack& a, const Pack& b) {
   Pack pack;
-  for (int i = 0; i < kParts; ++i) pack.part[i] = a.part[i] > b.part[i] ? a.part[i] : b.part[i];
+  ALM_EACH_PART pack.part[i] = a.part[i] > b.part[i] ? a.part[i] : b.part[i];
   return pack;
 }
+
+#undef ALM_EACH_PART
 
 using Four = float __attribute__((vector_size(16)));
 
@@ -115,6 +118,19 @@ inline void add_scaled(float factor, const float* x, float* y, int64_t count) {
   int64_t c = 0;
   for (; c + kLanes <= count; c += kLanes) store(y + c, load(y + c) + factors * load(x + c));
   for (; c < count; ++c) y[c] += factor * x[c];
+}
+
+// Over whole packs, at least one.
+inline float sum_of_packs(const float* values, int64_t padded) {
+  Pack total = load(values);
+  for (int64_t l = kLanes; l < padded; l += kLanes) total = total + load(values + l);
+  return sum(total);
+}
+
+inline float largest_of_packs(const float* values, int64_t padded) {
+  Pack most = load(values);
+  for (int64_t l = kLanes; l < padded; l += kLanes) most = larger(most, load(values + l));
+  return largest(most);
 }
 
 inline int64_t round_up_to_lanes(int64_t count) {
