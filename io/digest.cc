@@ -105,6 +105,8 @@ uint32_t fletcher32(std::span<const std::byte> bytes) {
   return (swap(sum2) << 16) | swap(sum1);
 }
 
-std::string digest_library() { return OpenSSL_version(OPENSSL_VERSION); }
+std::string digest_library() {
+  return OpenSSL_version(OPENSSL_VERSION);
+}
 
 }  // namespace alm::io
