@@ -63,7 +63,9 @@ Effects read_effects(const io::Json& config, const io::Json& estimates) {
           number(json, "cluster").value_or(static_cast<double>(effects.rows.size())), 0.0, 1e15));
       effect.name = text(json, "name");
       if (effect.name.empty()) effect.name = "cluster " + std::to_string(effect.cluster);
-      effect.unit = text(json, "unit");
+      const io::Json& unit = child(json, "unit");
+      effect.unit = text(unit.is_object() ? child(unit, "do") : unit);
+      effect.ett_unit = text(unit.is_object() ? child(unit, "ett") : unit);
       effect.touches = number(json, "touches");
       effect.users = number(json, "users");
       effect.naive = number(json, "naive");

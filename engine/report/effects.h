@@ -31,7 +31,8 @@ struct Estimate {
 struct Effect {
   int64_t cluster = 0;
   std::string name;
-  std::string unit;
+  std::string unit;      // of the main estimand
+  std::string ett_unit;  // arm logs name one for each
   Number touches;
   Number users;
   Number naive;

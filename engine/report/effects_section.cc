@@ -45,9 +45,11 @@ Wording wording(Estimand estimand, bool arm_log) {
 }
 
 std::string axis_title(const Effects& effects, Estimand estimand) {
-  const std::string unit = effects.rows.empty() ? "" : effects.rows.front().unit;
+  // The reference arm comes first and may have no unit.
+  const Effect& any = effects.rows[effects.ranked.empty() ? 0 : effects.ranked.front()];
+  const std::string& unit = estimand == Estimand::ett ? any.ett_unit : any.unit;
   const std::string name = wording(estimand, effects.arm_log).name;
-  if (!unit.empty()) return name + ", " + unit;
+  if (!unit.empty()) return name + ", " + shorten(unit, 90);
   return name + (effects.arm_log  ? ", change of the mean outcome per journey"
                  : effects.binary ? ", change of upload probability per touch"
                                   : ", change of the outcome per touch");
@@ -170,7 +172,7 @@ std::string table(const Effects& effects, Estimand estimand) {
   // Fixed widths: every row is a grid of its own, and all must agree.
   std::string widths;
   for (const Column& column : columns) {
-    widths += column.whole || column.share ? " 62px" : " 78px";
+    widths += column.whole || column.share ? " 60px" : " 76px";
     if (intervals && column.title == "one-step") widths += " 140px";
   }
   std::string html = "<div class=\"sorted\" style=\"--columns:" + widths +

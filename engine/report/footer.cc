@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <cmath>
+
 #include "engine/report/fields.h"
 #include "engine/report/html.h"
 #include "engine/report/sections.h"
@@ -29,7 +32,10 @@ std::string identification_tiles(const io::Json& identification) {
     } else if (value.is_object()) {
       for (const auto& [name, inner] : value.items()) {
         if (const Number part = number(inner)) {
-          html += tile(std::string(label) + ": " + shorten(name, 40), plain(*part));
+          std::string words = shorten(name, 60);
+          std::replace(words.begin(), words.end(), '_', ' ');
+          html += tile(std::string(label) + ": " + words,
+                       *part == std::floor(*part) ? count(*part) : plain(*part));
         }
       }
     }

@@ -17,12 +17,8 @@ std::string in_words(const Effects& effects, double value, bool sign = true) {
 }
 
 std::string per_what(const Effects& effects) {
-  if (effects.binary) {
-    return effects.arm_log ? "outcomes per 100 journeys" : "uploads per 100 touches";
-  }
-  const std::string& unit = effects.rows[effects.ranked.front()].unit;
-  if (!unit.empty()) return shorten(unit, 60);
-  return effects.arm_log ? "per journey" : "per touch";
+  if (effects.arm_log) return effects.binary ? "outcomes per 100 journeys" : "per journey";
+  return effects.binary ? "uploads per 100 touches" : "per touch";
 }
 
 std::string quoted(const std::string& name) {
@@ -123,7 +119,7 @@ std::string summary(const io::Json& estimates, const Effects& effects) {
   const bool opposite = effects.arm_log;
   lead += (value >= 0) == opposite ? "raises" : "lowers";
   lead += effects.arm_log ? " the mean outcome by " : " the outcome by ";
-  lead += in_words(effects, std::fabs(value), false) + " " + escape(per_what(effects));
+  lead += in_words(effects, std::fabs(value), false) + " " + per_what(effects);
   if (estimate.ci95) {
     const double scale = effects.binary ? 100 : 1;
     const int decimals = std::min(decimals_for(scale * std::fabs(value)), effects.binary ? 2 : 3);
@@ -242,13 +238,7 @@ std::string header_section(const io::Json& config, const io::Json& estimates,
   html += fact("Journeys in the log", whole(config, "log.rows"));
   html += fact("Journeys scored", whole(estimates, "samples"));
   html += fact("Users scored", whole(estimates, "users"));
-  const Number holdout = number(option(config, "holdout").empty()
-                                    ? io::Json()
-                                    : io::Json::parse(option(config, "holdout"), nullptr, false));
-  if (holdout) {
-    html += fact("Held out",
-                 *holdout > 0 ? fixed(100 * *holdout, 0) + " % of the users" : "nobody: in-sample");
-  }
+  html += fact("Scored", text(estimates, "scored"));
   html += fact("Model", option(config, "model") +
                             (option(config, "nuisance") == "tabular" ? ", tabular nuisances" : ""));
   html += fact("Mediator", mediator.empty() ? option(config, "mediator") : mediator);

@@ -69,6 +69,7 @@ std::string truth_section(const io::Json& estimates, const Effects& effects) {
       {"touch_rmse", "Error per touch", "root mean square", 4},
       {"touch_sd", "Spread of the truth", "standard deviation per touch", 4},
       {"ate_error", "Error of the mean effect", "", 4},
+      {"ci95_width_median", "Width of the intervals", "median over clusters (ett)", 4},
       {"pehe", "PEHE", "root mean square error of the effects", 4},
   };
   for (const auto& [key, label, note, decimals] : tiles) {

@@ -71,6 +71,9 @@ Points scaled(const Points& curve) {
 }
 
 const char* const kAreas[][2] = {{"auuc_05", "auuc_05: chance 0.5, perfect 1"},
+                                 {"bucket_mean", "auuc_05, mean of the buckets"},
+                                 {"bucket_mean_weighted", "auuc_05, mean weighted by touches"},
+                                 {"raw_area", "raw area under the gains"},
                                  {"auuc_sk", "auuc_sk: scikit-uplift, chance 0"},
                                  {"qini_sk", "qini_sk: scikit-uplift"},
                                  {"auuc_causalml", "auuc_causalml: chance 0.5, unbounded"},

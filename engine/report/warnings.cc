@@ -47,7 +47,10 @@ std::string warnings_section(const io::Json& config, const io::Json& estimates,
                 "Prediction metrics are flattered and intervals do not count the fit.");
   }
   const io::Json& identification = child(estimates, "identification");
-  if (const Number share = number(identification, "mediator_variance_share")) {
+  const std::string given = all_texts(child(identification, "warnings"), "Identification.");
+  html += given;
+  const Number share = number(identification, "mediator_variance_share");
+  if (share && given.empty()) {
     if (*share < kRefuseVariance) {
       html +=
           warning("The mediator has no variation of its own.",
@@ -85,7 +88,6 @@ std::string warnings_section(const io::Json& config, const io::Json& estimates,
   }
   html += all_texts(child(identification, "overlap"), "Overlap.");
   html += all_texts(child(child(identification, "overlap"), "warnings"), "Overlap.");
-  html += all_texts(child(identification, "warnings"), "Identification.");
   if (const Number leak = number(identification, "leak_test.p_value"); leak && *leak < 0.01) {
     html += warning("A proxy may know the outcome.",
                     "The leak test rejects independence (p = " + plain(*leak) +

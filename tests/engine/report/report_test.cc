@@ -94,8 +94,8 @@ TEST(Report, RanksNoClusterWithTooFewTouchesFirst) {
 TEST(Report, ShowsAnArmLogInItsOwnUnit) {
   const std::string text = visible_text(sample_run("arm").render());
   EXPECT_TRUE(has(text,
-                  "“offered training” raised the outcome: +1,127.9 US dollars per journey "
-                  "against the reference arm"));
+                  "“offered training” raised the outcome: +1,127.9 per journey against "
+                  "the reference arm"));
   EXPECT_TRUE(has(text, "In-sample."));
   EXPECT_TRUE(has(text, "not given: the score is constant: no context was used"));
 }

@@ -35,6 +35,14 @@ def curve(random_, points, bend):
     return [[r(x, 4), r(x ** bend + (0.015 * random_.gauss(0, 1) if 0 < x < 1 else 0), 4)] for x in xs]
 
 
+def grouped(auuc, half):
+    """Grouped rankings give auuc_05 and the raw area only."""
+    why = "not defined for gains of clusters"
+    return {"auuc_05": r(auuc, 4), "raw_area": r(0.021 * auuc, 5), "ci95": [r(auuc - half, 4), r(min(auuc + half, 1), 4)],
+            **{key + part: None if not part else why for key in ("auuc_sk", "qini_sk", "auuc_causalml", "qini_causalml",
+                                                                 "bin_error_bound") for part in ("", "_why")}}
+
+
 def areas(auuc, half):
     return {"auuc_05": r(auuc, 4), "auuc_sk": r(2 * auuc - 1, 4), "qini_sk": r(2 * auuc - 1.04, 4),
             "auuc_causalml": r(auuc * 0.93, 4), "qini_causalml": r(auuc * 0.46, 4), "bin_error_bound": 2.1e-06,
@@ -93,7 +101,7 @@ def sequence():
         plugin = truth * (1 + 0.05 * rng.gauss(0, 1)) + 0.0008 * rng.gauss(0, 1)
         name = NAMES[k] if k < len(NAMES) else f"cluster {k}"
         effects.append({
-            "cluster": k, "name": name, "unit": "change of upload probability per touch", "touches": touches,
+            "cluster": k, "name": name, "unit": "probability of the outcome per touch", "touches": touches,
             "users": int(touches * 0.86), "naive": r(1.1 * truth + 0.035 * affinity + 0.012 * rng.gauss(0, 1)),
             "backdoor": r(0.9 * truth + 0.02 * affinity + 0.004 * rng.gauss(0, 1)),
             "do": {"plugin": r(plugin), "one_step": None, "se": None, "ci95": None, "clipped_share": None, "ess": None,
@@ -108,11 +116,12 @@ def sequence():
     buckets = {"difference": [], "front_door": []}
     for b in range(10):
         d, f = 0.68 + 0.06 * rng.gauss(0, 1), 0.93 + 0.03 * rng.gauss(0, 1)
-        buckets["difference"].append({**areas(d, 0.07), "clusters": 10, "curve": curve(rng, 10, 0.8)})
-        buckets["front_door"].append({**areas(min(f, 1), 0.05), "clusters": 10, "curve": curve(rng, 10, 0.45)})
+        buckets["difference"].append({**grouped(d, 0.07), "clusters": 10, "curve": curve(rng, 10, 0.8)})
+        buckets["front_door"].append({**grouped(min(f, 1), 0.05), "clusters": 10, "curve": curve(rng, 10, 0.45)})
     estimates = {
         "schema": "alm-estimates/1", "samples": 59981, "users": 59981, "world_size": 2, "device": "cpu (avx2)",
-        "mediator_mode": "observed", "in_sample": False,
+        "mediator_mode": "observed", "in_sample": False, "log_kind": "sequence",
+        "outcome": "binary", "scored": "held-out users (0.2 of all), used for no fit",
         "estimand_note": "Effects are of one touch on those who had it (ett) or on journeys of this context (do), mediated "
                          "by the observed engagement. A direct effect of exposure on uploads is not in them.",
         "prediction": {"auc": 0.7154, "gauc": None, "gauc_coverage": 0.0,
@@ -120,16 +129,19 @@ def sequence():
                        "pcoc": 1.0031, "ece": 0.0058, "calibration": calibration(rng, 0.28)},
         "effects": effects, "auuc": None, "auuc_why": "no arms in a sequence log",
         "grouped_auuc": {
-            "difference": {"overall": {**areas(0.682, 0.02), "curve": curve(rng, 30, 0.78)}, "buckets": buckets["difference"]},
+            "difference": {"overall": {**grouped(0.682, 0.02), "bucket_mean": 0.6891, "bucket_mean_weighted": 0.6934, "curve": curve(rng, 30, 0.78)}, "buckets": buckets["difference"]},
             "ipw": None, "ipw_why": "the log has no propensities",
-            "front_door": {"overall": {**areas(0.968, 0.012), "curve": curve(rng, 30, 0.42)}, "buckets": buckets["front_door"]}},
+            "front_door": {"overall": {**grouped(0.968, 0.012), "bucket_mean": 0.9181, "bucket_mean_weighted": 0.9302, "curve": curve(rng, 30, 0.42)}, "buckets": buckets["front_door"]}},
         "policy": [{"budget": b, "model": r(m, 2), "random": 24.1, "last_touch": r(28 - 20 * b, 2), "backdoor": r(36 - 30 * b, 2)}
                    for b, m in [(0.01, 118.2), (0.02, 109.7), (0.05, 93.4), (0.1, 78.8), (0.2, 61.5)]],
         "identification": {"mediator_variance_share": 0.871, "leak_test": None, "leak_test_why": "only in latent mode",
                            "negative_controls": None, "negative_controls_why": "not asked for",
-                           "overlap": {"clipped_share": 0.0021, "smallest_1_minus_p": 0.0312}},
+                           "overlap": {"clipped_share": 0.0021, "clusters_clipped_above_5_percent": 0,
+                                       "clusters_with_ess_below_5_percent": 0,
+                                       "touches_without_observed_mediator": 312}, "warnings": []},
         "truth": {"pehe": 0.0061, "ate_error": 0.0002, "cluster_spearman": 0.984, "touch_rmse": 0.0058, "touch_sd": 0.0304,
-                  "slope": 0.972, "ratio": 1.004, "oracle_auuc_05": 0.9958, "backdoor_auuc_05": 0.6627, "coverage95": 0.95}}
+                  "slope": 0.972, "ratio": 1.004, "oracle_auuc_05": 0.9958, "backdoor_auuc_05": 0.6627, "coverage95": 0.95,
+                  "ci95_width_median": 0.0311}}
     examples = []
     for row, upload, touches in [(81234, 1, 5), (104, 0, 3), (250331, 1, 2), (17770, 0, 8)]:
         shares = [rng.random() ** 2 for _ in range(touches)]
@@ -145,30 +157,36 @@ def sequence():
     write("sequence_examples.json", examples)
 
 
+UNIT = {"do": "per scored journey, arm minus reference", "ett": "per journey of the arm, replaced by the reference"}
+
+
 def arm():
     def entry(cluster, name, n, naive, backdoor, do, ett):
         def estimate(value, se):
             return {"plugin": r(value * 0.99, 1), "one_step": r(value, 1), "se": r(se, 1),
                     "ci95": [r(value - 1.96 * se, 1), r(value + 1.96 * se, 1)], "clipped_share": 0.013, "ess": 4021}
-        return {"cluster": cluster, "name": name, "unit": "US dollars per journey", "touches": n, "users": n, "naive": naive,
+        return {"cluster": cluster, "name": name, "unit": UNIT, "touches": n, "users": n, "naive": naive,
                 "backdoor": backdoor, "do": estimate(*do), "ett": estimate(*ett)}
     null = {"plugin": None, "one_step": None, "se": None, "ci95": None, "clipped_share": None, "ess": None,
             "why": "the reference arm"}
     estimates = {
         "schema": "alm-estimates/1", "samples": 9223, "users": 9223, "world_size": 1, "device": "cpu (avx512)",
-        "mediator_mode": "observed", "in_sample": True,
+        "mediator_mode": "observed", "in_sample": True, "log_kind": "arm",
+        "outcome": "continuous", "scored": "all users, in-sample: the fit saw them",
         "estimand_note": "Effects of being offered training against no offer, mediated by enrolling.",
         "prediction": {"rmse": 16612.4, "r2": 0.043},
-        "effects": [{"cluster": 0, "name": "control", "unit": "US dollars per journey", "touches": 3090, "users": 3090,
+        "effects": [{"cluster": 0, "name": "control", "unit": UNIT, "touches": 3090, "users": 3090,
                      "naive": None, "backdoor": None, "do": null, "ett": null},
                     entry(1, "offered training", 6133, 1159.4, 1175.2, (1127.9, 341.7), (1098.3, 352.4))],
         "auuc": [{"cluster": 1, "name": "offered training", "auuc_05": None, "causal": True,
-                  "why": "the score is constant: no context was used"}],
+                  "auuc_05_why": "the score is constant: no context was used"},
+                 {"cluster": 2, "name": "offered search help", **areas(0.531, 0.03), "causal": False, "rows": 5120,
+                  "method": "exact", "curve": [[r(x / 20, 2), r(310 * (x / 20) ** 0.9, 1)] for x in range(21)]}],
         "grouped_auuc": None, "grouped_auuc_why": "one cluster cannot be ranked",
         "policy": None, "policy_why": "one arm leaves nothing to choose",
         "identification": {"mediator_variance_share": 0.62, "leak_test": None, "leak_test_why": "only in latent mode",
                            "negative_controls": None, "negative_controls_why": "not asked for", "overlap": None,
-                           "overlap_why": "tabular nuisances"}}
+                           "overlap_why": "tabular nuisances", "warnings": []}}
     write("arm_config.json", config("logs/jtpa", 9223, 9223, "arm log", {"nuisance": "tabular", "holdout": 0}))
     write("arm_estimates.json", estimates)
     write("arm_metrics.json", [])
