@@ -18,7 +18,10 @@ namespace alm {
 //              Plots need, beyond the numbers: `prediction.calibration` [{"predicted", "observed",
 //              "samples"}], `curve` [[x, y], ..] in the entries of `auuc` and `grouped_auuc`, and
 //              `truth` {"do", "ett"} in the entries of `effects`.
-// `metrics`    the objects of RUN/metrics.jsonl: "step", "losses" {name: value}, "validation"
+// `metrics`    the objects of RUN/metrics.jsonl, of which those of the first "fit" are shown:
+// "phase"
+//              ("train", or the loss that is refitted), "step", "losses" {name: value},
+//              "validation"
 // {name:
 //              value} or "validation_loss", "samples_per_s", "loader_wait", "comm_share",
 //              "phase_shares" {name: share}.

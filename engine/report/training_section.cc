@@ -46,6 +46,10 @@ class Curves {
     const auto found = curves_.find(name);
     return found == curves_.end() ? Points{} : found->second;
   }
+  bool all_zero(const std::string& name) const {
+    const Points curve = of(name);
+    return std::all_of(curve.begin(), curve.end(), [](const auto& at) { return at.second == 0; });
+  }
 
  private:
   std::vector<std::string> names_;
@@ -63,6 +67,10 @@ std::string loss_plots(const Curves& training, const Curves& validation) {
   for (const std::string& name : validation.names()) {
     if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
   }
+  // A loss that the model does not have is written as 0.
+  std::erase_if(names, [&](const std::string& name) {
+    return training.all_zero(name) && validation.all_zero(name);
+  });
   if (names.size() > kMostLosses) names.resize(kMostLosses);
   std::string plots;
   for (const std::string& name : names) {
@@ -151,22 +159,25 @@ std::string training_section(const std::vector<io::Json>& metrics) {
   std::vector<double> rate, wait, comm;
   std::vector<std::pair<std::string, std::vector<double>>> phases;
   double last_step = 0, place = 0;
+  const std::string fit = metrics.empty() ? "" : text(metrics.front(), "fit");
   for (const io::Json& report : metrics) {
+    if (text(report, "fit") != fit) continue;
     const double step = number(report, "step").value_or(place);
     ++place;
     last_step = std::max(last_step, step);
-    const io::Json& losses = child(report, "losses");
-    if (losses.is_object()) {
-      for (const auto& [name, value] : losses.items()) training.add(name, step, value);
-    }
-    const io::Json& checked = child(report, "validation");
-    const io::Json& single = child(report, "validation_loss");
-    for (const io::Json* object : {&checked, &single}) {
-      if (!object->is_object()) continue;
-      for (const auto& [name, value] : object->items()) validation.add(name, step, value);
-    }
-    validation.add("total", step, single);
-    validation.add("total", step, checked);
+    // While one part is refitted the other losses stand still: only its own is of interest.
+    const std::string phase = text(report, "phase");
+    const bool refit = !phase.empty() && phase != "train";
+    const auto add = [&](Curves& curves, const io::Json& losses) {
+      if (!losses.is_object()) return;
+      for (const auto& [name, value] : losses.items()) {
+        if (!refit) curves.add(name, step, value);
+        if (refit && name == phase) curves.add(name + ", refitted", step, value);
+      }
+    };
+    add(training, child(report, "losses"));
+    add(validation, child(report, "validation"));
+    if (!refit) validation.add("total", step, child(report, "validation_loss"));
     const auto keep = [&](std::vector<double>& values, const char* key) {
       if (const Number value = number(report, key)) values.push_back(*value);
     };

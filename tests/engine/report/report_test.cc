@@ -187,6 +187,17 @@ TEST(Report, SurvivesAnyOneValueMissingOrOfAnotherType) {
   }
 }
 
+TEST(Report, ShowsTheLossesOfTheMainFitOnly) {
+  SampleRun run = sample_run("sequence");
+  const std::string text = visible_text(run.render());
+  EXPECT_TRUE(has(text, "second stage, refitted"));
+  EXPECT_FALSE(has(text, "mediator, refitted")) << "stands still";
+  EXPECT_FALSE(has(text, "propensity")) << "a loss that is always 0 is not there";
+  EXPECT_FALSE(has(text, "100.0")) << "the axis of another fit's loss";
+  std::erase_if(run.metrics, [](const io::Json& line) { return line["fit"] == "main"; });
+  EXPECT_TRUE(has(visible_text(run.render()), "mediator"));
+}
+
 TEST(Report, SurvivesMetricsOfAnyShape) {
   const SampleRun whole = sample_run("sequence");
   for (const io::Json& by : {io::Json(), io::Json("x"), io::Json::array({1, nullptr}),

@@ -64,18 +64,23 @@ def metrics(steps, losses):
     out = []
     for step in range(20, steps + 1, 20):
         p = step / steps
-        row = {"step": step, "epoch": int(p * 5), "samples": step * 1024,
+        row = {"fit": "main", "phase": "train", "step": step, "epoch": int(p * 5), "samples": step * 1024,
                "losses": {k: r(low + (high - low) * math.exp(-5 * p) + 0.008 * high * rng.gauss(0, 1))
                           for k, (high, low) in losses.items()},
                "samples_per_s": r(21500 + 700 * rng.gauss(0, 1), 0), "loader_wait": r(0.004 * rng.random()),
                "comm_share": r(0.05 + 0.004 * rng.random()),
-               "phase_shares": {"forward": 0.37, "backward": 0.44, "reduce": 0.05, "optimizer": 0.06,
-                                "embedding_rows": 0.05, "loader_wait": 0.002, "other": 0.028},
+               "phase_shares": {"loader_wait": 0.002, "compute": 0.871, "reduce": 0.052, "update": 0.075},
                "lr": r(3e-3 * 0.5 * (1 + math.cos(math.pi * p)), 7), "lambda": None}
         if step % 240 == 0:
             row["validation"] = {k: r(low + (high - low) * math.exp(-4.6 * p) + 0.006 * low)
                                  for k, (high, low) in losses.items()}
         out.append(row)
+    for k in range(1, 11):
+        out.append({"fit": "main", "phase": "second_stage", "step": steps + 20 * k,
+                    "losses": {**{name: low for name, (_, low) in losses.items()}, "second_stage": r(0.004 + 0.002 / k)},
+                    "samples_per_s": 64000.0})
+    for half in ("half-0", "half-1"):  # fits that the page leaves out
+        out.append({"fit": half, "phase": "train", "step": 20, "losses": {"mediator": 99.0, "outcome": 99.0}})
     return out
 
 
@@ -153,7 +158,7 @@ def sequence():
     write("sequence_config.json", config("logs/level-b", 300000, 1201877, "sequence log", {}))
     write("sequence_estimates.json", estimates)
     write("sequence_metrics.json", metrics(1200, {"mediator": (2.75, 2.21), "outcome": (0.63, 0.536),
-                                                  "second_stage": (0.02, 0.004)}))
+                                                  "second_stage": (0.02, 0.004), "propensity": (0, 0)}))
     write("sequence_examples.json", examples)
 
 
