@@ -292,6 +292,32 @@ void encode_chunk(std::span<const Filter> filters, Buffer& chunk, Buffer& scratc
   }
 }
 
+struct ZstdStream::State {
+  ZSTD_DStream* stream = ZSTD_createDStream();
+  ~State() { ZSTD_freeDStream(stream); }
+};
+
+ZstdStream::ZstdStream() : state_(std::make_unique<State>()) {
+  if (state_->stream == nullptr) throw MachineError("no memory for a zstd stream");
+}
+ZstdStream::~ZstdStream() = default;
+
+std::optional<size_t> ZstdStream::undo(std::span<const std::byte>& in, std::span<std::byte> out) {
+  ZSTD_inBuffer from{in.data(), in.size(), 0};
+  ZSTD_outBuffer to{out.data(), out.size(), 0};
+  while (from.pos < from.size || to.pos == 0) {
+    const size_t taken = from.pos;
+    const size_t written = to.pos;
+    const size_t rest = ZSTD_decompressStream(state_->stream, &to, &from);
+    if (ZSTD_isError(rest)) return std::nullopt;
+    const bool moved = from.pos > taken || to.pos > written;
+    if (moved) at_end_ = rest == 0;
+    if (!moved || to.pos == to.size) break;
+  }
+  in = in.subspan(from.pos);
+  return to.pos;
+}
+
 std::vector<std::pair<std::string, std::string>> codec_versions() {
   return {{"libdeflate", LIBDEFLATE_VERSION_STRING},
           {"zstd", ZSTD_versionString()},

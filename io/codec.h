@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -71,6 +72,23 @@ const char* decode_chunk(std::span<const Filter> filters, uint32_t mask, size_t 
                          Buffer& chunk, Buffer& scratch);
 // Runs the pipeline: `chunk` holds plain bytes and then the stored ones.
 void encode_chunk(std::span<const Filter> filters, Buffer& chunk, Buffer& scratch);
+
+// A zstd stream (one frame or several), undone piece by piece. Not thread-safe.
+class ZstdStream {
+ public:
+  ZstdStream();
+  ~ZstdStream();
+  // Takes bytes off the front of `in` and returns how many of `out` it filled; an output not filled
+  // means that all of `in` was taken. nullopt: the stream is damaged.
+  std::optional<size_t> undo(std::span<const std::byte>& in, std::span<std::byte> out);
+  // No frame is under way.
+  bool at_end() const { return at_end_; }
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+  bool at_end_ = true;
+};
 
 // (library, version) of each compression library; libdeflate as of its header, it cannot be asked.
 std::vector<std::pair<std::string, std::string>> codec_versions();

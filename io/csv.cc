@@ -9,8 +9,10 @@
 #include <cstring>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <vector>
 
+#include "io/codec.h"
 #include "kernels/base/check.h"
 #include "kernels/base/text.h"
 
@@ -20,6 +22,7 @@ namespace {
 
 constexpr size_t kLargestField = size_t{1} << 20;  // beyond it a closing quote is missing
 constexpr size_t kReadBytes = size_t{1} << 16;
+constexpr std::string_view kZstdMagic = "\x28\xB5\x2F\xFD";
 
 // Collects the fields of a record. The parser is fed line by line, so the number of the line being
 // fed is where an error is.
@@ -127,6 +130,38 @@ class Records {
   std::exception_ptr failure_;
 };
 
+// The next bytes of the file, empty at its end.
+std::string_view read_bytes(gzFile file, const std::string& path, std::span<char> buffer) {
+  const int count = gzread(file, buffer.data(), static_cast<unsigned>(buffer.size()));
+  int error = Z_OK;
+  const char* words = gzerror(file, &error);
+  if (count < 0 || error == Z_BUF_ERROR) {
+    throw UserError(format("%s: cannot be read to its end: %s", path.c_str(),
+                           error == Z_ERRNO       ? std::strerror(errno)
+                           : error == Z_BUF_ERROR ? "the gzip file is cut off"
+                                                  : words));
+  }
+  return {buffer.data(), static_cast<size_t>(count)};
+}
+
+// The beginning of a text without its byte order mark.
+std::string_view without_mark(const std::string& path, std::string_view text) {
+  if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF")) {
+    throw UserError(path + ": is UTF-16; convert it to UTF-8 first (iconv -f UTF-16 -t UTF-8)");
+  }
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+  return text;
+}
+
+void feed_lines(Records& records, std::string_view text) {
+  while (!text.empty()) {
+    const size_t end = text.find('\n');
+    const size_t bytes = end == text.npos ? text.size() : end + 1;
+    records.feed(text.substr(0, bytes));
+    text.remove_prefix(bytes);
+  }
+}
+
 }  // namespace
 
 char csv_separator(const std::string& path) {
@@ -138,41 +173,38 @@ char csv_separator(const std::string& path) {
 }
 
 void read_csv(const std::string& path, char separator, const OnCsvRecord& on_record) {
-  // zlib passes text that is not gzip through as it is.
+  // zlib passes what is not gzip through as it is.
   std::unique_ptr<gzFile_s, int (*)(gzFile)> file(gzopen(path.c_str(), "rb"), &gzclose_r);
-  if (!file)
+  if (!file) {
     throw UserError(format("%s: cannot be opened: %s", path.c_str(), std::strerror(errno)));
+  }
   Records records(path, separator, on_record);
   std::array<char, kReadBytes> buffer;
+  std::array<std::byte, kReadBytes> unpacked;
+  std::optional<ZstdStream> zstd;
   bool start = true;
   while (true) {
-    const int count = gzread(file.get(), buffer.data(), static_cast<unsigned>(buffer.size()));
-    int error = Z_OK;
-    const char* words = gzerror(file.get(), &error);
-    if (count < 0 || error == Z_BUF_ERROR) {
-      throw UserError(format("%s: cannot be read to its end: %s", path.c_str(),
-                             error == Z_ERRNO       ? std::strerror(errno)
-                             : error == Z_BUF_ERROR ? "the gzip file is cut off"
-                                                    : words));
-    }
-    if (count == 0) break;
-    std::string_view rest(buffer.data(), static_cast<size_t>(count));
-    if (start) {
-      if (rest.starts_with("\xFF\xFE") || rest.starts_with("\xFE\xFF")) {
-        throw UserError(path + ": is UTF-16; convert it to UTF-8 first (iconv -f UTF-16 -t UTF-8)");
-      }
-      if (rest.starts_with("\x28\xB5\x2F\xFD")) {
-        throw UserError(path + ": is compressed by zstd; unpack it first (zstd -d)");
-      }
-      if (rest.starts_with("\xEF\xBB\xBF")) rest.remove_prefix(3);
+    const std::string_view bytes = read_bytes(file.get(), path, buffer);
+    if (bytes.empty()) break;
+    if (start && bytes.starts_with(kZstdMagic)) zstd.emplace();
+    if (!zstd) {
+      feed_lines(records, start ? without_mark(path, bytes) : bytes);
       start = false;
+      continue;
     }
-    while (!rest.empty()) {
-      const size_t end = rest.find('\n');
-      const size_t bytes = end == rest.npos ? rest.size() : end + 1;
-      records.feed(rest.substr(0, bytes));
-      rest.remove_prefix(bytes);
+    std::span<const std::byte> packed = std::as_bytes(std::span(bytes));
+    size_t count = unpacked.size();
+    while (!packed.empty() || count == unpacked.size()) {
+      const std::optional<size_t> filled = zstd->undo(packed, unpacked);
+      if (!filled) throw UserError(path + ": the zstd file is damaged");
+      count = *filled;
+      const std::string_view text(reinterpret_cast<const char*>(unpacked.data()), count);
+      feed_lines(records, start ? without_mark(path, text) : text);
+      start = start && count == 0;
     }
+  }
+  if (zstd && !zstd->at_end()) {
+    throw UserError(path + ": cannot be read to its end: the zstd file is cut off");
   }
   records.finish();
 }

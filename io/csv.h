@@ -1,4 +1,4 @@
-// Text tables: CSV and TSV, plain or gzip, read as a stream.
+// Text tables: CSV and TSV, plain, gzip or zstd, read as a stream.
 #pragma once
 
 #include <cstdint>
@@ -17,10 +17,9 @@ using OnCsvRecord = std::function<void(std::span<const std::string_view> fields,
 char csv_separator(const std::string& path);
 
 // Calls `on_record` for every record in order. Quotes ("" is a quote inside them), separators and
-// line ends inside quotes, LF and CRLF, a byte order mark and gzip are understood; blanks around
-// unquoted fields are dropped. UserError naming file, line and column on a broken quote, a file
-// that cannot be read or is cut off, or UTF-16. What `on_record` throws goes
-// through.
+// line ends inside quotes, LF and CRLF, a byte order mark, gzip and zstd are understood; blanks
+// around unquoted fields are dropped. UserError naming file, line and column on a broken quote, a
+// file that cannot be read or is cut off, or UTF-16. What `on_record` throws goes through.
 void read_csv(const std::string& path, char separator, const OnCsvRecord& on_record);
 
 }  // namespace alm::io

@@ -103,7 +103,8 @@ Command import_command() {
   spec.name = "import";
   spec.summary = "make a log of CSV or TSV tables";
   spec.details =
-      "Reads text tables (plain or gzip) and writes a log. Either a mapping file says which column "
+      "Reads text tables (plain, gzip or zstd) and writes a log. Either a mapping file says which "
+      "column "
       "is "
       "what (docs/import.md), or --dataset names a public experiment. Prints rows read, kept, and "
       "dropped "

@@ -5,10 +5,12 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
+#include "io/codec.h"
 #include "io/datasets.h"
 #include "kernels/base/check.h"
 
@@ -75,6 +77,15 @@ const char* const kTouches =
 
 void expect_contains(const std::string& text, const std::string& part) {
   EXPECT_NE(text.find(part), std::string::npos) << text;
+}
+
+// One zstd frame, by the encoder of the log's chunks.
+std::string zstd_of(const std::string& text) {
+  Buffer chunk, scratch;
+  std::memcpy(chunk.resize(text.size()), text.data(), text.size());
+  const std::vector<Filter> filters = {{kFilterZstd, 0}};
+  encode_chunk(filters, chunk, scratch);
+  return {reinterpret_cast<const char*>(chunk.data()), chunk.size()};
 }
 
 // The fenced blocks of a Markdown text in one language.
@@ -201,6 +212,22 @@ TEST_F(Import, TheDressOfATableDoesNotMatter) {
   gzwrite(file, plain.data(), static_cast<unsigned>(plain.size()));
   gzclose(file);
   expect_same(packed, lf_name);
+  expect_same(write("packed.csv.zst", zstd_of(plain)), lf_name);
+  // Two frames one after the other, as `cat a.zst b.zst` makes them.
+  expect_same(write("frames.csv.zst", zstd_of(plain.substr(0, 9)) + zstd_of(plain.substr(9))),
+              lf_name);
+}
+
+TEST_F(Import, AZstdFileLargerThanAnyBufferIsReadWhole) {
+  std::string text = "arm,y,m,x\n";
+  for (int64_t row = 0; row < 100003; ++row) text += "a,1,0," + std::to_string(row) + "\n";
+  const ImportSummary summary =
+      run(write("large.csv.zst", zstd_of(text)), parse_mapping(kArms, "arms"));
+  EXPECT_EQ(summary.rows_kept, 100003);
+  const Journeys journeys = log();
+  for (int64_t row = 0; row < 100003; ++row) {
+    ASSERT_EQ(journeys.dense[static_cast<size_t>(row)], static_cast<float>(row));
+  }
 }
 
 TEST_F(Import, ErrorsNameFileLineAndColumn) {
@@ -245,6 +272,18 @@ TEST_F(Import, FilesThatAreNoTablesAreRefusedInOneLine) {
   expect_contains(
       error_of(write("quote.csv", "arm,y,m,x\n\"" + std::string(1 << 21, 'q')), mapping),
       "is a closing quote missing?");
+}
+
+TEST_F(Import, AZstdFileCutOffOrDamagedIsRefused) {
+  std::string text = "arm,y,m,x\n";
+  for (int64_t row = 0; row < 3000; ++row)
+    text += "a,1,0," + std::to_string(row * 7919 % 997) + "\n";
+  const std::string whole = zstd_of(text);
+  const Mapping mapping = parse_mapping(kArms, "arms");
+  for (const size_t left : {size_t{5}, whole.size() / 2, whole.size() - 1}) {
+    expect_contains(error_of(write("cut.csv.zst", whole.substr(0, left)), mapping), "is cut off");
+  }
+  expect_contains(error_of(write("damaged.csv.zst", whole + "garbage"), mapping), "is damaged");
 }
 
 TEST_F(Import, AGzipFileCutOffIsRefused) {
