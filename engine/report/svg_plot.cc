@@ -198,8 +198,9 @@ std::string Chart::svg() const {
   const auto [y_low, y_high] = y_given_ ? *y_given_ : y_data_.padded(0.06);
   const double top = y_title_.empty() ? 10 : 28;
   const double bottom = height_ - (x_title_.empty() ? 24 : 42);
-  const Ticks y_ticks =
-      nice_ticks(y_low, y_high, std::max(3, static_cast<int>((bottom - top) / 38)));
+  int wanted = std::max(3, static_cast<int>((bottom - top) / 38));
+  Ticks y_ticks = nice_ticks(y_low, y_high, wanted);
+  while (y_ticks.at.size() < 2 && wanted < 8) y_ticks = nice_ticks(y_low, y_high, ++wanted);
   const double left = std::ceil(widest(y_ticks)) + 10;
   double right = width_ - 16;
   const Ticks x_ticks = horizontal_ticks(x_low, x_high, right - left);

@@ -190,7 +190,7 @@ std::string training_section(const std::vector<io::Json>& metrics) {
       const Number share = number(value);
       if (!share) continue;
       auto found = std::find_if(phases.begin(), phases.end(),
-                                [&](const auto& phase) { return phase.first == name; });
+                                [&](const auto& known) { return known.first == name; });
       if (found == phases.end()) found = phases.insert(found, {name, {}});
       found->second.push_back(*share);
     }
