@@ -79,7 +79,8 @@ std::string warnings_section(const io::Json& config, const io::Json& estimates,
                         " more than 5 % of the weights met their bound; their one-step values lean "
                         "towards the model.");
   }
-  if (thin > 0) {
+  // The coordinator counts thin clusters itself where it can, and says so among its warnings.
+  if (thin > 0 && !number(identification, "overlap.clusters_with_ess_below_5_percent")) {
     html +=
         warning("Little overlap.",
                 "In " + clusters_text(thin, effects.rows.size(), effects.arm_log) +
