@@ -119,8 +119,9 @@ ArmEffectSums::ArmEffectSums(int64_t arms, int64_t reference, Floors floors)
       reference_(reference),
       floors_(floors),
       outcomes_(arms),
+      weighted_(static_cast<size_t>(arms * 3)),
       backdoor_(arms),
-      users_(arms),
+      users_(arms + 1),
       do_(arms),
       ett_(arms) {
   ALM_CHECK(reference >= 0 && reference < arms);
@@ -130,7 +131,12 @@ void ArmEffectSums::add(uint64_t user, int64_t arm, uint8_t mediator, double out
                         const ArmNuisances& nuisances) {
   ALM_CHECK(arm >= 0 && arm < arms_ && nuisances.arms() == arms_);
   outcomes_.add(arm, user, outcome, weight);
+  FixedSum* weighted = &weighted_[static_cast<size_t>(arm * 3)];
+  weighted[0].add(weight * weight);
+  weighted[1].add(weight * weight * outcome);
+  weighted[2].add(weight * weight * outcome * outcome);
   users_.add(arm, user);
+  users_.add(arms_, user);
   const double theta_reference = theta(nuisances, reference_);
   for (int64_t a = 0; a < arms_; ++a) {
     if (a != reference_) do_.plugin.add(a, user, theta(nuisances, a) - theta_reference, weight);
@@ -187,6 +193,7 @@ void ArmEffectSums::add_backdoor(uint64_t user, int64_t arm, double effect, doub
 
 void ArmEffectSums::merge(const ArmEffectSums& other) {
   outcomes_.merge(other.outcomes_);
+  for (size_t i = 0; i < weighted_.size(); ++i) weighted_[i].add(other.weighted_[i]);
   backdoor_.merge(other.backdoor_);
   users_.merge(other.users_);
   do_.merge(other.do_);
@@ -196,11 +203,21 @@ void ArmEffectSums::merge(const ArmEffectSums& other) {
 
 void ArmEffectSums::reduce(Communicator& comm, const char* what) {
   outcomes_.reduce(comm, what);
+  comm.all_reduce_sum(std::span<FixedSum>(weighted_), what);
   backdoor_.reduce(comm, what);
   users_.reduce(comm, what);
   do_.reduce(comm, what);
   ett_.reduce(comm, what);
   comm.all_reduce_sum(std::span<int64_t>(&mediator_missing_, 1), what);
+}
+
+double ArmEffectSums::variance_of_mean(int64_t arm) const {
+  const FixedSum* weighted = &weighted_[static_cast<size_t>(arm * 3)];
+  const double total = outcomes_.weight(arm);
+  const double mean = outcomes_.sum(arm) / total;
+  const double squares =
+      weighted[2].value() - 2 * mean * weighted[1].value() + mean * mean * weighted[0].value();
+  return std::max(squares, 0.0) / (total * total);
 }
 
 ArmEffect ArmEffectSums::effect(int64_t arm) const {
@@ -211,6 +228,11 @@ ArmEffect ArmEffectSums::effect(int64_t arm) const {
   result.users = users_.count(arm);
   result.users_exact = users_.exact(arm);
   result.naive = contrast(outcomes_, arm, outcomes_, reference_);
+  int64_t journeys = 0;
+  for (int64_t a = 0; a < arms_; ++a) journeys += outcomes_.touches(a);
+  if (users_.exact(arms_) && users_.count(arms_) == journeys) {
+    result.naive.se = std::sqrt(variance_of_mean(arm) + variance_of_mean(reference_));
+  }
   result.backdoor = backdoor_.estimate(arm);
   result.do_effect = do_.finish(arm);
   result.ett = ett_.finish(arm);

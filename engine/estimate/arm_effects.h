@@ -27,7 +27,9 @@ struct ArmEffect {
   int64_t touches = 0;
   int64_t users = 0;
   bool users_exact = true;
-  MeanEstimate naive;     // mean outcome minus the reference arm's
+  // Mean outcome minus the reference arm's. Where every user has one journey its se is the plain
+  // one of two samples, free of the noise of grouping users.
+  MeanEstimate naive;
   MeanEstimate backdoor;  // NaN until add_backdoor is used
   ArmEstimand do_effect;  // mean over all journeys of arm minus reference (method 5.2)
   ArmEstimand ett;        // per journey of the arm, replaced by the reference (method 5.3)
@@ -77,12 +79,16 @@ class ArmEffectSums {
     ArmEstimand finish(int64_t arm) const;
   };
 
+  // Variance of the mean outcome of an arm when every journey is a user of its own.
+  double variance_of_mean(int64_t arm) const;
+
   int64_t arms_;
   int64_t reference_;
   Floors floors_;
   GroupedSums outcomes_;
+  std::vector<FixedSum> weighted_;  // [arms, 3] sums of w^2, w^2 y, w^2 y^2
   GroupedSums backdoor_;
-  DistinctUsers users_;
+  DistinctUsers users_;  // by arm, then all
   Estimand do_;
   Estimand ett_;
   int64_t mediator_missing_ = 0;

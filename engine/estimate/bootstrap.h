@@ -12,8 +12,9 @@ namespace alm {
 // Replicates of every bootstrap interval.
 inline constexpr int64_t kBootstrapReplicates = 200;
 
-// Groups users fall into for clustered errors and the bootstrap; a power of two of 256 to 4096 with
-// groups * clusters about 2^18. A pure function of the cluster count.
+// Groups users fall into for clustered errors and the bootstrap; a power of two of 256 to 4,096
+// with groups * clusters about 2^18. The error of an error is about 1 / sqrt(2 groups). A pure
+// function of the cluster count.
 int64_t user_group_count(int64_t clusters);
 // Group of a user; a pure function.
 int64_t user_group(uint64_t user, int64_t groups);
