@@ -5,6 +5,7 @@
 #include "engine/report/fields.h"
 #include "engine/report/html.h"
 #include "engine/report/sections.h"
+#include "kernels/base/text.h"
 
 namespace alm::report {
 namespace {
@@ -186,6 +187,17 @@ std::string date_text(const std::string& date) {
   return date.substr(0, 10) + " " + date.substr(11, 5) + " UTC";
 }
 
+// Hosts are listed once a rank.
+std::string distinct(const io::Json& list) {
+  std::vector<std::string> names;
+  if (!list.is_array()) return text(list);
+  for (const io::Json& item : list) {
+    const std::string name = text(item);
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  }
+  return join(names, ", ");
+}
+
 std::string whole(const io::Json& object, const std::string& path) {
   const Number value = number(object, path);
   return value ? count(*value) : "";
@@ -245,7 +257,7 @@ std::string header_section(const io::Json& config, const io::Json& estimates,
   html += fact("Seed", option(config, "seed"));
   html += fact("Device", text(estimates, "device"));
   html += fact("Ranks", whole(estimates, "world_size"));
-  html += fact("Hosts", text(config, "hosts"));
+  html += fact("Hosts", distinct(child(config, "hosts")));
   html += fact("Date", date_text(first_text(config, {"started", "date", "time"})));
   html += fact("Log hash", shorten(first_text(config, {"log.manifest_hash", "manifest_hash"}), 13));
   html += "</dl>\n";
