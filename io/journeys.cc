@@ -14,14 +14,6 @@ std::string LogSchema::cluster_name(int64_t cluster) const {
   return format("cluster %lld", static_cast<long long>(cluster));
 }
 
-ColumnSet ColumnSet::users() {
-  ColumnSet columns;
-  columns.outcome = columns.weight = columns.dense = columns.cat = false;
-  columns.cluster = columns.item = columns.touch_time = false;
-  columns.touch_dense = columns.touch_cat = columns.mediator = false;
-  return columns;
-}
-
 ColumnSet ColumnSet::all() {
   ColumnSet set;
   for_each_column([&](const auto& column) {

@@ -70,8 +70,6 @@ struct ColumnSet {
   bool truth = false;
 
   static ColumnSet all();
-  // Users and offsets alone: enough to count rows.
-  static ColumnSet users();
   // What training and estimating need.
   static ColumnSet model() {
     ColumnSet columns;

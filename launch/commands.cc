@@ -3,7 +3,7 @@
 namespace alm {
 
 std::vector<Command> all_commands() {
-  return {synth_command(), inspect_command()};
+  return {synth_command(), import_command(), inspect_command(), train_command(), evaluate_command()};
 }
 
 }  // namespace alm

@@ -75,14 +75,14 @@ void visit_options(Options& options, Visit visit) {
 
 void put_table(const RowTable& table, const std::string& prefix, io::CheckpointBlobs& checkpoint) {
   if (table.rows == 0) return;
-  put_blob(table.weights, prefix + "/" + table.name, checkpoint);
-  put_blob(table.state, prefix + "/" + table.name + "_state", checkpoint);
+  put_blob(table.weights, prefix + "." + table.name, checkpoint);
+  put_blob(table.state, prefix + "." + table.name + "_state", checkpoint);
 }
 
 void get_table(RowTable& table, const std::string& prefix, const io::CheckpointBlobs& checkpoint) {
   if (table.rows == 0) return;
-  table.weights = get_blob<float>(prefix + "/" + table.name, checkpoint, table.rows * table.width);
-  table.state = get_blob<float>(prefix + "/" + table.name + "_state", checkpoint, table.rows);
+  table.weights = get_blob<float>(prefix + "." + table.name, checkpoint, table.rows * table.width);
+  table.state = get_blob<float>(prefix + "." + table.name + "_state", checkpoint, table.rows);
 }
 
 }  // namespace
@@ -142,7 +142,7 @@ std::span<const std::byte> blob_bytes(const std::string& name,
 
 void put_weights(const ModelWeights& weights, const std::string& prefix,
                  io::CheckpointBlobs& checkpoint) {
-  put_blob(weights.dense, prefix + "/dense", checkpoint);
+  put_blob(weights.dense, prefix + ".dense", checkpoint);
   put_table(weights.cats, prefix, checkpoint);
   put_table(weights.items, prefix, checkpoint);
 }
@@ -150,7 +150,7 @@ void put_weights(const ModelWeights& weights, const std::string& prefix,
 ModelWeights get_weights(const Model& model, const std::string& prefix,
                          const io::CheckpointBlobs& checkpoint) {
   ModelWeights weights = model.empty_weights();
-  weights.dense = get_blob<float>(prefix + "/dense", checkpoint, model.layout().size());
+  weights.dense = get_blob<float>(prefix + ".dense", checkpoint, model.layout().size());
   get_table(weights.cats, prefix, checkpoint);
   get_table(weights.items, prefix, checkpoint);
   return weights;
@@ -160,7 +160,7 @@ void put_bundle(const Bundle& bundle, io::CheckpointBlobs& checkpoint) {
   io::Json names = io::Json::array();
   for (const auto& [name, weights] : bundle.fits) {
     names.push_back(name);
-    put_weights(weights, "fit/" + name, checkpoint);
+    put_weights(weights, "fit." + name, checkpoint);
   }
   const FeatureStats& stats = *bundle.stats;
   checkpoint.header["bundle"] = {{"schema", to_json(stats.schema)},
@@ -202,7 +202,7 @@ Bundle get_bundle(const io::CheckpointBlobs& checkpoint) {
   const std::unique_ptr<Model> model = bundle.make_model();
   for (const io::Json& name : json.at("fits")) {
     const std::string fit = name.get<std::string>();
-    bundle.fits[fit] = get_weights(*model, "fit/" + fit, checkpoint);
+    bundle.fits[fit] = get_weights(*model, "fit." + fit, checkpoint);
   }
   return bundle;
 }

@@ -40,7 +40,7 @@ void put_bundle(const Bundle& bundle, io::CheckpointBlobs& checkpoint);
 // UserError when the checkpoint lacks a part.
 Bundle get_bundle(const io::CheckpointBlobs& checkpoint);
 
-// Weights under "<prefix>/dense", "<prefix>/cats", ... .
+// Weights under "<prefix>.dense", "<prefix>.cats", ... .
 void put_weights(const ModelWeights& weights, const std::string& prefix,
                  io::CheckpointBlobs& checkpoint);
 ModelWeights get_weights(const Model& model, const std::string& prefix,

@@ -56,7 +56,6 @@ std::vector<int64_t> count_rows(const TrainJob& job, const io::UserFilter& filte
   options.first_block = mine.first;
   options.last_block = mine.last;
   options.rows = 4096;
-  options.columns = io::ColumnSet::users();
   options.filter = filter;
   options.threads = job.compute.threads();
   io::ScanStream stream(job.log, options);

@@ -1,0 +1,24 @@
+// Options that every command which reads a log has, and what they resolve to.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "engine/model/compute.h"
+#include "io/log_reader.h"
+#include "launch/options.h"
+
+namespace alm {
+
+// --log, --index-dir, --on-bad-row, --max-touches.
+std::vector<OptionSpec> log_flags();
+// Opens the log; says its warnings.
+std::shared_ptr<const io::Log> open_log(const Options& options);
+
+// --device, --simd.
+std::vector<OptionSpec> device_flags();
+// COLLECTIVE. Threads as asked; the highest SIMD level that every rank has, or the one asked for.
+// Says the choice.
+std::unique_ptr<Compute> make_compute(const Options& options, Communicator& world);
+
+}  // namespace alm

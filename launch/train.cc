@@ -1,0 +1,252 @@
+// alm train: the main job. Options to TrainOptions, the run, the report, the last line.
+#include <unistd.h>
+
+#include <cstdio>
+#include <ctime>
+
+#include "engine/report/report.h"
+#include "engine/train/metrics_log.h"
+#include "engine/train/trainer.h"
+#include "kernels/base/log.h"
+#include "kernels/base/text.h"
+#include "launch/commands.h"
+#include "launch/effects_table.h"
+#include "launch/front_page.h"
+#include "launch/log_flags.h"
+#include "launch/signals.h"
+
+namespace alm {
+namespace {
+
+// Sizes and weights of the model: each an option, 0 (weights: -1) meaning "as --model says".
+struct SizeFlag {
+  const char* name;
+  int64_t ModelOptions::*member;
+  const char* help;
+};
+constexpr SizeFlag kSizeFlags[] = {
+    {"cat-width", &ModelOptions::cat_width, "Width of the embedding of a context id."},
+    {"cat-rows", &ModelOptions::cat_rows, "Rows of the table of context ids."},
+    {"item-width", &ModelOptions::item_width, "Width of the embedding of an item."},
+    {"item-rows", &ModelOptions::item_rows, "Rows of the item table."},
+    {"item-admission", &ModelOptions::item_admission,
+     "Training touches an item needs for a row of its own."},
+    {"cluster-width", &ModelOptions::cluster_width, "Width of the embedding of a cluster."},
+    {"position-width", &ModelOptions::position_width, "Width of the embedding of a position."},
+    {"context-hidden", &ModelOptions::context_hidden, "Hidden width of the context encoder."},
+    {"context-width", &ModelOptions::context_width, "Width of an encoded context."},
+    {"touch-hidden", &ModelOptions::touch_hidden, "Hidden width of the touch encoder."},
+    {"touch-width", &ModelOptions::touch_width, "Width of an encoded touch."},
+    {"heads", &ModelOptions::heads, "Heads of the attention over touches."},
+    {"head-hidden", &ModelOptions::head_hidden,
+     "Hidden width of the mediator, potency and second-stage heads."},
+    {"confounding-hidden", &ModelOptions::confounding_hidden,
+     "Hidden width of the confounding head."},
+};
+struct WeightFlag {
+  const char* name;
+  double ModelOptions::*member;
+  const char* help;
+};
+constexpr WeightFlag kWeightFlags[] = {
+    {"mediator-weight", &ModelOptions::w_mediator, "Weight of the mediator loss."},
+    {"outcome-weight", &ModelOptions::w_outcome, "Weight of the outcome loss."},
+    {"second-stage-weight", &ModelOptions::w_second, "Weight of the second-stage loss."},
+};
+
+OptionSpec integer(const char* name, const char* fallback, const char* help, double lowest) {
+  return {.name = name,
+          .type = OptionType::integer,
+          .default_text = fallback,
+          .help = help,
+          .lowest = lowest,
+          .highest = 1e15};
+}
+OptionSpec real(const char* name, const char* fallback, const char* help, double lowest,
+                double highest) {
+  return {.name = name,
+          .type = OptionType::real,
+          .default_text = fallback,
+          .help = help,
+          .lowest = lowest,
+          .highest = highest};
+}
+OptionSpec flag(const char* name, const char* help) {
+  return {.name = name, .type = OptionType::flag, .default_text = "false", .help = help};
+}
+
+std::vector<OptionSpec> train_flags() {
+  std::vector<OptionSpec> flags = log_flags();
+  flags.push_back({.name = "out", .help = "The run directory to write.", .required = true});
+  flags.push_back({.name = "model",
+                   .default_text = "reference",
+                   .help = "The named set of sizes.",
+                   .choices = {"tiny", "reference", "paper"}});
+  flags.push_back({.name = "mediator",
+                   .default_text = "observed",
+                   .help = "Where the mediator comes from.",
+                   .choices = {"observed"}});
+  flags.push_back({.name = "nuisance",
+                   .default_text = "network",
+                   .help = "Nuisances by networks, or by counting (arm logs with few strata).",
+                   .choices = {"network", "tabular"}});
+  flags.push_back({.name = "batch",
+                   .default_text = "auto",
+                   .help = "Journeys of a global batch; auto: by the size of the log."});
+  flags.push_back({.name = "epochs",
+                   .default_text = "auto",
+                   .help = "Passes over the training users; auto: about 1,200 steps, at most 20."});
+  flags.push_back(integer("seed", "1", "Seed of start values and order.", 0));
+  flags.push_back(
+      real("holdout", "0.2",
+           "Share of users kept from every fit and used for all estimates; 0: in-sample.", 0, 0.9));
+  flags.push_back(real("validation", "0.05",
+                       "Share of the training users that early stopping watches.", 0, 0.5));
+  flags.push_back(real("learning-rate", "0.003", "Peak rate of the dense parameters.", 0, 10));
+  flags.push_back(integer("warmup-steps", "50", "Steps of linear warm-up.", 0));
+  flags.push_back(real("weight-decay", "0.001", "Decoupled decay of the weight matrices.", 0, 10));
+  flags.push_back(real("row-learning-rate", "0.02", "Peak rate of embedding rows.", 0, 10));
+  flags.push_back(real("clip-norm", "10", "Largest norm of a gradient; 0: no clipping.", 0, 1e9));
+  flags.push_back(integer("refit-epochs", "3", "Passes of the second stage's final fit.", 0));
+  flags.push_back(real("refit-learning-rate", "0.002", "Its peak rate.", 0, 10));
+  flags.push_back(integer("patience", "3", "Validations without gain before stopping.", 1));
+  flags.push_back(flag("deterministic",
+                       "Bit-identical parameters for any number of ranks and threads; slower."));
+  flags.push_back(
+      flag("resume", "Go on from the newest good checkpoint of --out, if there is one."));
+  flags.push_back({.name = "init", .help = "A run whose parameters the main fit starts from."});
+  flags.push_back(integer("checkpoint-every", "0",
+                          "Steps between checkpoints; 0: after each fit and when stopped.", 0));
+  flags.push_back(real("max-minutes", "0", "Stop early with a checkpoint; 0: no limit.", 0, 1e6));
+  for (const SizeFlag& size : kSizeFlags) {
+    flags.push_back(
+        integer(size.name, "0", (std::string(size.help) + " 0: as --model says.").c_str(), 0));
+  }
+  for (const WeightFlag& weight : kWeightFlags) {
+    flags.push_back(real(weight.name, "-1",
+                         (std::string(weight.help) + " -1: as --model says.").c_str(), -1, 1e6));
+  }
+  const std::vector<OptionSpec> device = device_flags();
+  flags.insert(flags.end(), device.begin(), device.end());
+  return flags;
+}
+
+// "auto" is 0.
+int64_t count_or_auto(const Options& options, const std::string& name) {
+  const std::string& text = options.text(name);
+  if (text == "auto") return 0;
+  size_t used = 0;
+  long long value = 0;
+  try {
+    value = std::stoll(text, &used);
+  } catch (const std::exception&) {
+    used = 0;
+  }
+  if (used != text.size() || text.empty() || value < 1) {
+    throw UserError("--" + name + " '" + text + "' is neither auto nor a whole number above 0");
+  }
+  return value;
+}
+
+TrainOptions train_options(const Options& options) {
+  TrainOptions result;
+  result.batch = count_or_auto(options, "batch");
+  if (result.batch > 0) micro_block_rows(result.batch);
+  result.epochs = count_or_auto(options, "epochs");
+  result.seed = static_cast<uint64_t>(options.integer("seed"));
+  result.holdout = options.real("holdout");
+  result.validation = options.real("validation");
+  result.learning_rate = options.real("learning-rate");
+  result.warmup_steps = options.integer("warmup-steps");
+  result.weight_decay = options.real("weight-decay");
+  result.row_learning_rate = options.real("row-learning-rate");
+  result.clip_norm = options.real("clip-norm");
+  result.refit_epochs = options.integer("refit-epochs");
+  result.refit_learning_rate = options.real("refit-learning-rate");
+  result.patience = options.integer("patience");
+  result.deterministic = options.flag("deterministic");
+  result.tabular = options.text("nuisance") == "tabular";
+  result.checkpoint_every = options.integer("checkpoint-every");
+  result.max_minutes = options.real("max-minutes");
+  result.resume = options.flag("resume");
+  result.model = model_options_by_name(options.text("model"));
+  for (const SizeFlag& size : kSizeFlags) {
+    if (options.integer(size.name) > 0) result.model.*size.member = options.integer(size.name);
+  }
+  for (const WeightFlag& weight : kWeightFlags) {
+    if (options.real(weight.name) >= 0) result.model.*weight.member = options.real(weight.name);
+  }
+  return result;
+}
+
+std::string now_text() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  char text[32];
+  std::strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S UTC", &parts);
+  return text;
+}
+
+// COLLECTIVE.
+io::Json run_config(const Options& options, const Compute& compute, Communicator& world) {
+  char name[256] = "";
+  gethostname(name, sizeof(name) - 1);
+  io::Json hosts = io::Json::array();
+  for (const std::string& host : world.all_gather_strings(name, "host names"))
+    hosts.push_back(host);
+  return {{"schema", "alm-config/1"},
+          {"command", "train"},
+          {"started", now_text()},
+          {"ranks", world.size()},
+          {"threads", const_cast<Compute&>(compute).threads()},
+          {"hosts", hosts},
+          {"versions", split(version_text(world.name()), '\n')},
+          {"options", options.to_json()}};
+}
+
+void write_report(const std::string& run_dir) {
+  const std::string text = make_report(
+      io::read_json(run_dir + "/config.json"), io::read_json(run_dir + "/estimates.json"),
+      read_metrics(run_dir + "/metrics.jsonl"), io::read_json(run_dir + "/examples.json"));
+  io::write_text_atomically(run_dir + "/report.html", text);
+}
+
+int run_train(const Options& options, Communicator& world) {
+  install_stop_signals();
+  const TrainOptions resolved = train_options(options);
+  const std::shared_ptr<const io::Log> log = open_log(options);
+  const std::unique_ptr<Compute> compute = make_compute(options, world);
+  const std::string run_dir = options.text("out");
+  const TrainResult result = train({.log = log,
+                                    .run_dir = run_dir,
+                                    .options = resolved,
+                                    .config = run_config(options, *compute, world),
+                                    .init = options.text("init"),
+                                    .compute = *compute,
+                                    .world = world});
+  if (!result.finished) return 75;
+  if (world.rank() != 0) return 0;
+  write_report(run_dir);
+  std::fputs(effects_table(result.estimates.json).c_str(), stdout);
+  std::printf("\nreport %s/report.html\n", run_dir.c_str());
+  if (!result.digest.empty()) std::printf("parameters sha256 %s\n", result.digest.c_str());
+  return 0;
+}
+
+}  // namespace
+
+Command train_command() {
+  return {
+      {.name = "train",
+       .summary = "train on a log, estimate effects on held-out users, write a report",
+       .details =
+           "Writes a run directory: config.json, metrics.jsonl, checkpoints/, estimates.json and "
+           "report.html. Runs alone or under mpirun or srun with any number of ranks. USR1 stops "
+           "it early with a good checkpoint (exit code 75); the same command with --resume goes "
+           "on.",
+       .options = train_flags()},
+      run_train};
+}
+
+}  // namespace alm
