@@ -181,9 +181,11 @@ std::string fact(const std::string& label, const std::string& value) {
   return "<div><dt>" + escape(label) + "</dt><dd>" + escape(shorten(value, 160)) + "</dd></div>\n";
 }
 
-// "2030-01-02T03:04:05Z" as "2030-01-02 03:04 UTC"; anything else as it is.
+// "2030-01-02T03:04:05Z" and "2030-01-02 03:04:05 UTC" as "2030-01-02 03:04 UTC"; anything else as
+// it is.
 std::string date_text(const std::string& date) {
-  if (date.size() < 20 || date[10] != 'T' || date.back() != 'Z') return date;
+  const std::string zone = date.size() < 20 ? "" : date.substr(19);
+  if ((zone != "Z" && zone != " UTC") || (date[10] != 'T' && date[10] != ' ')) return date;
   return date.substr(0, 10) + " " + date.substr(11, 5) + " UTC";
 }
 
