@@ -5,6 +5,11 @@
 #include <cstdint>
 #include <cstring>
 
+// Under the address sanitizer an allocation that is too large shall fail as it does without.
+extern "C" const char* __asan_default_options() {
+  return "allocator_may_return_null=1";
+}
+
 namespace alm {
 namespace {
 
