@@ -12,7 +12,7 @@ enum class Transpose { no, yes };
 // c = alpha op(a) op(b) + beta c, with op the transpose where asked. Row strides are free. beta is
 // 0 (c may hold anything, NaN too) or 1. Runs on the calling thread alone, so the bits depend on
 // the arguments and the instruction set only, never on how many threads call. c overlaps neither a
-// nor b.
+// nor b. The library takes its packing buffer from malloc and gives it back, once a call.
 void gemm(Transpose transpose_a, Transpose transpose_b, float alpha, Matrix<const float> a,
           Matrix<const float> b, float beta, Matrix<float> c);
 
