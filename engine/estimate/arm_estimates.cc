@@ -3,9 +3,11 @@
 #include <cmath>
 
 #include "engine/estimate/arm_effects.h"
+#include "engine/estimate/arm_nuisance_source.h"
 #include "engine/estimate/auuc.h"
 #include "engine/estimate/backdoor_fit.h"
 #include "engine/estimate/grouped_auuc.h"
+#include "engine/estimate/mediator_variation.h"
 #include "engine/estimate/prediction.h"
 #include "engine/estimate/truth.h"
 #include "engine/model/arm_model.h"
@@ -15,50 +17,6 @@
 
 namespace alm {
 namespace {
-
-// Nuisances of the journeys of a micro-batch, from either source, in double.
-class ArmNuisanceSource {
- public:
-  ArmNuisanceSource(const Bundle& bundle, const ArmModel& model, const std::string& fit,
-                    const TabularNuisances* tabular, Compute& compute)
-      : model_(model),
-        weights_(tabular != nullptr ? nullptr : &bundle.fits.at(fit)),
-        tabular_(tabular),
-        compute_(compute) {}
-
-  void prepare(const io::Journeys& journeys, int64_t thread) {
-    if (tabular_ != nullptr || journeys.size() == 0) return;
-    Inputs& inputs = compute_.thread(thread).inputs;
-    inputs.fill(journeys, model_.stats(), model_.options(), model_.positions());
-    const Pass pass = compute_.pass(thread, weights_->dense.data(), nullptr);
-    const ArmModel::Nuisances raw = model_.nuisances(pass, inputs, *weights_);
-    mediator_.assign(raw.mediator.begin(), raw.mediator.end());
-    outcome_[0].assign(raw.outcome[0].begin(), raw.outcome[0].end());
-    outcome_[1].assign(raw.outcome[1].begin(), raw.outcome[1].end());
-    propensity_.assign(raw.propensity.begin(), raw.propensity.end());
-  }
-  ArmNuisances at(const io::Journeys& journeys, int64_t row) const {
-    if (tabular_ != nullptr) {
-      const size_t columns = static_cast<size_t>(model_.stats().schema.cat);
-      return tabular_->at({journeys.cat.data() + static_cast<size_t>(row) * columns, columns});
-    }
-    const size_t arms = static_cast<size_t>(model_.arms());
-    const size_t from = static_cast<size_t>(row) * arms;
-    const auto slice = [&](const std::vector<double>& of) {
-      return std::span(of).subspan(from, arms);
-    };
-    return {slice(mediator_), slice(outcome_[0]), slice(outcome_[1]), slice(propensity_)};
-  }
-
- private:
-  const ArmModel& model_;
-  const ModelWeights* weights_;
-  const TabularNuisances* tabular_;
-  Compute& compute_;
-  std::vector<double> mediator_;
-  std::vector<double> outcome_[2];
-  std::vector<double> propensity_;
-};
 
 struct ArmSums {
   ArmSums(const io::LogSchema& schema, double outcome_mean, int64_t rows)
@@ -82,9 +40,7 @@ struct ArmSums {
     truth.merge(other.truth);
     journeys += other.journeys;
     randomised += other.randomised;
-    mediator_variance.add(other.mediator_variance);
-    mediator_ones.add(other.mediator_ones);
-    weight.add(other.weight);
+    mediator.merge(other.mediator);
   }
   void reduce(Communicator& world) {
     effects.reduce(world, "arm effects");
@@ -97,11 +53,7 @@ struct ArmSums {
     world.all_reduce_sum(std::span<int64_t>(counts), "scored journeys");
     journeys = counts[0];
     randomised = counts[1];
-    FixedSum sums[3] = {mediator_variance, mediator_ones, weight};
-    world.all_reduce_sum(std::span<FixedSum>(sums), "mediator variance");
-    mediator_variance = sums[0];
-    mediator_ones = sums[1];
-    weight = sums[2];
+    mediator.reduce(world);
   }
 
   ArmEffectSums effects;
@@ -114,9 +66,7 @@ struct ArmSums {
   TruthSums truth;
   int64_t journeys = 0;
   int64_t randomised = 0;
-  FixedSum mediator_variance;
-  FixedSum mediator_ones;
-  FixedSum weight;
+  MediatorVariation mediator;
 };
 
 // What one thread works with.
@@ -154,9 +104,7 @@ void add_row(ArmSums& sums, const io::Journeys& journeys, int64_t row,
   sums.all_users.add(0, user);
   sums.randomised += !journeys.randomised.empty() && journeys.randomised[i] == 1;
   const double p = nuisances.p(1, arm);
-  sums.weight.add(weight);
-  sums.mediator_variance.add(weight * p * (1 - p));
-  sums.mediator_ones.add(weight * p);
+  sums.mediator.add(p, p, weight);
 
   const double predicted =
       mediator == kMediatorMissing ? eta(nuisances, arm, arm) : nuisances.mu(mediator, arm);
@@ -272,17 +220,13 @@ void estimate_arm_log(const EstimateInputs& inputs, const ScoredUsers& users,
   const BackdoorPredictor backdoor(*bundle.stats, bundle.backdoor);
   const bool has_backdoor = !bundle.backdoor.empty();
   const bool halves = !bundle.tabular && bundle.fits.count(half_fit(0)) > 0;
-  TabularNuisances counts(schema.clusters, schema.cat);
-  if (bundle.tabular) {
-    counts.merge_packed(bundle.tabular_counts);
-    counts.finish();
-  }
-  const TabularNuisances* const tabular = bundle.tabular ? &counts : nullptr;
+  const std::unique_ptr<const TabularNuisances> tabular = tabular_nuisances(bundle);
 
   std::vector<ArmThread> threads(static_cast<size_t>(inputs.compute.threads()));
   std::vector<std::unique_ptr<ArmSums>> sums;
   for (ArmThread& of : threads) {
-    of.main = std::make_unique<ArmNuisanceSource>(bundle, model, kMainFit, tabular, inputs.compute);
+    of.main =
+        std::make_unique<ArmNuisanceSource>(bundle, model, kMainFit, tabular.get(), inputs.compute);
     for (int half = 0; half < 2 && halves; ++half) {
       of.halves[half] = std::make_unique<ArmNuisanceSource>(bundle, model, half_fit(half), nullptr,
                                                             inputs.compute);
@@ -324,9 +268,7 @@ void estimate_arm_log(const EstimateInputs& inputs, const ScoredUsers& users,
   total.reduce(inputs.world);
   const Gauc gauc = total.gauc.finish(inputs.world, "user AUC");
 
-  const double weight = total.weight.value();
-  const double rate = total.mediator_ones.value() / weight;
-  const double share = total.mediator_variance.value() / weight / (rate * (1 - rate));
+  const double share = total.mediator.share();
   io::Json& json = estimates.json;
   json["samples"] = total.journeys;
   json["users"] = total.all_users.count(0);
@@ -358,11 +300,11 @@ void estimate_arm_log(const EstimateInputs& inputs, const ScoredUsers& users,
   json["auuc"] = auuc_json(total, schema, inputs.world);
   json["grouped_auuc"] = grouped_json(total, schema, halves && identified);
   io::Json warnings = mediator_variation_warnings(share);
-  if (bundle.tabular && counts.empty_cells() > 0) {
+  if (tabular != nullptr && tabular->empty_cells() > 0) {
     warnings.push_back(
         format("%lld cells of (stratum, arm, mediator) hold no journey: their values are "
                "borrowed from coarser counts",
-               static_cast<long long>(counts.empty_cells())));
+               static_cast<long long>(tabular->empty_cells())));
   }
   json["identification"] = {
       {"mediator_variance_share", io::number(share)},

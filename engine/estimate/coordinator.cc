@@ -7,8 +7,6 @@
 #include "kernels/base/text.h"
 
 namespace alm {
-namespace {
-
 const char* estimand_note(const io::LogSchema& schema) {
   if (schema.is_arm_log()) {
     return "do: mean over all scored journeys of the outcome under arm k minus under the reference "
@@ -24,8 +22,6 @@ const char* estimand_note(const io::LogSchema& schema) {
          "both run through the mediator. With a direct effect of touches they are the mediated "
          "part only.";
 }
-
-}  // namespace
 
 io::Json mediator_variation_warnings(double share) {
   io::Json warnings = io::Json::array();
@@ -87,10 +83,7 @@ Estimates make_estimates(const EstimateInputs& inputs) {
   } else {
     estimate_sequence_log(inputs, users, estimates);
   }
-  if (json["samples"] == 0) {
-    throw UserError(
-        "no journey of the log belongs to a scored user: raise --holdout or use a larger log");
-  }
+  if (json["samples"] == 0) throw UserError(kNobodyScored);
   if (inputs.world.rank() != 0) return {};
   return estimates;
 }

@@ -31,6 +31,12 @@ struct Estimates {
 // other log all users. UserError when the log's columns differ from the model's.
 Estimates make_estimates(const EstimateInputs& inputs);
 
+// What do and ett mean on such a log.
+const char* estimand_note(const io::LogSchema& schema);
+
+inline constexpr const char* kNobodyScored =
+    "no journey of the log belongs to a scored user: raise --holdout or use a larger log";
+
 // mediator_variance_share below which a warning is given, and below which there is no front-door
 // value (contract 3, method 2.2).
 inline constexpr double kLowVariation = 0.05;

@@ -278,9 +278,7 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
   const Gauc gauc = total.gauc.finish(inputs.world, "user AUC");
   estimates.examples = examples[0].reduce(inputs.world);
 
-  const double touches = total.mediator_count.value();
-  const double rate = total.mediator_ones.value() / touches;
-  const double share = total.mediator_variance.value() / touches / (rate * (1 - rate));
+  const double share = total.mediator.share();
   const bool identified = share >= kNoVariation;
   io::Json& json = estimates.json;
   json["samples"] = total.journeys;

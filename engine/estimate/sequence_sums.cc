@@ -79,9 +79,7 @@ void SequenceSums::add(const io::Journeys& from, const SequenceScores& scores,
       residual_weight.add(cluster, scores.weight[j], 1);
       clipped.add(cluster, scores.clipped[j], 1);
       if (!from.delta_ett.empty()) truth.add_ett(cluster, from.delta_ett[j]);
-      mediator_variance.add(weight * scores.p[j] * (1 - scores.p[j]));
-      mediator_ones.add(weight * from.mediator[j]);
-      mediator_count.add(weight);
+      mediator.add(scores.p[j], from.mediator[j], weight);
     }
     for (size_t j = begin; j < end; ++j) seen_[from.cluster[j]] = 0;
   }
@@ -119,9 +117,7 @@ void SequenceSums::merge(SequenceSums&& other) {
   regression.merge(other.regression);
   gauc.merge(std::move(other.gauc));
   truth.merge(other.truth);
-  mediator_variance.add(other.mediator_variance);
-  mediator_ones.add(other.mediator_ones);
-  mediator_count.add(other.mediator_count);
+  mediator.merge(other.mediator);
 }
 
 void SequenceSums::reduce(Communicator& world) {
@@ -144,11 +140,7 @@ void SequenceSums::reduce(Communicator& world) {
   prediction.reduce(world, "prediction");
   regression.reduce(world, "prediction");
   truth.reduce(world, "truth");
-  FixedSum mediator[3] = {mediator_variance, mediator_ones, mediator_count};
-  world.all_reduce_sum(std::span<FixedSum>(mediator), "mediator variance");
-  mediator_variance = mediator[0];
-  mediator_ones = mediator[1];
-  mediator_count = mediator[2];
+  mediator.reduce(world);
 }
 
 }  // namespace alm

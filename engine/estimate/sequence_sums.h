@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "engine/estimate/backdoor_fit.h"
+#include "engine/estimate/mediator_variation.h"
 #include "engine/estimate/prediction.h"
 #include "engine/estimate/sequence_scorer.h"
 #include "engine/estimate/truth.h"
@@ -62,9 +63,7 @@ struct SequenceSums {
   RegressionSums regression;
   GaucRows gauc;
   TruthSums truth;
-  FixedSum mediator_variance;  // sum of p (1 - p) over touches with an observed mediator
-  FixedSum mediator_ones;
-  FixedSum mediator_count;
+  MediatorVariation mediator;  // touches with an observed mediator
 
  private:
   std::vector<uint8_t> seen_;  // [clusters] scratch

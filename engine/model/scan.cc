@@ -7,10 +7,10 @@
 
 namespace alm {
 
-io::ReadReport scan_log(std::shared_ptr<const io::Log> log, Compute& compute,
-                        const Communicator& world, const io::UserFilter& filter,
-                        const io::ColumnSet& columns, const std::string& title,
-                        const std::function<void(const io::Journeys&, int64_t thread)>& body) {
+io::ReadReport scan_blocks(std::shared_ptr<const io::Log> log, int64_t threads,
+                           const Communicator& world, const io::UserFilter& filter,
+                           const io::ColumnSet& columns, const std::string& title,
+                           const std::function<void(const std::vector<io::Journeys>&)>& body) {
   const int64_t blocks = static_cast<int64_t>(log->blocks().size());
   const BlockRange mine = blocks_of_rank(blocks, world.rank(), world.size());
   io::ScanStream::Options options;
@@ -19,18 +19,29 @@ io::ReadReport scan_log(std::shared_ptr<const io::Log> log, Compute& compute,
   options.rows = kScanRows;
   options.columns = columns;
   options.filter = filter;
-  options.threads = std::max<int64_t>(1, compute.threads() / 2);
+  options.threads = std::max<int64_t>(1, threads / 2);
   io::ScanStream stream(log, options);
   Progress progress(title, mine.last - mine.first, "blocks");
   int64_t block = 0;
   while (const std::vector<io::Journeys>* batches = stream.next(&block)) {
-    compute.pool().parallel_for(static_cast<int64_t>(batches->size()),
-                                [&](int64_t batch, int64_t thread) {
-                                  body((*batches)[static_cast<size_t>(batch)], thread);
-                                });
+    body(*batches);
     progress.update(block - mine.first + 1);
   }
   return stream.report();
+}
+
+io::ReadReport scan_log(std::shared_ptr<const io::Log> log, Compute& compute,
+                        const Communicator& world, const io::UserFilter& filter,
+                        const io::ColumnSet& columns, const std::string& title,
+                        const std::function<void(const io::Journeys&, int64_t thread)>& body) {
+  return scan_blocks(log, compute.threads(), world, filter, columns, title,
+                     [&](const std::vector<io::Journeys>& batches) {
+                       compute.pool().parallel_for(static_cast<int64_t>(batches.size()),
+                                                   [&](int64_t batch, int64_t thread) {
+                                                     body(batches[static_cast<size_t>(batch)],
+                                                          thread);
+                                                   });
+                     });
 }
 
 }  // namespace alm

@@ -1,0 +1,244 @@
+#include "engine/estimate/attribution.h"
+
+#include <filesystem>
+
+#include "engine/estimate/arm_nuisance_source.h"
+#include "engine/estimate/mediator_variation.h"
+#include "engine/estimate/sequence_scorer.h"
+#include "engine/estimate/user_sums.h"
+#include "engine/model/scan.h"
+#include "io/attribution_writer.h"
+#include "kernels/base/hash.h"
+
+namespace alm {
+namespace {
+
+using Rows = std::vector<io::AttributionRow>;
+
+double weight_of(const io::Journeys& journeys, size_t row) {
+  return journeys.weight.empty() ? 1.0 : journeys.weight[row];
+}
+uint8_t mediator_of(const io::Journeys& journeys, size_t touch) {
+  return journeys.mediator.empty() ? kMediatorMissing : journeys.mediator[touch];
+}
+
+// Turns micro-batches into rows. Thread-safe for different threads.
+class TouchScorer {
+ public:
+  virtual ~TouchScorer() = default;
+  // Appends the rows of all touches.
+  virtual void score(const io::Journeys& journeys, int64_t thread, Rows& rows,
+                     MediatorVariation& variation) = 0;
+};
+
+class SequenceTouchScorer final : public TouchScorer {
+ public:
+  SequenceTouchScorer(const EstimateInputs& inputs, const Model& model)
+      : scorers_(static_cast<size_t>(inputs.compute.threads()),
+                 SequenceScorer(dynamic_cast<const AlmMta&>(model), inputs.bundle.fits.at(kMainFit),
+                                inputs.compute)) {}
+
+  void score(const io::Journeys& journeys, int64_t thread, Rows& rows,
+             MediatorVariation& variation) override {
+    const SequenceScores& scores = scorers_[static_cast<size_t>(thread)].score(journeys, thread);
+    for (size_t i = 0; i < static_cast<size_t>(journeys.size()); ++i) {
+      const size_t begin = static_cast<size_t>(journeys.touch_begin[i]);
+      const size_t end = static_cast<size_t>(journeys.touch_begin[i + 1]);
+      double total = 0;
+      for (size_t j = begin; j < end; ++j) total += scores.shapley[j];
+      for (size_t j = begin; j < end; ++j) {
+        rows.push_back({.row = journeys.row[i],
+                        .user = journeys.user[i],
+                        .position = static_cast<uint32_t>(j - begin),
+                        .cluster = journeys.cluster[j],
+                        .do_effect = static_cast<float>(scores.do_effect[j]),
+                        .ett = static_cast<float>(scores.ett[j]),
+                        .shapley = static_cast<float>(scores.shapley[j]),
+                        .share = static_cast<float>(total != 0 ? scores.shapley[j] / total : 0)});
+        const uint8_t mediator = mediator_of(journeys, j);
+        if (mediator != kMediatorMissing) {
+          variation.add(scores.p[j], mediator, weight_of(journeys, i));
+        }
+      }
+    }
+  }
+
+ private:
+  std::vector<SequenceScorer> scorers_;  // [threads]
+};
+
+class ArmTouchScorer final : public TouchScorer {
+ public:
+  ArmTouchScorer(const EstimateInputs& inputs, const Model& model)
+      : reference_(*inputs.log->schema().reference_cluster),
+        tabular_(tabular_nuisances(inputs.bundle)),
+        sources_(static_cast<size_t>(inputs.compute.threads()),
+                 ArmNuisanceSource(inputs.bundle, dynamic_cast<const ArmModel&>(model), kMainFit,
+                                   tabular_.get(), inputs.compute)) {}
+
+  void score(const io::Journeys& journeys, int64_t thread, Rows& rows,
+             MediatorVariation& variation) override {
+    ArmNuisanceSource& source = sources_[static_cast<size_t>(thread)];
+    source.prepare(journeys, thread);
+    for (int64_t row = 0; row < journeys.size(); ++row) {
+      const size_t i = static_cast<size_t>(row);
+      const ArmNuisances nuisances = source.at(journeys, row);
+      const int64_t arm = journeys.cluster[i];
+      const double effect = theta(nuisances, arm) - theta(nuisances, reference_);
+      rows.push_back({.row = journeys.row[i],
+                      .user = journeys.user[i],
+                      .cluster = journeys.cluster[i],
+                      .do_effect = static_cast<float>(effect),
+                      .ett = static_cast<float>(replacement_plugin(nuisances, arm, reference_)),
+                      .shapley = static_cast<float>(effect),
+                      .share = effect != 0 ? 1.0f : 0.0f});
+      const double p = nuisances.p(1, arm);
+      variation.add(p, p, weight_of(journeys, i));
+    }
+  }
+
+ private:
+  int64_t reference_;
+  std::unique_ptr<const TabularNuisances> tabular_;
+  std::vector<ArmNuisanceSource> sources_;  // [threads]
+};
+
+// Where the rows of a rank go: rank 0 writes the output itself, the others set theirs aside.
+class RankOutput {
+ public:
+  RankOutput(const EstimateInputs& inputs, const std::string& out, const std::string& scored)
+      : out_(out), world_(inputs.world) {
+    if (world_.rank() > 0) {
+      part_ = std::make_unique<io::AttributionPart>(part_path(world_.rank()));
+      return;
+    }
+    const io::LogSchema& schema = inputs.log->schema();
+    writer_ =
+        io::make_attribution_writer(out, inputs.log->touches(),
+                                    {{"estimand_note", estimand_note(schema)},
+                                     {"mediator_mode", "observed"},
+                                     {"nuisance", inputs.bundle.tabular ? "tabular" : "network"},
+                                     {"scored", scored},
+                                     {"log_manifest", inputs.log->manifest_hash()}});
+  }
+  void append(const Rows& rows) {
+    rows_ += static_cast<int64_t>(rows.size());
+    part_ ? part_->append(rows) : writer_->append(rows);
+  }
+  // COLLECTIVE. Ranks hold consecutive blocks, so their rows follow each other.
+  void join() {
+    if (part_) part_->close();
+    std::vector<int64_t> rows(static_cast<size_t>(world_.size()));
+    rows[static_cast<size_t>(world_.rank())] = rows_;
+    world_.all_reduce_sum(std::span(rows), "attributed touches");
+    if (writer_) {
+      for (int64_t rank = 1; rank < world_.size(); ++rank) {
+        io::read_attribution_part(
+            part_path(rank), rows[static_cast<size_t>(rank)],
+            [&](std::span<const io::AttributionRow> run) { writer_->append(run); });
+      }
+      writer_->finish();
+    }
+    world_.barrier("attribution written");
+  }
+
+ private:
+  std::string part_path(int64_t rank) const { return out_ + ".part-" + std::to_string(rank); }
+
+  std::string out_;
+  Communicator& world_;
+  std::unique_ptr<io::AttributionWriter> writer_;
+  std::unique_ptr<io::AttributionPart> part_;
+  int64_t rows_ = 0;
+};
+
+void check_not_of_the_log(const std::string& out, const io::Log& log) {
+  for (const io::LogFile& file : log.files()) {
+    std::error_code error;
+    if (std::filesystem::equivalent(out, file.path, error)) {
+      throw UserError(out + ": is a file of the log; write the attribution elsewhere");
+    }
+  }
+}
+
+// COLLECTIVE.
+io::ReadReport sum(const io::ReadReport& report, Communicator& world) {
+  int64_t counts[4] = {report.rows, report.bad_rows, report.truncated_rows,
+                       report.truncated_touches};
+  world.all_reduce_sum(std::span<int64_t>(counts), "read rows");
+  io::ReadReport total{counts[0], counts[1], "", counts[2], counts[3]};
+  for (const std::string& line : world.all_gather_strings(report.first_bad_row, "first bad row")) {
+    if (total.first_bad_row.empty()) total.first_bad_row = line;
+  }
+  return total;
+}
+
+}  // namespace
+
+Attribution attribute(const EstimateInputs& inputs, const std::string& out) {
+  io::check_attribution_path(out);
+  check_not_of_the_log(out, *inputs.log);
+  const io::LogSchema& schema = inputs.log->schema();
+  check_same_features(inputs.bundle.stats->schema, schema);
+  const ScoredUsers scored = scored_users(inputs.bundle, *inputs.log);
+  const std::unique_ptr<Model> model = inputs.bundle.make_model();
+  std::unique_ptr<TouchScorer> scorer;
+  if (schema.is_arm_log()) {
+    scorer = std::make_unique<ArmTouchScorer>(inputs, *model);
+  } else {
+    scorer = std::make_unique<SequenceTouchScorer>(inputs, *model);
+  }
+  RankOutput output(inputs, out, scored.note);
+
+  constexpr int64_t kAll = 0;
+  constexpr int64_t kTraining = 1;
+  DistinctUsers users(2);
+  Attribution result;
+  std::vector<MediatorVariation> variation(static_cast<size_t>(inputs.compute.threads()));
+  std::vector<Rows> rows;  // of the micro-batches of a block, kept for their memory
+  const io::ReadReport report = scan_blocks(
+      inputs.log, inputs.compute.threads(), inputs.world, scored.filter, io::ColumnSet::model(),
+      "attributing", [&](const std::vector<io::Journeys>& batches) {
+        if (rows.size() < batches.size()) rows.resize(batches.size());
+        inputs.compute.pool().parallel_for(
+            static_cast<int64_t>(batches.size()), [&](int64_t batch, int64_t thread) {
+              const size_t at = static_cast<size_t>(batch);
+              rows[at].clear();
+              scorer->score(batches[at], thread, rows[at], variation[static_cast<size_t>(thread)]);
+            });
+        for (size_t at = 0; at < batches.size(); ++at) {
+          output.append(rows[at]);
+          result.journeys += batches[at].size();
+          result.touches += batches[at].touches();
+          for (const uint64_t user : batches[at].user) {
+            users.add(kAll, user);
+            const bool training = !scored.same_log && !in_holdout(user, inputs.bundle.holdout);
+            if (training) users.add(kTraining, user);
+          }
+        }
+      });
+
+  int64_t counts[2] = {result.journeys, result.touches};
+  inputs.world.all_reduce_sum(std::span<int64_t>(counts), "attributed journeys");
+  result.journeys = counts[0];
+  result.touches = counts[1];
+  users.reduce(inputs.world, "attributed users");
+  result.users = users.count(kAll);
+  result.training_users = users.count(kTraining);
+  for (size_t thread = 1; thread < variation.size(); ++thread) {
+    variation[0].merge(variation[thread]);
+  }
+  variation[0].reduce(inputs.world);
+  result.mediator_variance_share = variation[0].share();
+  result.report = sum(report, inputs.world);
+
+  if (result.journeys == 0) throw UserError(kNobodyScored);
+  const io::Json warnings = mediator_variation_warnings(result.mediator_variance_share);
+  if (result.mediator_variance_share < kNoVariation) {
+    throw UserError(warnings.at(0).get<std::string>());
+  }
+  output.join();
+  return result;
+}
+
+}  // namespace alm
