@@ -159,8 +159,8 @@ io::Json grouped_json(const ArmSums& sums, const io::LogSchema& schema, bool hal
   double total = 0;
   for (int64_t arm = 0; arm < schema.clusters; ++arm) total += outcomes.weight(arm);
   for (int64_t arm = 0; arm < schema.clusters; ++arm) {
-    const ArmEffect effect = sums.effects.effect(arm);
-    score.push_back(arm == *schema.reference_cluster ? NAN : effect.do_effect.plugin.mean);
+    const bool reference = arm == *schema.reference_cluster;
+    score.push_back(reference ? NAN : sums.effects.effect(arm).do_effect.plugin.mean);
     touches.push_back(outcomes.weight(arm));
     exposure.push_back(outcomes.weight(arm) / total);
   }
