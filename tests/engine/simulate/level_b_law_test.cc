@@ -127,6 +127,9 @@ struct Case {
   double confounding, u_to_m, direct;
   bool rare;
 };
+void PrintTo(const Case& each, std::ostream* out) {
+  *out << each.name;
+}
 class LevelBTruths : public testing::TestWithParam<Case> {};
 
 TEST_P(LevelBTruths, EqualEnumerationOverTheConfounderAndEveryMediatorVector) {

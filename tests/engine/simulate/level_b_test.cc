@@ -177,6 +177,9 @@ struct Case {
   const char* name;
   LevelBOptions options;
 };
+void PrintTo(const Case& each, std::ostream* out) {
+  *out << each.name;
+}
 LevelBOptions with(double confounding, double u_to_m, double direct, bool rare,
                    int64_t clusters = 20) {
   LevelBOptions options;

@@ -81,12 +81,21 @@ TEST_F(LogFiles, AreTheSameBytesForAnyRanksAndThreads) {
 TEST_F(LogFiles, HoldTheRowsOfTheSimulator) {
   LevelBOptions sampled;
   sampled.keep_negatives = 0.5;
-  for (const LevelBOptions& options : {LevelBOptions{}, sampled}) {
-    const auto simulator = make_level_b(options, shape_by_name("reference"));
+  struct Case {
+    LevelBOptions options;
+    const char* shape;
+    int64_t rows, rows_per_file;
+  };
+  // Files smaller than what a thread makes at a time, and files of several turns of making and
+  // writing.
+  for (const Case& each :
+       {Case{{}, "reference", 5003, 2000}, Case{sampled, "reference", 5003, 2000},
+        Case{{}, "tiny", 90001, 40000}, Case{sampled, "tiny", 90001, 40000}}) {
+    const auto simulator = make_level_b(each.options, shape_by_name(each.shape));
     std::filesystem::remove_all(root_);
-    const WrittenRows written = write(*simulator, "log", 5003, 2000, 2, 2);
+    const WrittenRows written = write(*simulator, "log", each.rows, each.rows_per_file, 2, 2);
     io::Journeys made;
-    simulator->append(0, 5003, made);
+    simulator->append(0, each.rows, made);
     io::LogOptions read_options;
     const auto log = io::Log::open({(root_ / "log").string()}, read_options);
     EXPECT_EQ(log->rows(), made.size());
