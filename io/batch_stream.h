@@ -1,5 +1,5 @@
-// Bounded streams of batches. Threads of their own read, check, decode and gather ahead of the consumer;
-// memory is a fixed ring of reused Journeys.
+// Bounded streams of batches. Threads of their own read, check, decode and gather ahead of the
+// consumer; memory is a fixed ring of reused Journeys.
 #pragma once
 
 #include <cstdint>
@@ -17,22 +17,25 @@ namespace alm::io {
 // Which rows take part, by user id. A pure function.
 using UserFilter = std::function<bool(uint64_t user)>;
 
-// Training batches: from (epoch, step) on, without end (epochs follow each other).
+// Training batches: from (epoch, step) on, without end (epochs follow each other). Holds at most
+// two decoded blocks per owned lane, shared by lanes that meet the same one, and `depth` steps; a
+// log of no more blocks than that is decoded once. One consumer thread.
 class TrainStream {
  public:
   struct Options {
-    LaneRange lanes;           // this rank's micro-blocks
+    LaneRange lanes;  // this rank's micro-blocks
     int64_t first_epoch = 0;
-    int64_t first_step = 0;    // within the epoch
+    int64_t first_step = 0;  // within the epoch
     ColumnSet columns = ColumnSet::model();
-    UserFilter filter;         // the training rows (the same that was counted for the plan)
-    int64_t depth = 3;         // steps in flight
-    int64_t threads = 1;       // decode threads
+    UserFilter filter;    // the training rows (the same that was counted for the plan)
+    int64_t depth = 3;    // steps in flight
+    int64_t threads = 1;  // decode threads
   };
-  TrainStream(std::shared_ptr<const Log> log, std::shared_ptr<const SamplePlan> plan, Options options);
+  TrainStream(std::shared_ptr<const Log> log, std::shared_ptr<const SamplePlan> plan,
+              Options options);
   ~TrainStream();
-  // The micro-blocks of the next step, one per owned lane (possibly with zero rows at an epoch's end).
-  // Valid until the next call. Errors of the reading threads are thrown here.
+  // The micro-blocks of the next step, one per owned lane (possibly with zero rows at an epoch's
+  // end). Valid until the next call. Errors of the reading threads are thrown here.
   std::span<const Journeys> next();
   // Seconds the consumer has waited in next() so far.
   double wait_seconds() const;
@@ -42,8 +45,9 @@ class TrainStream {
   std::unique_ptr<Impl> impl_;
 };
 
-// One pass over blocks [first, last) in order, cut into micro-batches that are a pure function of the
-// log: up to `rows` filtered journeys of one block each.
+// One pass over blocks [first, last) in order, cut into micro-batches that are a pure function of
+// the log: up to `rows` filtered journeys of one block each. Holds `depth` blocks and one per
+// thread. One consumer thread.
 class ScanStream {
  public:
   struct Options {
@@ -51,8 +55,8 @@ class ScanStream {
     int64_t last_block = 0;
     int64_t rows = 256;
     ColumnSet columns = ColumnSet::model();
-    UserFilter filter;         // empty: all rows
-    int64_t depth = 3;         // blocks in flight
+    UserFilter filter;  // empty: all rows
+    int64_t depth = 3;  // blocks in flight
     int64_t threads = 1;
   };
   ScanStream(std::shared_ptr<const Log> log, Options options);

@@ -73,6 +73,28 @@ TEST(SamplePlan, OrderDependsOnSeedAndEpochOnly) {
   EXPECT_NE(samples(plan, 0), samples(plan_of(blocks, 4, 32, 4), 0));
 }
 
+TEST(SamplePlan, BlocksAndRowsWithinThemAreEachMixedAnewByEpochAndSeed) {
+  const auto blocks_of = [](uint64_t seed, int64_t epoch) {
+    std::vector<int64_t> blocks;
+    for (const LanePiece& piece :
+         plan_of(std::vector<int64_t>(20, 10), seed, 8, 1).lane(epoch, 0)) {
+      blocks.push_back(piece.block);
+    }
+    return blocks;
+  };
+  EXPECT_NE(blocks_of(1, 0), blocks_of(1, 1));
+  EXPECT_NE(blocks_of(1, 0), blocks_of(2, 0));
+  const auto rows_of = [](uint64_t seed, int64_t epoch, int64_t lane, int64_t block) {
+    std::vector<int64_t> order;
+    plan_of({40, 40}, seed, 8, 4).piece_order(epoch, lane, {block, 0, 20}, order);
+    return order;
+  };
+  EXPECT_NE(rows_of(1, 0, 0, 0), rows_of(2, 0, 0, 0));
+  EXPECT_NE(rows_of(1, 0, 0, 0), rows_of(1, 1, 0, 0));
+  EXPECT_NE(rows_of(1, 0, 0, 0), rows_of(1, 0, 1, 0));
+  EXPECT_NE(rows_of(1, 0, 0, 0), rows_of(1, 0, 0, 1));
+}
+
 TEST(SamplePlan, RowsOfAPieceAreMixed) {
   const SamplePlan plan = plan_of({1000}, 3, 32, 1);
   std::vector<int64_t> order;
