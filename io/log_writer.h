@@ -12,12 +12,13 @@ namespace alm::io {
 
 inline constexpr int64_t kBlockRows = 32768;
 
-// Writes one file of known size. Rows are appended in order; the file appears under its name only at
-// finish() (written to "<path>.tmp", fsynced, renamed), so a killed writer leaves no half log.
+// Writes one file of known size. Rows are appended in order; the file appears under its name only
+// at finish() (written to "<path>.tmp", fsynced, renamed), so a killed writer leaves no half log.
 // Equal rows give equal bytes (no times, no versions of the run inside). Not thread-safe.
 class LogWriter {
  public:
-  // schema.block_rows 0 means kBlockRows. Creates missing directories. MachineError when it cannot write.
+  // schema.block_rows 0 means kBlockRows. Creates missing directories. MachineError when it cannot
+  // write.
   LogWriter(const std::string& path, const LogSchema& schema, int64_t rows, Codec codec);
   ~LogWriter();
   void append(const Journeys& journeys);

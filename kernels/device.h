@@ -15,8 +15,8 @@ namespace alm {
 class Queue {
  public:
   virtual ~Queue() = default;
-  // At least `bytes` of 64-byte aligned scratch, valid until the next call of scratch() on this queue.
-  // Grows in the first steps, then never again.
+  // At least `bytes` of 64-byte aligned scratch, valid until the next call of scratch() on this
+  // queue. Grows in the first steps, then never again.
   virtual void* scratch(int64_t bytes) = 0;
   // Waits until everything queued has finished.
   virtual void wait() = 0;
@@ -28,7 +28,8 @@ class Device {
   virtual std::string describe() const = 0;
   virtual const Ops& ops() const = 0;
   virtual std::unique_ptr<Queue> make_queue() = 0;
-  // 64-byte aligned, zero-filled memory; freed with release(). Throws MachineError when there is none.
+  // 64-byte aligned, zero-filled memory; freed with release(). Throws MachineError when there is
+  // none.
   virtual void* allocate(int64_t bytes) = 0;
   virtual void release(void* memory) = 0;
 };

@@ -1,12 +1,14 @@
-// The numerical specification: every operation the engine does on tensors, as one table of functions.
+// The numerical specification: every operation the engine does on tensors, as one table of
+// functions.
 //
-// Conventions. fp32, row-major, non-owning views; n = journeys, t = touches of the batch, `touches` the
-// CSR of touches by journey (begin[0] may be > 0 only if stated). Every entry is defined for zero rows.
+// Conventions. fp32, row-major, non-owning views; n = journeys, t = touches of the batch, `touches`
+// the CSR of touches by journey (begin[0] may be > 0 only if stated). Every entry is defined for
+// zero rows.
 // "+=" accumulates, "=" overwrites. Inputs and outputs never alias unless stated. Each op is a pure
-// function of its arguments: the same arguments give the same bits on the same SIMD level, and every sum
-// runs in a fixed order (no atomics). Loss sums are double. An empty view (data == nullptr) for an
-// optional argument means "not wanted". Gradients are of the SUM of weighted losses over the batch; the
-// optimiser divides by the global weight sum.
+// function of its arguments: the same arguments give the same bits on the same SIMD level, and
+// every sum runs in a fixed order (no atomics). Loss sums are double. An empty view (data ==
+// nullptr) for an optional argument means "not wanted". Gradients are of the SUM of weighted losses
+// over the batch; the optimiser divides by the global weight sum.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +27,8 @@ inline constexpr float kOutcomeFloor = 1e-7f;
 inline constexpr float kPoolClamp = 8.0f;
 
 // out[i, f] = (x[i, f] - mean[f]) * inverse_sd[f], or 0 where x is NaN;
-// out[i, F + missing_slot[f]] = 1 where x[i, f] is NaN else 0, for features with missing_slot[f] >= 0.
-// x [n, F]; out [n, F + slots], may be a column slice.
+// out[i, F + missing_slot[f]] = 1 where x[i, f] is NaN else 0, for features with missing_slot[f] >=
+// 0. x [n, F]; out [n, F + slots], may be a column slice.
 struct DenseFeatures {
   Matrix<const float> x;
   std::span<const float> mean;
@@ -60,9 +62,9 @@ struct LinearForward {
   bool accumulate = false;
 };
 
-// dz = relu ? d_y * 1{y > 0} : d_y (written back to d_y); d_w += x^T dz; d_bias += column sums of dz;
-// d_x = alpha dz w^T (or += with accumulate_dx). d_x, d_w, d_bias optional. Gradient reversal is
-// alpha = -lambda (engines.md 4.3).
+// dz = relu ? d_y * 1{y > 0} : d_y (written back to d_y); d_w += x^T dz; d_bias += column sums of
+// dz; d_x = alpha dz w^T (or += with accumulate_dx). d_x, d_w, d_bias optional. Gradient reversal
+// is alpha = -lambda (engines.md 4.3).
 struct LinearBackward {
   Matrix<const float> x;
   Matrix<const float> w;
@@ -76,14 +78,16 @@ struct LinearBackward {
   bool accumulate_dx = false;
 };
 
-// First layer on [touch, context of its journey], split so that the context half runs once a journey:
-// y[j, :] = relu(y[j, :] + context[i, :]) for every touch j of journey i. y [t, b], context [n, b].
+// First layer on [touch, context of its journey], split so that the context half runs once a
+// journey: y[j, :] = relu(y[j, :] + context[i, :]) for every touch j of journey i. y [t, b],
+// context [n, b].
 struct JoinContextForward {
   Csr touches;
   Matrix<const float> context;
   Matrix<float> y;
 };
-// d_y is masked in place by 1{y > 0}; d_context[i, :] = sum of the masked d_y over the touches of i.
+// d_y is masked in place by 1{y > 0}; d_context[i, :] = sum of the masked d_y over the touches of
+// i.
 struct JoinContextBackward {
   Csr touches;
   Matrix<const float> y;
@@ -170,15 +174,17 @@ struct LossSums {
   double weight = 0;        // sum_i s_i, added by the outcome loss only
 };
 
-// The separable front-door head, binary outcome (method 3.1, 3.2). Per touch j: p = sigmoid(mediator[j]),
-// g = softplus(potency[j]), q = 1 - exp(-g). Per journey: h = softplus(confounding[i]),
-// Lambda = sigmoid(second_stage[i]).
+// The separable front-door head, binary outcome (method 3.1, 3.2). Per touch j: p =
+// sigmoid(mediator[j]), g = softplus(potency[j]), q = 1 - exp(-g). Per journey: h =
+// softplus(confounding[i]), Lambda = sigmoid(second_stage[i]).
 //   -log P(Y=0) = h + sum_{m_j=1} g_j - sum_{m_j missing} log(1 - q_j p_j)
-//   loss = w_mediator * sum_j BCE(m_j, p_j) + w_outcome * BCE(y, P(Y=1)) + w_second * (exp(-h) - Lambda)^2
-// each times weight[i]; the second stage's target is held constant (no gradient to h). outcome is 0 or 1.
-// Gradients are with respect to the raw inputs and overwrite; all four are given or none (losses only;
-// d_confounding decides, for it is not empty where there are journeys). Where the floor binds, the
-// gradient is the formula of method 3.2 at the floored P(Y=0), so that training can leave it again.
+//   loss = w_mediator * sum_j BCE(m_j, p_j) + w_outcome * BCE(y, P(Y=1)) + w_second * (exp(-h) -
+//   Lambda)^2
+// each times weight[i]; the second stage's target is held constant (no gradient to h). outcome is 0
+// or 1. Gradients are with respect to the raw inputs and overwrite; all four are given or none
+// (losses only; d_confounding decides, for it is not empty where there are journeys). Where the
+// floor binds, the gradient is the formula of method 3.2 at the floored P(Y=0), so that training
+// can leave it again.
 struct SeparableLoss {
   Csr touches;
   std::span<const float> mediator_logit;
@@ -219,9 +225,9 @@ struct AdditiveLoss {
 };
 
 // Plain supervised losses, one output per row; gradients overwrite and are optional.
-// bce:     loss = weight * scale * BCE(target, sigmoid(output)); target in [0, 1], NaN = row left out.
-// squared: loss = weight * scale * (target - output)^2 / 2; target NaN = row left out.
-// *sum += unscaled weighted loss, *weight_sum += weight of the rows that count (both optional).
+// bce:     loss = weight * scale * BCE(target, sigmoid(output)); target in [0, 1], NaN = row left
+// out. squared: loss = weight * scale * (target - output)^2 / 2; target NaN = row left out. *sum +=
+// unscaled weighted loss, *weight_sum += weight of the rows that count (both optional).
 struct SupervisedLoss {
   std::span<const float> output;
   std::span<const float> target;
@@ -232,7 +238,8 @@ struct SupervisedLoss {
   double* weight_sum = nullptr;
 };
 
-// loss = weight * scale * (target - sigmoid(output))^2: regression onto [0, 1] (second stage, refit).
+// loss = weight * scale * (target - sigmoid(output))^2: regression onto [0, 1] (second stage,
+// refit).
 using SigmoidSquaredLoss = SupervisedLoss;
 
 // Softmax propensity: loss = weight[i] * scale * -log softmax(logits[i, :])[label[i]].
@@ -311,8 +318,8 @@ struct SumSquares {
   double* sum = nullptr;
 };
 
-// One backend is one filled table. Every entry of the CPU table is non-null (a unit test asserts it);
-// another backend may leave entries null, which is caught at start.
+// One backend is one filled table. Every entry of the CPU table is non-null (a unit test asserts
+// it); another backend may leave entries null, which is caught at start.
 struct Ops {
   const char* name;
   void (*dense_features)(Queue&, const DenseFeatures&);
