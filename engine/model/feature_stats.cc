@@ -18,6 +18,8 @@ struct Moments {
   double squares = 0;
 };
 constexpr int64_t kMoments = 4;
+// Squared errors and weights up to a hundred stay below the 2^60 that a FixedSum takes.
+constexpr float kLargestOutcome = 1e8f;
 
 void add(Moments& moments, float value) {
   if (std::isnan(value)) {
@@ -112,6 +114,7 @@ FirstPass first_pass(std::shared_ptr<const io::Log> log, const ModelOptions& mod
   // rows, validation, scored, bad, cut rows, cut touches, observed mediators
   std::vector<int64_t> counts(7);
   int64_t longest = 0;
+  float largest_outcome = 0;
 
   const BlockRange mine = blocks_of_rank(blocks, world.rank(), world.size());
   io::ScanStream::Options options;
@@ -154,6 +157,7 @@ FirstPass first_pass(std::shared_ptr<const io::Log> log, const ModelOptions& mod
           counts[6] += schema.mediator && journeys.mediator[static_cast<size_t>(touch)] <= 1;
         }
         add(block_moments[static_cast<size_t>(outcome_column)], journeys.outcome[at]);
+        largest_outcome = std::max(largest_outcome, std::fabs(journeys.outcome[at]));
         add(block_moments[static_cast<size_t>(weight_column)],
             schema.weight ? journeys.weight[at] : 1.0f);
       }
@@ -173,6 +177,7 @@ FirstPass first_pass(std::shared_ptr<const io::Log> log, const ModelOptions& mod
   world.all_reduce_sum(std::span(item_counts), "first pass items");
   world.all_reduce_sum(std::span(counts), "first pass counts");
   world.all_reduce_max(std::span(&longest, 1), "first pass longest");
+  world.all_reduce_max(std::span(&largest_outcome, 1), "first pass largest outcome");
   const std::vector<std::string> bad_rows =
       world.all_gather_strings(stream.report().first_bad_row, "first pass bad row");
 
@@ -198,6 +203,12 @@ FirstPass first_pass(std::shared_ptr<const io::Log> log, const ModelOptions& mod
   if (!(sd_of(outcome) > 0)) {
     throw UserError(format("/journey/outcome is %g in all %lld training rows: nothing to learn",
                            mean_of(outcome), static_cast<long long>(outcome.count)));
+  }
+  if (largest_outcome > kLargestOutcome) {
+    throw UserError(
+        format("/journey/outcome reaches %g: exact sums of squares hold up to %g; divide the "
+               "outcome by a constant",
+               static_cast<double>(largest_outcome), static_cast<double>(kLargestOutcome)));
   }
   if (counts[6] == 0) {
     throw UserError("/touch/mediator is " +
