@@ -221,7 +221,15 @@ std::optional<CheckpointBlobs> load_newest_checkpoint(const std::string& root,
 }
 
 CheckpointBlobs load_checkpoint(const std::string& root, int64_t step) {
-  return load_directory(fs::path(root) / step_name(step), step);
+  const fs::path path = fs::path(root) / step_name(step);
+  try {
+    return load_directory(path, step);
+  } catch (const UserError&) {
+    // The process may have been killed while it wrote the step again: see save_checkpoint.
+    const fs::path replaced = path.string() + kReplaced;
+    if (!fs::exists(replaced)) throw;
+    return load_directory(replaced, step);
+  }
 }
 
 }  // namespace alm::io

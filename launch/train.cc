@@ -115,6 +115,7 @@ std::vector<OptionSpec> train_flags() {
   flags.push_back(
       flag("resume", "Go on from the newest good checkpoint of --out, if there is one."));
   flags.push_back({.name = "init", .help = "A run whose parameters the main fit starts from."});
+  flags.push_back(integer("report-every", "50", "Steps between lines of metrics.jsonl.", 1));
   flags.push_back(integer("checkpoint-every", "0",
                           "Steps between checkpoints; 0: after each fit and when stopped.", 0));
   flags.push_back(real("max-minutes", "0", "Stop early with a checkpoint; 0: no limit.", 0, 1e6));
@@ -166,6 +167,7 @@ TrainOptions train_options(const Options& options) {
   result.patience = options.integer("patience");
   result.deterministic = options.flag("deterministic");
   result.tabular = options.text("nuisance") == "tabular";
+  result.report_every = options.integer("report-every");
   result.checkpoint_every = options.integer("checkpoint-every");
   result.max_minutes = options.real("max-minutes");
   result.resume = options.flag("resume");

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "engine/model/bundle.h"
 #include "engine/train/schedule.h"
@@ -13,7 +14,6 @@
 namespace alm {
 namespace {
 
-constexpr int64_t kReportEvery = 50;
 constexpr int64_t kValidateEvery = 250;
 constexpr int64_t kSkipsAllowed = 10;  // in a row
 constexpr int64_t kValidationBlock = 256;
@@ -75,7 +75,10 @@ Losses Fit::validate() {
   for (const LossSums& block : sums) totals.add(block);
   int64_t unused = 0;
   totals.reduce(in_.world, &unused);
-  return totals.means();
+  Losses losses = totals.means();
+  // A block left out would make the rest look good: such weights are never the best.
+  if (totals.broken() > 0) losses.outcome = std::numeric_limits<double>::infinity();
+  return losses;
 }
 
 bool Fit::patience_over(const Losses& validation) {
@@ -158,11 +161,10 @@ Fit::End Fit::run_phase(const std::function<void()>& checkpoint) {
     progress_.skipped += result.skipped;
     if (skips >= kSkipsAllowed) {
       throw UserError(format(
-          "%s: %lld updates in a row had a loss or gradient that is not finite (step %lld%s%s): "
-          "lower "
-          "--learning-rate, or look for extreme values with alm inspect",
+          "%s: %lld updates in a row had a loss or gradient that is not finite (step %lld, first "
+          "in %s): lower --learning-rate, or look for extreme values in the log",
           title.c_str(), static_cast<long long>(skips), static_cast<long long>(progress_.step),
-          result.bad_tensor.empty() ? "" : ", tensor ", result.bad_tensor.c_str()));
+          result.bad_tensor.empty() ? "the loss" : ("tensor " + result.bad_tensor).c_str()));
     }
     const bool last = progress_.step == phase_end();
     const bool due =
@@ -173,7 +175,7 @@ Fit::End Fit::run_phase(const std::function<void()>& checkpoint) {
       validation = validate();
       over = patience_over(validation);
     }
-    if (due || last || (step + 1) % kReportEvery == 0) {
+    if (due || last || (step + 1) % in_.options.report_every == 0) {
       report(result, due ? &validation : nullptr, report_timer.restart(), report_samples);
       report_samples = 0;
     }
@@ -238,6 +240,7 @@ ModelWeights Fit::take_weights() {
 }
 
 void Fit::start_from(const Bundle& bundle, const std::string& fit) {
+  check_same_features(bundle.stats->schema, in_.log->schema());
   const auto found = bundle.fits.find(fit);
   const bool same = found != bundle.fits.end() && bundle.options == in_.model.options() &&
                     found->second.dense.size() == weights_.dense.size();

@@ -26,6 +26,7 @@ class DenseGradientSum {
   DenseGradientSum(int64_t parameters, int64_t slots, int64_t total_blocks, bool deterministic);
   // The arena a micro-block adds its gradient to.
   float* slot(int64_t index) { return arenas_[static_cast<size_t>(index)].data(); }
+  int64_t slots() const { return static_cast<int64_t>(arenas_.size()); }
   void clear(ThreadPool& pool);
   // Largest absolute value of all slots, infinite when one is not finite. Deterministic mode only.
   float largest(Queue& queue, const Ops& ops) const;

@@ -35,6 +35,8 @@ int64_t MetricsLog::size() const {
 void MetricsLog::truncate(int64_t size) {
   if (file_ == nullptr) return;
   std::fflush(file_);
+  // Lines that a crash of the machine took are not replaced by zeros.
+  if (size >= this->size()) return;
   if (ftruncate(fileno(file_), static_cast<off_t>(size)) != 0) {
     throw MachineError("cannot cut " + path_ + ": " + std::strerror(errno));
   }

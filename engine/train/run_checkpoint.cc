@@ -1,9 +1,24 @@
 #include "engine/train/run_checkpoint.h"
 
+#include <algorithm>
+
 #include "engine/model/bundle.h"
 #include "kernels/base/log.h"
 
 namespace alm {
+namespace {
+
+// The option of the command line that sets a member of ModelOptions.
+std::string option_name(const std::string& member) {
+  if (member == "w_mediator") return "mediator-weight";
+  if (member == "w_outcome") return "outcome-weight";
+  if (member == "w_second") return "second-stage-weight";
+  std::string name = member;
+  std::replace(name.begin(), name.end(), '_', '-');
+  return name;
+}
+
+}  // namespace
 
 void RunCheckpoints::save(int64_t step, const io::CheckpointBlobs& checkpoint) {
   std::string failure;
@@ -31,9 +46,13 @@ std::optional<io::CheckpointBlobs> RunCheckpoints::load_newest() {
 }
 
 io::Json run_options(const TrainOptions& options) {
-  io::Json json = to_json(options.model);
-  json["batch"] = options.batch;
-  json["epochs"] = options.epochs;
+  io::Json json;
+  for (const auto& [member, value] : to_json(options.model).items()) {
+    json[option_name(member)] = value;
+  }
+  const auto count = [](int64_t value) { return value == 0 ? io::Json("auto") : io::Json(value); };
+  json["batch"] = count(options.batch);
+  json["epochs"] = count(options.epochs);
   json["seed"] = options.seed;
   json["holdout"] = options.holdout;
   json["validation"] = options.validation;

@@ -3,6 +3,7 @@
 // the weights.
 #include "engine/train/step.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -64,13 +65,26 @@ double gradient_norm(StepState& state, Queue& queue, double scale) {
   return std::sqrt(squares) * scale;
 }
 
-std::string first_bad_tensor(const StepState& state, std::span<const float> gradient) {
-  for (size_t at = 0; at < gradient.size(); ++at) {
-    if (!std::isfinite(gradient[at])) {
-      return state.model.layout().name_at(static_cast<int64_t>(at));
+// COLLECTIVE. The first tensor of the layout, else the row table, whose gradient is not finite on
+// any rank; empty when all are. Before or after the sum over ranks.
+std::string first_bad_tensor(StepState& state) {
+  const auto bad = [](float value) { return !std::isfinite(value); };
+  const int64_t dense = state.model.layout().size();
+  int64_t first = dense + 2;  // arena offset, then cats, then items
+  for (const auto& [uses, place] :
+       {std::pair(&state.item_uses, dense + 1), std::pair(&state.cat_uses, dense)}) {
+    for (const RowUses* use : *uses) {
+      if (std::any_of(use->gradient.begin(), use->gradient.end(), bad)) first = place;
     }
   }
-  return "";
+  for (int64_t slot = 0; slot < state.dense.slots(); ++slot) {
+    const float* const begin = state.dense.slot(slot);
+    const float* const found = std::find_if(begin, begin + std::min(first, dense), bad);
+    if (found != begin + std::min(first, dense)) first = found - begin;
+  }
+  state.world.all_reduce_min(std::span(&first, 1), "tensor that is not finite");
+  if (first < dense) return state.model.layout().name_at(first);
+  return first == dense ? "cats" : first == dense + 1 ? "items" : "";
 }
 
 void update(StepState& state, Queue& queue, int64_t step, double scale,
@@ -108,7 +122,7 @@ StepResult train_step(StepState& state, std::span<const io::Journeys> blocks, in
       finite ? gradient_norm(state, queue, scale) : std::numeric_limits<double>::infinity();
   if (totals.broken() > 0 || !std::isfinite(result.gradient_norm)) {
     result.skipped = true;
-    result.bad_tensor = first_bad_tensor(state, state.dense.sum());
+    result.bad_tensor = first_bad_tensor(state);
     return result;
   }
   const bool clip = state.clip_norm > 0 && result.gradient_norm > state.clip_norm;

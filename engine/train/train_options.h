@@ -25,11 +25,10 @@ struct TrainOptions {
   int64_t patience = 3;  // validations without gain before stopping
   bool deterministic = false;
   bool tabular = false;          // --nuisance tabular: count, train nothing
+  int64_t report_every = 50;     // steps between lines of metrics.jsonl
   int64_t checkpoint_every = 0;  // steps; 0: only at the end of each fit
   double max_minutes = 0;        // stop early with a checkpoint; 0: no limit
   bool resume = false;
-  int64_t threads = 1;  // of this rank
-  std::string simd = "auto";
   ModelOptions model;
 };
 

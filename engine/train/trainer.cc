@@ -17,6 +17,22 @@ namespace {
 
 namespace fs = std::filesystem;
 
+Bundle newest_bundle(const std::string& run_dir, const char* option, bool whole) {
+  std::vector<std::string> notes;
+  const std::optional<io::CheckpointBlobs> checkpoint =
+      io::load_newest_checkpoint(run_dir + "/checkpoints", notes);
+  for (const std::string& note : notes) log_warning(note);
+  if (!checkpoint) {
+    throw UserError(format("%s %s has no checkpoint: train first", option, run_dir.c_str()));
+  }
+  if (whole && !checkpoint->header.at("complete").get<bool>()) {
+    throw UserError(format("%s %s stopped before its estimates (%s): go on with alm train --resume",
+                           option, run_dir.c_str(),
+                           checkpoint->header.at("where").get<std::string>().c_str()));
+  }
+  return get_bundle(*checkpoint);
+}
+
 // Validation rows are kept in memory: more than this many tell the loss no better.
 constexpr double kValidationRows = 200'000;
 
@@ -152,6 +168,8 @@ class Trainer {
       newest->header.at("steps_before").get_to(steps_before_);
       metrics_->truncate(newest->header.at("metrics_bytes").get<int64_t>());
       log_info("resuming: " + newest->header.at("where").get<std::string>());
+    } else {
+      metrics_->truncate(0);  // of a run that was lost before its first checkpoint
     }
     if (job_.world.rank() == 0) {
       io::write_json_atomically(job_.run_dir + "/config.json", job_.config);
@@ -201,10 +219,11 @@ class Trainer {
              .training_rows = main ? training_rows_ : count_rows(job_, users.training),
              .seed = seed,
              .deadline = deadline_});
-    if (main && !job_.init.empty()) fit.start_from(load_run(job_.init), kMainFit);
     if (resume_from_ && resume_from_->header.contains("fit") &&
         resume_from_->header["fit"]["name"] == name) {
       fit.load(*resume_from_);
+    } else if (main && !job_.init.empty()) {
+      fit.start_from(newest_bundle(job_.init, "--init", false), kMainFit);
     }
     resume_from_.reset();
     if (main) {
@@ -253,8 +272,16 @@ class Trainer {
                    value.dump().c_str()));
       }
     }
-    const std::string trained =
-        checkpoint.header.at("bundle").at("log_manifest").get<std::string>();
+    const io::Json& bundle = checkpoint.header.at("bundle");
+    const int64_t positions = bundle.at("positions").get<int64_t>();
+    if (positions != job_.log->options().max_touches) {
+      throw UserError(
+          format("--resume: --max-touches was %lld in %s and is %lld now: use the same value, or "
+                 "another --out",
+                 static_cast<long long>(positions), job_.run_dir.c_str(),
+                 static_cast<long long>(job_.log->options().max_touches)));
+    }
+    const std::string trained = bundle.at("log_manifest").get<std::string>();
     if (trained != job_.log->manifest_hash()) {
       throw UserError(
           "--resume: " + job_.run_dir +
@@ -303,12 +330,7 @@ TrainResult train(TrainJob job) {
 }
 
 Bundle load_run(const std::string& run_dir) {
-  std::vector<std::string> notes;
-  const std::optional<io::CheckpointBlobs> checkpoint =
-      io::load_newest_checkpoint(run_dir + "/checkpoints", notes);
-  for (const std::string& note : notes) log_warning(note);
-  if (!checkpoint) throw UserError("--run " + run_dir + " has no checkpoint: train first");
-  return get_bundle(*checkpoint);
+  return newest_bundle(run_dir, "--run", true);
 }
 
 }  // namespace alm
