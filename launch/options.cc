@@ -196,7 +196,10 @@ void add_given(const CommandSpec& command, const po::option& parsed, const std::
   values.insert(values.end(), tokens.begin(), tokens.end());
 }
 
-Given parse_command_line(const CommandSpec& command, const std::vector<std::string>& arguments) {
+Given parse_command_line(const CommandSpec& command, std::vector<std::string> arguments) {
+  const bool has_subject = !command.subject.empty() && !arguments.empty() &&
+                           !arguments[0].empty() && arguments[0][0] != '-';
+  if (has_subject) arguments[0] = "--" + command.subject + "=" + arguments[0];
   const po::options_description table = boost_table(command);
   Given given;
   try {
@@ -470,7 +473,9 @@ std::string options_library() {
 std::string help_text(const CommandSpec& command) {
   std::string usage = "usage: alm " + command.name;
   for (const OptionSpec& option : command.options) {
-    if (option.required) usage += " --" + option.name + " " + value_word(option);
+    if (!option.required) continue;
+    usage +=
+        (option.name == command.subject ? " " : " --" + option.name + " ") + value_word(option);
   }
   std::string text = format("alm %s: %s\n\n", command.name.c_str(), command.summary.c_str());
   if (!command.details.empty()) text += wrapped(command.details, 0, 0) + "\n\n";

@@ -30,6 +30,7 @@ struct CommandSpec {
   std::string summary;              // one line of `alm --help`
   std::string details;              // paragraph of `alm NAME --help`
   std::vector<OptionSpec> options;  // without --help, --config, --quiet, --threads which all have
+  std::string subject{};  // option that a first word without dashes fills: "alm bench train"
 };
 
 // Parsed options of one subcommand; asking for a name not in the table is a bug.

@@ -171,6 +171,18 @@ TEST(Options, MissingRequiredOptionIsRefusedUnlessHelpIsWanted) {
   EXPECT_EQ(parse_options(spec, {"--out", "x"}).text("out"), "x");
 }
 
+TEST(Options, FirstWordFillsTheSubjectOfACommandThatHasOne) {
+  CommandSpec spec = sample_command();
+  spec.subject = "level";
+  EXPECT_EQ(parse_options(spec, {"A", "--rows-per-file", "7"}).text("level"), "A");
+  EXPECT_EQ(parse_options(spec, {"--level", "A"}).text("level"), "A");
+  EXPECT_EQ(parse_options(spec, {}).text("level"), "B");
+  EXPECT_NE(refusal({"C"}, spec).find("A or B"), std::string::npos);
+  EXPECT_NE(refusal({"A", "--level", "B"}, spec).find("twice"), std::string::npos);
+  EXPECT_NE(refusal({"--rows-per-file", "7", "A"}, spec).find("unexpected"), std::string::npos);
+  EXPECT_NE(refusal({"A"}).find("unexpected"), std::string::npos);
+}
+
 TEST(Options, AskingForANameOutsideTheTableIsABug) {
   EXPECT_THROW(parse({}).text("nonsense"), BugError);
 }

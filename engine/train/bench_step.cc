@@ -1,0 +1,141 @@
+#include "engine/train/bench_step.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+
+#include "engine/simulate/simulator.h"
+#include "io/sample_plan.h"
+#include "kernels/base/clock.h"
+
+namespace alm {
+namespace {
+
+constexpr int64_t kBatches = 4;
+constexpr int64_t kUnmeasured = 2;  // steps that size the memory
+
+// A device whose matrix products are counted on their way to another's.
+class CountingDevice final : public Device {
+ public:
+  explicit CountingDevice(Device& device) : device_(device), ops_(device.ops()) {
+    counted_ = &device.ops();
+    flops_ = 0;
+    ops_.linear_forward = [](Queue& queue, const LinearForward& a) {
+      flops_ += 2 * a.y.rows * a.w.rows * a.w.cols;
+      counted_->linear_forward(queue, a);
+    };
+    ops_.linear_backward = [](Queue& queue, const LinearBackward& a) {
+      const int64_t products = (a.d_w.data != nullptr) + (a.d_x.data != nullptr);
+      flops_ += 2 * products * a.d_y.rows * a.w.rows * a.w.cols;
+      counted_->linear_backward(queue, a);
+    };
+  }
+  int64_t flops() const { return flops_; }
+
+  std::string describe() const override { return device_.describe(); }
+  const Ops& ops() const override { return ops_; }
+  std::unique_ptr<Queue> make_queue() override { return device_.make_queue(); }
+  void* allocate(int64_t bytes) override { return device_.allocate(bytes); }
+  void release(void* memory) override { device_.release(memory); }
+
+ private:
+  // Ops are plain functions: one counter a process.
+  inline static const Ops* counted_ = nullptr;
+  inline static std::atomic<int64_t> flops_{0};
+  Device& device_;
+  Ops ops_;
+};
+
+ColumnScales scales_of(const std::vector<float>& values, int64_t columns) {
+  ColumnScales scales;
+  scales.mean.assign(static_cast<size_t>(columns), 0.0f);
+  scales.inverse_sd.assign(static_cast<size_t>(columns), 1.0f);
+  scales.missing_slot.assign(static_cast<size_t>(columns), -1);
+  for (size_t at = 0; at < values.size(); ++at) {
+    int64_t& slot = scales.missing_slot[at % static_cast<size_t>(columns)];
+    if (std::isnan(values[at]) && slot < 0) slot = scales.slots++;
+  }
+  return scales;
+}
+
+double flops_of_a_sample(const Model& model, const StepBenchData& data, Compute& compute,
+                         const ModelWeights& weights) {
+  const io::Journeys& journeys = data.batches.front().front();
+  auto device = std::make_unique<CountingDevice>(compute.device());
+  const CountingDevice& counter = *device;
+  Compute counting(std::move(device), 1);
+  std::vector<float> gradient(weights.dense.size());
+  Inputs& inputs = counting.thread(0).inputs;
+  inputs.fill(journeys, model.stats(), model.options(), model.positions());
+  LossSums losses{};
+  BlockRows rows;
+  model.loss(counting.pass(0, weights.dense.data(), gradient.data()), inputs, weights, losses,
+             &rows);
+  return static_cast<double>(counter.flops()) / static_cast<double>(journeys.size());
+}
+
+}  // namespace
+
+StepBenchData make_step_bench_data(const StepBenchInputs& in, int64_t batches) {
+  StepBenchData data;
+  data.block_rows = micro_block_rows(in.batch);
+  data.total_blocks = in.batch / data.block_rows;
+  const io::LaneRange mine = io::lanes_of_rank(data.total_blocks, in.world.rank(), in.world.size());
+  data.my_blocks = mine.last - mine.first;
+  LevelBOptions level;
+  level.clusters = in.shape.clusters;
+  const std::unique_ptr<Simulator> simulator = make_level_b(level, in.shape);
+  data.batches.resize(static_cast<size_t>(batches));
+  for (int64_t batch = 0; batch < batches; ++batch) {
+    std::vector<io::Journeys>& blocks = data.batches[static_cast<size_t>(batch)];
+    blocks.resize(static_cast<size_t>(data.my_blocks));
+    for (int64_t block = 0; block < data.my_blocks; ++block) {
+      const int64_t number = batch * data.total_blocks + mine.first + block;
+      simulator->append(number * data.block_rows, data.block_rows,
+                        blocks[static_cast<size_t>(block)]);
+    }
+  }
+
+  // The same on every rank: from the first rows drawn, whoever trains on them.
+  io::Journeys sample;
+  simulator->append(0, 4096, sample);
+  FeatureStats stats;
+  stats.schema = simulator->schema();
+  stats.dense = scales_of(sample.dense, stats.schema.dense);
+  stats.touch_dense = scales_of(sample.touch_dense, stats.schema.touch_dense);
+  stats.longest = in.shape.max_touches;
+  if (stats.schema.item) stats.item_admitted.assign(static_cast<size_t>(in.model.item_rows), 1);
+  data.stats = std::make_shared<FeatureStats>(std::move(stats));
+  return data;
+}
+
+StepBench bench_steps(const StepBenchInputs& in) {
+  const StepBenchData data = make_step_bench_data(in, kBatches);
+  const std::unique_ptr<Model> model = make_model(data.stats, in.model, in.shape.max_touches);
+  ModelWeights weights = model->fresh_weights(1);
+  StepBench bench;
+  bench.dense_parameters = model->layout().size();
+  bench.flops_per_sample = flops_of_a_sample(*model, data, in.compute, weights);
+
+  const TrainOptions defaults;
+  StepState state(*model, in.compute, in.world, weights, data.my_blocks, data.total_blocks,
+                  data.block_rows, in.deterministic);
+  state.clip_norm = defaults.clip_norm;
+  const OptimizerSettings settings{defaults.learning_rate, defaults.row_learning_rate,
+                                   defaults.weight_decay};
+  std::vector<double> seconds;
+  for (int64_t step = 0; step < kUnmeasured + in.steps; ++step) {
+    if (step == kUnmeasured) state.phases = {};
+    const Timer timer;
+    train_step(state, data.batches[static_cast<size_t>(step % kBatches)], step + 1, settings,
+               false);
+    if (step >= kUnmeasured) seconds.push_back(timer.seconds());
+  }
+  std::sort(seconds.begin(), seconds.end());
+  bench.median_seconds = seconds[seconds.size() / 2];
+  bench.best_seconds = seconds.front();
+  bench.phases = state.phases;
+  return bench;
+}
+
+}  // namespace alm
