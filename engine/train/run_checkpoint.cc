@@ -47,7 +47,8 @@ std::optional<io::CheckpointBlobs> RunCheckpoints::load_newest() {
 
 io::Json run_options(const TrainOptions& options) {
   io::Json json;
-  for (const auto& [member, value] : to_json(options.model).items()) {
+  const io::Json model = to_json(options.model);
+  for (const auto& [member, value] : model.items()) {
     json[option_name(member)] = value;
   }
   const auto count = [](int64_t value) { return value == 0 ? io::Json("auto") : io::Json(value); };
