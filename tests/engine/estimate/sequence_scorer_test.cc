@@ -1,0 +1,414 @@
+// The scorer against sums written out: every mediator vector, every subset of touches, one model
+// run per edited journey. Only the model's raw outputs are shared.
+#include "engine/estimate/sequence_scorer.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <memory>
+
+#include "kernels/base/rng.h"
+
+namespace alm {
+namespace {
+
+constexpr int64_t kPositions = 16;  // fewer than the longest journey has touches
+constexpr uint8_t kMissing = 255;
+
+double sigmoid(double z) {
+  return 1 / (1 + std::exp(-z));
+}
+
+io::LogSchema make_schema(io::OutcomeKind outcome) {
+  io::LogSchema schema;
+  schema.clusters = 5;
+  schema.outcome = outcome;
+  schema.dense = 2;
+  schema.cat = 1;
+  schema.touch_dense = 1;
+  schema.item = true;
+  schema.mediator = true;
+  return schema;
+}
+
+ModelOptions make_options() {
+  ModelOptions options;
+  options.cat_width = 4;
+  options.cat_rows = 32;
+  options.item_width = 4;
+  options.item_rows = 32;
+  options.cluster_width = 8;
+  options.position_width = 4;
+  options.context_hidden = 16;
+  options.context_width = 16;
+  options.touch_hidden = 16;
+  options.touch_width = 16;
+  options.heads = 2;
+  options.head_hidden = 16;
+  options.confounding_hidden = 16;
+  return options;
+}
+
+ColumnScales plain_scales(size_t columns) {
+  return {std::vector<float>(columns, 0), std::vector<float>(columns, 1),
+          std::vector<int64_t>(columns, -1), 0};
+}
+
+// A journey by hand; `mediators` gives each touch's value.
+struct Journey {
+  std::vector<float> dense;
+  int64_t cat = 0;
+  float outcome = 0;
+  std::vector<uint32_t> cluster;
+  std::vector<uint64_t> item;
+  std::vector<float> touch_dense;
+  std::vector<uint8_t> mediator;
+
+  size_t touches() const { return cluster.size(); }
+  Journey without(size_t touch) const {
+    Journey edited = *this;
+    const auto at = static_cast<std::ptrdiff_t>(touch);
+    edited.cluster.erase(edited.cluster.begin() + at);
+    edited.item.erase(edited.item.begin() + at);
+    edited.touch_dense.erase(edited.touch_dense.begin() + at);
+    edited.mediator.erase(edited.mediator.begin() + at);
+    return edited;
+  }
+};
+
+Journey make_journey(uint64_t index, size_t touches, double missing, bool binary) {
+  Rng random(11, Stream::bootstrap, index);
+  Journey journey;
+  journey.dense = {static_cast<float>(random.normal()), static_cast<float>(random.normal())};
+  journey.cat = static_cast<int64_t>(random.below(7));
+  journey.outcome =
+      binary ? static_cast<float>(random.below(2)) : static_cast<float>(5 + 3 * random.normal());
+  for (size_t touch = 0; touch < touches; ++touch) {
+    journey.cluster.push_back(static_cast<uint32_t>(random.below(5)));
+    journey.item.push_back(random.below(40));
+    journey.touch_dense.push_back(static_cast<float>(random.normal()));
+    const bool one = random.bernoulli(0.4);
+    journey.mediator.push_back(random.bernoulli(missing) ? kMissing : static_cast<uint8_t>(one));
+  }
+  return journey;
+}
+
+io::Journeys pack(const std::vector<Journey>& journeys) {
+  io::Journeys packed;
+  for (const Journey& journey : journeys) {
+    packed.row.push_back(packed.size());
+    packed.user.push_back(static_cast<uint64_t>(packed.size()));
+    packed.outcome.push_back(journey.outcome);
+    packed.dense.insert(packed.dense.end(), journey.dense.begin(), journey.dense.end());
+    packed.cat.push_back(journey.cat);
+    packed.cluster.insert(packed.cluster.end(), journey.cluster.begin(), journey.cluster.end());
+    packed.item.insert(packed.item.end(), journey.item.begin(), journey.item.end());
+    packed.touch_dense.insert(packed.touch_dense.end(), journey.touch_dense.begin(),
+                              journey.touch_dense.end());
+    packed.mediator.insert(packed.mediator.end(), journey.mediator.begin(), journey.mediator.end());
+    packed.touch_begin.push_back(static_cast<int64_t>(packed.cluster.size()));
+  }
+  return packed;
+}
+
+// What the model says of one journey, as probabilities.
+struct Law {
+  std::vector<double> p;
+  std::vector<double> potency;  // q_j, or g_j of the additive head
+  double h = 0;                 // confounding term
+  double lambda = 0;
+};
+
+class SequenceScorerTest : public ::testing::TestWithParam<io::OutcomeKind> {
+ protected:
+  SequenceScorerTest() : compute_(make_cpu_device("auto"), 1) {
+    auto stats = std::make_shared<FeatureStats>();
+    stats->schema = make_schema(GetParam());
+    stats->dense = plain_scales(2);
+    stats->touch_dense = plain_scales(1);
+    stats->item_admitted.assign(32, 1);
+    stats->item_admitted[3] = 0;
+    if (!binary()) {
+      stats->outcome_mean = 5;
+      stats->outcome_sd = 3;
+    }
+    model_ = std::make_unique<AlmMta>(stats, make_options(), kPositions);
+    weights_ = model_->fresh_weights(3);
+    for (size_t at = 0; at < weights_.dense.size(); ++at) {
+      weights_.dense[at] = static_cast<float>(0.3 * Rng(5, Stream::bootstrap, at).normal());
+    }
+    // Touches of the last cluster almost always show the mediator: the floor acts.
+    for (const ParameterLayout::Entry& entry : model_->layout().entries()) {
+      if (entry.name == "mediator/cluster_bias") {
+        entry.tensor.vector(weights_.dense.data()).back() = 6;
+      }
+    }
+    for (std::vector<float>* table : {&weights_.cats.weights, &weights_.items.weights}) {
+      for (size_t at = 0; at < table->size(); ++at) {
+        (*table)[at] = static_cast<float>(Rng(6, Stream::bootstrap, at).normal());
+      }
+    }
+  }
+
+  bool binary() const { return GetParam() == io::OutcomeKind::binary; }
+
+  Law law(const Journey& journey) {
+    const io::Journeys packed = pack({journey});
+    Inputs& inputs = compute_.thread(0).inputs;
+    inputs.fill(packed, model_->stats(), model_->options(), model_->positions());
+    const Pass pass = compute_.pass(0, weights_.dense.data(), nullptr);
+    const AlmMta::Scores raw = model_->score(pass, inputs, weights_);
+    Law law;
+    for (size_t touch = 0; touch < journey.touches(); ++touch) {
+      law.p.push_back(sigmoid(raw.mediator_logit.data[touch]));
+      const double g = raw.potency.data[touch];
+      law.potency.push_back(binary() ? 1 - std::exp(-std::log(1 + std::exp(g))) : g);
+    }
+    const double h = raw.confounding.data[0];
+    law.h = binary() ? std::log(1 + std::exp(h)) : h;
+    law.lambda = binary() ? sigmoid(raw.second_stage.data[0]) : 0;
+    return law;
+  }
+
+  // E[Y | m, T, X] for a full mediator vector; `base` = exp(-h), or Lambda under do(T).
+  double head(const Law& law, const std::vector<uint8_t>& m, double base) const {
+    double survival = base;
+    double sum = law.h;
+    for (size_t touch = 0; touch < m.size(); ++touch) {
+      survival *= m[touch] ? 1 - law.potency[touch] : 1;
+      sum += m[touch] ? law.potency[touch] : 0;
+    }
+    return binary() ? 1 - survival : 5 + 3 * sum;
+  }
+
+  // Mean of head() over all values of the mediators that are kMissing in `m`, by enumeration.
+  double mean_head(const Law& law, std::vector<uint8_t> m, const std::vector<double>& p,
+                   double base) const {
+    const auto open = std::find(m.begin(), m.end(), kMissing);
+    if (open == m.end()) return head(law, m, base);
+    const double one = p[static_cast<size_t>(open - m.begin())];
+    *open = 1;
+    const double with = mean_head(law, m, p, base);
+    *open = 0;
+    return one * with + (1 - one) * mean_head(law, m, p, base);
+  }
+
+  // p' of all touches of the journey with touch j deleted; p'_j itself is not used.
+  std::vector<double> p_without(const Journey& journey, size_t touch) {
+    std::vector<double> p = law(journey.without(touch)).p;
+    p.insert(p.begin() + static_cast<std::ptrdiff_t>(touch), -1e300);
+    return p;
+  }
+
+  // Deletions go through the model in other batches than here, and floats round by the batch: about
+  // 1e-6 of a logit, on the scale of what the touches add.
+  double rounding_of(const Law& law) const {
+    double size = 1;
+    for (const double g : law.potency) size += binary() ? 0 : 3 * std::fabs(g);
+    return 5e-6 * size;
+  }
+
+  // Compares the scores of one journey, scored alone, with everything written out. Enumerates, so
+  // for short journeys.
+  void expect_enumerated(const Journey& journey, const SequenceScores& scores) {
+    const Law law_of = law(journey);
+    const size_t touches = journey.touches();
+    const std::vector<uint8_t> all_open(touches, kMissing);
+    const double seen = std::exp(-law_of.h);
+    const double mu = mean_head(law_of, journey.mediator, law_of.p, seen);
+    EXPECT_NEAR(scores.predicted[0], mu, kTolerance);
+    EXPECT_NEAR(scores.lambda[0], law_of.lambda, kTolerance);
+    const double do_all = mean_head(law_of, all_open, law_of.p, law_of.lambda);
+    const double ett_all = mean_head(law_of, all_open, law_of.p, seen);
+    const double rounding = rounding_of(law_of);
+    for (size_t j = 0; j < touches; ++j) {
+      SCOPED_TRACE(j);
+      const std::vector<double> primes = p_without(journey, j);
+      std::vector<uint8_t> deleted = all_open;
+      deleted[j] = 0;
+      EXPECT_NEAR(scores.p[j], law_of.p[j], kTolerance);
+      EXPECT_NEAR(scores.do_effect[j], do_all - mean_head(law_of, deleted, primes, law_of.lambda),
+                  rounding);
+      EXPECT_NEAR(scores.ett[j], ett_all - mean_head(law_of, deleted, primes, seen), rounding);
+
+      // Contract 3: phi_j = Y - w_j [1{M_j=0}/(1-p_j) (Y - mu) + mu(M with m_j=0, T, X)].
+      if (journey.mediator[j] == kMissing) {
+        EXPECT_TRUE(std::isnan(scores.one_step[j]));
+        EXPECT_TRUE(std::isnan(scores.raw[j]));
+        continue;
+      }
+      double w = 1;
+      for (size_t l = 0; l < touches; ++l) {
+        if (l == j || journey.mediator[l] == kMissing) continue;
+        w *= journey.mediator[l] ? primes[l] / law_of.p[l] : (1 - primes[l]) / (1 - law_of.p[l]);
+      }
+      std::vector<uint8_t> edited = journey.mediator;
+      edited[j] = 0;
+      const double mu_edited = mean_head(law_of, edited, primes, seen);
+      const double none = 1 - law_of.p[j];
+      const double floored = none < 0.02 ? 0.02 : none;
+      const auto phi = [&](double denominator) {
+        const double residual = journey.mediator[j] == 0 ? (journey.outcome - mu) / denominator : 0;
+        return journey.outcome - w * (residual + mu_edited);
+      };
+      const double tolerance = rounding * std::max(1.0, w / none);
+      EXPECT_NEAR(scores.one_step[j], phi(floored), tolerance);
+      EXPECT_NEAR(scores.raw[j], phi(none), tolerance);
+      EXPECT_NEAR(scores.weight[j], journey.mediator[j] == 0 ? w / floored : 0, tolerance);
+      EXPECT_EQ(scores.clipped[j], none < 0.02);
+      clipped_ += none < 0.02;
+    }
+    expect_shapley(law_of, scores);
+  }
+
+  // Over all subsets S of the other touches: |S|! (L-1-|S|)! / L! (v(S + j) - v(S)), where v(S) =
+  // E[Y | do(touches of S)] - E[Y | do(none)] at the mediators' law p.
+  void expect_shapley(const Law& law_of, const SequenceScores& scores) {
+    const size_t touches = law_of.p.size();
+    const auto value = [&](uint64_t subset) {
+      std::vector<uint8_t> m(touches, 0);
+      for (size_t l = 0; l < touches; ++l) {
+        if (subset >> l & 1) m[l] = kMissing;
+      }
+      return mean_head(law_of, m, law_of.p, law_of.lambda);
+    };
+    std::vector<double> values;
+    for (uint64_t subset = 0; subset < uint64_t{1} << touches; ++subset) {
+      values.push_back(value(subset));
+    }
+    for (size_t j = 0; j < touches; ++j) {
+      double sum = 0;
+      for (uint64_t subset = 0; subset < values.size(); ++subset) {
+        if (subset >> j & 1) continue;
+        const double size = std::popcount(subset);
+        const double length = static_cast<double>(touches);
+        const double weight =
+            std::tgamma(size + 1) * std::tgamma(length - size) / std::tgamma(length + 1);
+        sum += weight * (values[subset | uint64_t{1} << j] - values[subset]);
+      }
+      EXPECT_NEAR(scores.shapley[j], sum, kTolerance) << "touch " << j;
+    }
+  }
+
+  static constexpr double kTolerance = 1e-10;
+  Compute compute_;
+  std::unique_ptr<AlmMta> model_;
+  ModelWeights weights_;
+  int64_t clipped_ = 0;
+};
+
+TEST_P(SequenceScorerTest, ShortJourneysEqualTheEnumerationOfMediatorsAndSubsets) {
+  SequenceScorer scorer(*model_, weights_, compute_);
+  for (const double missing : {0.0, 0.3, 1.0}) {
+    std::vector<Journey> journeys;
+    for (size_t touches = 0; touches <= 8; ++touches) {
+      for (uint64_t copy = 0; copy < 4; ++copy) {
+        journeys.push_back(make_journey(100 * touches + copy, touches, missing, binary()));
+      }
+    }
+    for (const Journey& journey : journeys) {
+      SCOPED_TRACE(testing::Message()
+                   << "missing " << missing << ", " << journey.touches() << " touches");
+      expect_enumerated(journey, scorer.score(pack({journey}), 0));
+    }
+    if (missing == 0) {
+      EXPECT_GT(clipped_, 0) << "no touch met the floor";
+    }
+  }
+}
+
+// L = 64, three at once: the edited journeys fill more than one chunk. Sums by recursion over
+// touches instead of 2^64 terms.
+TEST_P(SequenceScorerTest, LongJourneysEqualProductsAndSubsetSizes) {
+  SequenceScorer scorer(*model_, weights_, compute_);
+  std::vector<Journey> journeys;
+  for (const uint64_t index : {1, 2, 3}) {
+    journeys.push_back(make_journey(9000 + index, 64, 0.2, binary()));
+  }
+  const SequenceScores scores = scorer.score(pack(journeys), 0);
+  for (size_t row = 0; row < journeys.size(); ++row) {
+    const Law law_of = law(journeys[row]);
+    const double rounding = rounding_of(law_of);
+    std::vector<double> a;
+    for (size_t l = 0; l < 64; ++l) a.push_back(law_of.potency[l] * law_of.p[l]);
+    for (size_t j = 0; j < 64; ++j) {
+      SCOPED_TRACE(testing::Message() << "journey " << row << ", touch " << j);
+      const size_t at = 64 * row + j;
+      const std::vector<double> primes = p_without(journeys[row], j);
+      double with = 1, without = 1, with_sum = a[j], without_sum = 0;
+      for (size_t l = 0; l < 64; ++l) {
+        with *= 1 - a[l];
+        if (l == j) continue;
+        without *= 1 - law_of.potency[l] * primes[l];
+        with_sum += a[l];
+        without_sum += law_of.potency[l] * primes[l];
+      }
+      const double additive = 3 * (with_sum - without_sum);
+      EXPECT_NEAR(scores.do_effect[at], binary() ? law_of.lambda * (without - with) : additive,
+                  rounding);
+      EXPECT_NEAR(scores.ett[at], binary() ? std::exp(-law_of.h) * (without - with) : additive,
+                  rounding);
+      if (!binary()) {
+        EXPECT_NEAR(scores.shapley[at], 3 * a[j], rounding);
+        continue;
+      }
+      // e_s: sums of products of 1 - a over subsets of size s of the others; each size weighs 1 /
+      // L.
+      std::vector<double> e = {1};
+      for (size_t l = 0; l < 64; ++l) {
+        if (l == j) continue;
+        e.push_back(0);
+        for (size_t s = e.size() - 1; s > 0; --s) e[s] += e[s - 1] * (1 - a[l]);
+      }
+      double shapley = 0, choose = 1;  // choose = C(63, s)
+      for (size_t s = 0; s < 64; ++s) {
+        shapley += e[s] / choose / 64;
+        choose *= static_cast<double>(63 - s) / static_cast<double>(s + 1);
+      }
+      EXPECT_NEAR(scores.shapley[at], law_of.lambda * a[j] * shapley, rounding);
+    }
+  }
+}
+
+TEST_P(SequenceScorerTest, ScoresDependOnTheOtherJourneysOfTheBatchByRoundingOnly) {
+  SequenceScorer scorer(*model_, weights_, compute_);
+  std::vector<Journey> journeys;
+  for (uint64_t index = 0; index < 97; ++index) {
+    journeys.push_back(make_journey(500 + index, index % 11, 0.2, binary()));
+  }
+  const SequenceScores together = scorer.score(pack(journeys), 0);
+  size_t begin = 0;
+  for (size_t row = 0; row < journeys.size(); ++row) {
+    const SequenceScores& alone = scorer.score(pack({journeys[row]}), 0);
+    const double rounding = rounding_of(law(journeys[row]));
+    EXPECT_NEAR(alone.predicted[0], together.predicted[row], rounding);
+    for (size_t j = 0; j < journeys[row].touches(); ++j) {
+      EXPECT_NEAR(alone.do_effect[j], together.do_effect[begin + j], rounding);
+      EXPECT_NEAR(alone.ett[j], together.ett[begin + j], rounding);
+      EXPECT_NEAR(alone.shapley[j], together.shapley[begin + j], rounding);
+      EXPECT_EQ(alone.clipped[j], together.clipped[begin + j]);
+    }
+    begin += journeys[row].touches();
+  }
+}
+
+TEST_P(SequenceScorerTest, NoJourneysGiveNoScores) {
+  SequenceScorer scorer(*model_, weights_, compute_);
+  scorer.score(pack({make_journey(1, 5, 0, binary())}), 0);
+  const SequenceScores& scores = scorer.score(pack({}), 0);
+  EXPECT_TRUE(scores.predicted.empty());
+  EXPECT_TRUE(scores.do_effect.empty());
+  EXPECT_TRUE(scores.shapley.empty());
+}
+
+INSTANTIATE_TEST_SUITE_P(Outcomes, SequenceScorerTest,
+                         ::testing::Values(io::OutcomeKind::binary, io::OutcomeKind::continuous),
+                         [](const auto& outcome) {
+                           return outcome.param == io::OutcomeKind::binary ? "Binary"
+                                                                           : "Continuous";
+                         });
+
+}  // namespace
+}  // namespace alm
