@@ -11,10 +11,10 @@ ranks=${RANKS:-2}
 mkdir -p "$out"
 . "$(dirname "$0")/../machine.sh"
 
-train() { # name, log, options
-  name=$1; log=$2; shift 2
-  [ -f "$out/$name/estimates.json" ] ||
-    mpirun --oversubscribe -n "$ranks" "$alm" train --quiet --log "$log" --out "$out/$name" "$@" >"$out/$name.txt" 2>&1
+train() { # run, log, options
+  run=$1; log=$2; shift 2
+  [ -f "$out/$run/estimates.json" ] ||
+    mpirun --oversubscribe -n "$ranks" "$alm" train --quiet --log "$log" --out "$out/$run" "$@" >"$out/$run.txt" 2>&1
 }
 truth() { # name, key
   awk -v key="\"$2\":" '/"truth": \{$/ { inside = 1; text = "" }
@@ -26,7 +26,7 @@ echo "| log | Spearman | AUUC (0.5-1) | back-door AUUC | RMSE / sd | slope | rat
 echo "|---|---|---|---|---|---|---|---|---|"
 level_b() { # name, options of synth
   name=$1; shift
-  [ -d "$out/log_$name" ] || "$alm" synth --quiet --out "$out/log_$name" "$@" >/dev/null
+  [ -f "$out/$name/estimates.json" ] || [ -d "$out/log_$name" ] || "$alm" synth --quiet --out "$out/log_$name" "$@" >/dev/null
   train "$name" "$out/log_$name"
   rm -rf "$out/log_$name"
   share=$(awk -v a="$(truth "$name" touch_rmse)" -v b="$(truth "$name" touch_sd)" 'BEGIN { printf "%.3f", a / b }')
