@@ -3,12 +3,34 @@
 
 #include "engine/train/trainer.h"
 #include "kernels/base/log.h"
+#include "kernels/base/text.h"
 #include "launch/commands.h"
 #include "launch/effects_table.h"
 #include "launch/log_flags.h"
 
 namespace alm {
 namespace {
+
+void warn(const io::Json& estimates) {
+  const int64_t bad = estimates.at("bad_rows").get<int64_t>();
+  if (bad > 0) {
+    log_warning(format("%s bad rows left out; the first: %s", with_commas(bad).c_str(),
+                       estimates.at("first_bad_row").get<std::string>().c_str()));
+  }
+  const int64_t cut = estimates.at("truncated_rows").get<int64_t>();
+  if (cut > 0) {
+    log_warning(format("%s journeys longer than --max-touches kept their latest touches",
+                       with_commas(cut).c_str()));
+  }
+  const io::Json& trained = estimates.at("users_in_training_share");
+  if (trained.is_number()) {
+    log_warning(
+        format("not the log the run was trained on: all %s users are scored, of whom the ids of %s "
+               "fall into the share that training takes",
+               with_commas(estimates.at("users").get<int64_t>()).c_str(),
+               with_commas(trained.get<int64_t>()).c_str()));
+  }
+}
 
 int run_evaluate(const Options& options, Communicator& world) {
   const Bundle bundle = load_run(options.text("run"));
@@ -17,6 +39,7 @@ int run_evaluate(const Options& options, Communicator& world) {
   const Estimates estimates = make_estimates({log, bundle, *compute, world});
   if (world.rank() != 0) return 0;
   io::write_json_atomically(options.text("out"), estimates.json);
+  warn(estimates.json);
   std::fputs(effects_table(estimates.json).c_str(), stdout);
   std::printf("\nestimates %s\n", options.text("out").c_str());
   return 0;

@@ -37,6 +37,7 @@ struct ArmSums {
     for (size_t arm = 0; arm < uplift.size(); ++arm)
       uplift[arm].merge(std::move(other.uplift[arm]));
     all_users.merge(other.all_users);
+    training_users.merge(other.training_users);
     truth.merge(other.truth);
     journeys += other.journeys;
     randomised += other.randomised;
@@ -48,6 +49,7 @@ struct ArmSums {
     prediction.reduce(world, "prediction");
     regression.reduce(world, "prediction");
     all_users.reduce(world, "users");
+    training_users.reduce(world, "users in the training share");
     truth.reduce(world, "truth");
     int64_t counts[2] = {journeys, randomised};
     world.all_reduce_sum(std::span<int64_t>(counts), "scored journeys");
@@ -63,6 +65,7 @@ struct ArmSums {
   GaucRows gauc;
   std::vector<UpliftSums> uplift;  // [arms] journeys of the arm and of the reference
   DistinctUsers all_users;
+  DistinctUsers training_users{1};  // whose ids fall into the training share, of another log
   TruthSums truth;
   int64_t journeys = 0;
   int64_t randomised = 0;
@@ -127,8 +130,8 @@ void add_row(ArmSums& sums, const io::Journeys& journeys, int64_t row,
          .treated = arm == other});
   }
   if (!journeys.delta_do.empty()) {
-    sums.truth.add(arm, theta(nuisances, arm) - base, journeys.delta_do[i]);
-    if (mediator != kMediatorMissing) sums.truth.add_ett(arm, journeys.delta_ett[i]);
+    sums.truth.add(arm, theta(nuisances, arm) - base, journeys.delta_do[i], weight);
+    if (mediator != kMediatorMissing) sums.truth.add_ett(arm, journeys.delta_ett[i], weight);
   }
 }
 
@@ -172,8 +175,10 @@ io::Json grouped_json(const ArmSums& sums, const io::LogSchema& schema, bool hal
     json["front_door"] = nullptr;
     json["front_door_why"] = "there are no fits on the halves of the scored users";
   }
-  json["difference"] = nullptr;
-  json["difference_why"] = "arm logs: see `auuc`, and `naive` in `effects`";
+  for (const char* gains : {"difference", "ipw", "randomised"}) {
+    json[gains] = nullptr;
+    json[std::string(gains) + "_why"] = "arm logs: see `auuc`, and `naive` in `effects`";
+  }
   return json;
 }
 
@@ -237,32 +242,35 @@ void estimate_arm_log(const EstimateInputs& inputs, const ScoredUsers& users,
   io::ColumnSet columns = io::ColumnSet::model();
   columns.truth = schema.truth;
   columns.randomised = schema.randomised;
-  scan_log(inputs.log, inputs.compute, inputs.world, users.filter, columns, "scoring",
-           [&](const io::Journeys& journeys, int64_t thread) {
-             ArmThread& of = threads[static_cast<size_t>(thread)];
-             ArmSums& mine = *sums[static_cast<size_t>(thread)];
-             of.main->prepare(journeys, thread);
-             for (int64_t row = 0; row < journeys.size(); ++row) {
-               add_row(mine, journeys, row, of.main->at(journeys, row), schema,
-                       has_backdoor ? &backdoor : nullptr);
-             }
-             if (!halves) return;
-             for (io::Journeys& half : of.of_half) half.clear();
-             for (int64_t row = 0; row < journeys.size(); ++row) {
-               of.of_half[half_of(journeys.user[static_cast<size_t>(row)])].append(journeys, row,
-                                                                                   schema);
-             }
-             for (int half = 0; half < 2; ++half) {
-               const io::Journeys& others = of.of_half[1 - half];
-               of.halves[half]->prepare(others, thread);
-               for (int64_t row = 0; row < others.size(); ++row) {
-                 const size_t i = static_cast<size_t>(row);
-                 mine.gains.add(others.user[i], others.cluster[i], mediator_of(others, i),
-                                others.outcome[i], weight_of(others, i),
-                                of.halves[half]->at(others, row));
-               }
-             }
-           });
+  const io::ReadReport report =
+      scan_log(inputs.log, inputs.compute, inputs.world, users.filter, columns, "scoring",
+               [&](const io::Journeys& journeys, int64_t thread) {
+                 ArmThread& of = threads[static_cast<size_t>(thread)];
+                 ArmSums& mine = *sums[static_cast<size_t>(thread)];
+                 of.main->prepare(journeys, thread);
+                 for (int64_t row = 0; row < journeys.size(); ++row) {
+                   add_row(mine, journeys, row, of.main->at(journeys, row), schema,
+                           has_backdoor ? &backdoor : nullptr);
+                   const uint64_t user = journeys.user[static_cast<size_t>(row)];
+                   if (users.in_training_share(user)) mine.training_users.add(0, user);
+                 }
+                 if (!halves) return;
+                 for (io::Journeys& half : of.of_half) half.clear();
+                 for (int64_t row = 0; row < journeys.size(); ++row) {
+                   of.of_half[half_of(journeys.user[static_cast<size_t>(row)])].append(journeys,
+                                                                                       row, schema);
+                 }
+                 for (int half = 0; half < 2; ++half) {
+                   const io::Journeys& others = of.of_half[1 - half];
+                   of.halves[half]->prepare(others, thread);
+                   for (int64_t row = 0; row < others.size(); ++row) {
+                     const size_t i = static_cast<size_t>(row);
+                     mine.gains.add(others.user[i], others.cluster[i], mediator_of(others, i),
+                                    others.outcome[i], weight_of(others, i),
+                                    of.halves[half]->at(others, row));
+                   }
+                 }
+               });
   for (size_t thread = 1; thread < sums.size(); ++thread) sums[0]->merge(std::move(*sums[thread]));
   ArmSums& total = *sums[0];
   total.reduce(inputs.world);
@@ -271,8 +279,8 @@ void estimate_arm_log(const EstimateInputs& inputs, const ScoredUsers& users,
   const double share = total.mediator.share();
   io::Json& json = estimates.json;
   json["samples"] = total.journeys;
-  json["users"] = total.all_users.count(0);
-  json["users_exact"] = total.all_users.exact(0);
+  put_reading(users, total.all_users, total.training_users, sum_over_ranks(report, inputs.world),
+              json);
   if (schema.outcome == io::OutcomeKind::binary) {
     json["prediction"] = to_json(total.prediction.finish());
     add_to_json(gauc, json["prediction"]);
@@ -287,8 +295,11 @@ void estimate_arm_log(const EstimateInputs& inputs, const ScoredUsers& users,
     if (arm == *schema.reference_cluster) continue;
     io::Json effect = to_json(total.effects.effect(arm), schema.cluster_name(arm));
     if (!identified) {
-      effect["do"] = {{"plugin", nullptr}, {"one_step", nullptr}, {"why", why_not}};
-      effect["ett"] = effect["do"];
+      for (const char* estimand : {"do", "ett"}) {
+        effect[estimand] = {{"plugin", nullptr}, {"one_step", nullptr},      {"se", nullptr},
+                            {"ci95", nullptr},   {"clipped_share", nullptr}, {"ess", nullptr},
+                            {"why", why_not}};
+      }
     }
     if (schema.truth) {
       effect["truth"] = {{"do", io::number(total.truth.mean_do(arm))},

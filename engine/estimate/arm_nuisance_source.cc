@@ -1,6 +1,16 @@
 #include "engine/estimate/arm_nuisance_source.h"
 
+#include <cmath>
+
+#include "kernels/base/check.h"
+
 namespace alm {
+namespace {
+
+// Predictions beyond this are no predictions, and too large for the order-free sums.
+constexpr double kLargestPrediction = 0x1p28;
+
+}  // namespace
 
 std::unique_ptr<const TabularNuisances> tabular_nuisances(const Bundle& bundle) {
   if (!bundle.tabular) return nullptr;
@@ -29,6 +39,18 @@ void ArmNuisanceSource::prepare(const io::Journeys& journeys, int64_t thread) {
   outcome_[0].assign(raw.outcome[0].begin(), raw.outcome[0].end());
   outcome_[1].assign(raw.outcome[1].begin(), raw.outcome[1].end());
   propensity_.assign(raw.propensity.begin(), raw.propensity.end());
+  for (size_t at = 0; at < mediator_.size(); ++at) {
+    // NaN in one head comes from the context that all share; only outcomes have no bounds.
+    if (std::fabs(outcome_[0][at]) < kLargestPrediction &&
+        std::fabs(outcome_[1][at]) < kLargestPrediction && std::isfinite(mediator_[at]) &&
+        std::isfinite(propensity_[at])) {
+      continue;
+    }
+    throw UserError(format(
+        "row %lld of the log: the model's scores are not finite or beyond measure; its values "
+        "lie too far from those it was trained on: look for extreme values in /journey/dense",
+        static_cast<long long>(journeys.row[at / static_cast<size_t>(model_.arms())])));
+  }
 }
 
 ArmNuisances ArmNuisanceSource::at(const io::Journeys& journeys, int64_t row) const {

@@ -161,18 +161,6 @@ void check_not_of_the_log(const std::string& out, const io::Log& log) {
   }
 }
 
-// COLLECTIVE.
-io::ReadReport sum(const io::ReadReport& report, Communicator& world) {
-  int64_t counts[4] = {report.rows, report.bad_rows, report.truncated_rows,
-                       report.truncated_touches};
-  world.all_reduce_sum(std::span<int64_t>(counts), "read rows");
-  io::ReadReport total{counts[0], counts[1], "", counts[2], counts[3]};
-  for (const std::string& line : world.all_gather_strings(report.first_bad_row, "first bad row")) {
-    if (total.first_bad_row.empty()) total.first_bad_row = line;
-  }
-  return total;
-}
-
 }  // namespace
 
 Attribution attribute(const EstimateInputs& inputs, const std::string& out) {
@@ -212,8 +200,7 @@ Attribution attribute(const EstimateInputs& inputs, const std::string& out) {
           result.touches += batches[at].touches();
           for (const uint64_t user : batches[at].user) {
             users.add(kAll, user);
-            const bool training = !scored.same_log && !in_holdout(user, inputs.bundle.holdout);
-            if (training) users.add(kTraining, user);
+            if (scored.in_training_share(user)) users.add(kTraining, user);
           }
         }
       });
@@ -230,7 +217,7 @@ Attribution attribute(const EstimateInputs& inputs, const std::string& out) {
   }
   variation[0].reduce(inputs.world);
   result.mediator_variance_share = variation[0].share();
-  result.report = sum(report, inputs.world);
+  result.report = sum_over_ranks(report, inputs.world);
 
   if (result.journeys == 0) throw UserError(kNobodyScored);
   const io::Json warnings = mediator_variation_warnings(result.mediator_variance_share);

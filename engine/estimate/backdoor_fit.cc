@@ -65,8 +65,11 @@ std::vector<double> fit_backdoor(std::shared_ptr<const io::Log> log, const Featu
   std::vector<BackdoorSums> sums(static_cast<size_t>(compute.threads()), BackdoorSums(fit.model()));
   std::vector<std::vector<float>> x(sums.size());
   io::ColumnSet columns = io::ColumnSet::model();
-  columns.item = columns.touch_dense = columns.touch_cat = columns.mediator = false;
-  columns.touch_time = columns.time = false;
+  // Where bad rows are skipped all columns are read, so that the rows here are those of the fits.
+  if (log->options().on_bad_row == io::OnBadRow::fail) {
+    columns.item = columns.touch_dense = columns.touch_cat = columns.mediator = false;
+    columns.touch_time = columns.time = false;
+  }
   do {
     for (BackdoorSums& of : sums) of.clear();
     scan_log(log, compute, world, training, columns,

@@ -2,7 +2,6 @@
 
 #include "engine/estimate/arm_estimates.h"
 #include "engine/estimate/sequence_estimates.h"
-#include "kernels/base/hash.h"
 #include "kernels/base/log.h"
 #include "kernels/base/text.h"
 
@@ -42,6 +41,7 @@ io::Json mediator_variation_warnings(double share) {
 ScoredUsers scored_users(const Bundle& bundle, const io::Log& log) {
   ScoredUsers users;
   users.same_log = log.manifest_hash() == bundle.log_manifest;
+  users.holdout = bundle.holdout;
   if (!users.same_log) {
     users.filter = [](uint64_t) { return true; };
     users.note = "all users of a log the model was not trained on";
@@ -56,6 +56,22 @@ ScoredUsers scored_users(const Bundle& bundle, const io::Log& log) {
   users.filter = [share = bundle.holdout](uint64_t user) { return in_holdout(user, share); };
   users.note = format("held-out users (%g of all), used for no fit", bundle.holdout);
   return users;
+}
+
+void put_reading(const ScoredUsers& scored, const DistinctUsers& users,
+                 const DistinctUsers& training_users, const io::ReadReport& report,
+                 io::Json& json) {
+  json["users"] = users.count(0);
+  json["users_exact"] = users.exact(0);
+  json["users_in_training_share"] = nullptr;
+  if (scored.same_log) {
+    json["users_in_training_share_why"] = "this is the log the model was trained on";
+  } else {
+    json["users_in_training_share"] = training_users.count(0);
+  }
+  json["bad_rows"] = report.bad_rows;
+  if (report.bad_rows > 0) json["first_bad_row"] = report.first_bad_row;
+  json["truncated_rows"] = report.truncated_rows;
 }
 
 Estimates make_estimates(const EstimateInputs& inputs) {
@@ -83,6 +99,8 @@ Estimates make_estimates(const EstimateInputs& inputs) {
   } else {
     estimate_sequence_log(inputs, users, estimates);
   }
+  json["policy"] = nullptr;
+  json["policy_why"] = "not part of this estimate";
   if (json["samples"] == 0) throw UserError(kNobodyScored);
   if (inputs.world.rank() != 0) return {};
   return estimates;

@@ -8,10 +8,12 @@
 #include <string>
 
 #include "engine/comm/communicator.h"
+#include "engine/estimate/user_sums.h"
 #include "engine/model/bundle.h"
 #include "engine/model/compute.h"
 #include "io/batch_stream.h"
 #include "io/json.h"
+#include "kernels/base/hash.h"
 
 namespace alm {
 
@@ -49,8 +51,16 @@ struct ScoredUsers {
   io::UserFilter filter;
   bool same_log = true;
   bool in_sample = false;
+  double holdout = 0;
   std::string note;
+
+  // Whether this user of a log the model was not trained on would have been trained on.
+  bool in_training_share(uint64_t user) const { return !same_log && !in_holdout(user, holdout); }
 };
 ScoredUsers scored_users(const Bundle& bundle, const io::Log& log);
+
+// `users`, `users_in_training_share` and what was met while reading, into estimates.json.
+void put_reading(const ScoredUsers& scored, const DistinctUsers& users,
+                 const DistinctUsers& training_users, const io::ReadReport& report, io::Json& json);
 
 }  // namespace alm

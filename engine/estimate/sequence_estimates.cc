@@ -98,22 +98,38 @@ class Examples {
   std::vector<io::Json> found_;
 };
 
+// All keys of an estimate, none with a value.
+io::Json no_estimate(const std::string& why) {
+  return {{"plugin", nullptr},        {"one_step", nullptr}, {"se", nullptr}, {"ci95", nullptr},
+          {"clipped_share", nullptr}, {"ess", nullptr},      {"why", why}};
+}
+
 io::Json estimate_json(const SequenceSums& sums, int64_t cluster, bool identified,
                        const std::string& why_not) {
   const size_t at = static_cast<size_t>(cluster);
-  if (!identified) return {{"plugin", nullptr}, {"one_step", nullptr}, {"why", why_not}};
+  if (!identified) return no_estimate(why_not);
   const MeanEstimate one_step = sums.one_step.estimate(cluster);
   io::Json json{{"plugin", io::number(sums.ett_plugin.estimate(cluster).mean)}};
   if (!(one_step.weight > 0)) {
-    json["one_step"] = nullptr;
-    json["why"] = "the mediator of no touch of this cluster was observed";
+    json = no_estimate("the mediator of no touch of this cluster was observed");
+    json["plugin"] = io::number(sums.ett_plugin.estimate(cluster).mean);
     return json;
   }
   json["one_step"] = io::number(one_step.mean);
   json["se"] = io::number(one_step.se);
-  const std::array<double, 2> ci95 = one_step.ci95();
-  json["ci95"] = {io::number(ci95[0]), io::number(ci95[1])};
-  json["one_step_raw"] = io::number(sums.raw.sum[at].value() / one_step.weight);
+  json["ci95"] = nullptr;
+  if (std::isfinite(one_step.se)) {
+    const std::array<double, 2> ci95 = one_step.ci95();
+    json["ci95"] = {ci95[0], ci95[1]};
+  } else {
+    json["ci95_why"] = "too few users touch this cluster to tell the error";
+  }
+  if (sums.raw.count[at] == sums.clipped.count[at]) {
+    json["one_step_raw"] = io::number(sums.raw.sum[at].value() / one_step.weight);
+  } else {
+    json["one_step_raw"] = nullptr;
+    json["one_step_raw_why"] = "a denominator is 0 without the floor";
+  }
   const double count = static_cast<double>(sums.clipped.count[at]);
   json["clipped_share"] = sums.clipped.sum[at].value() / count;
   const double weight = sums.residual_weight.sum[at].value();
@@ -143,11 +159,10 @@ io::Json effects_json(const SequenceSums& sums, const io::LogSchema& schema, boo
       effect["backdoor"] = nullptr;
       effect["backdoor_why"] = "the regression was not fitted";
     }
-    effect["do"] = {{"plugin", identified ? io::number(plugin.mean) : io::Json()},
-                    {"one_step", nullptr},
-                    {"se", nullptr},
-                    {"ci95", nullptr},
-                    {"why", identified ? std::string(kNoIntervalWhy) : why_not}};
+    effect["do"] = no_estimate(identified ? std::string(kNoIntervalWhy) : why_not);
+    if (identified) effect["do"]["plugin"] = io::number(plugin.mean);
+    effect["removal"] = nullptr;
+    effect["removal_why"] = "not part of this estimate";
     effect["ett"] = estimate_json(sums, cluster, identified, why_not);
     if (schema.truth) {
       effect["truth"] = {{"do", io::number(sums.truth.mean_do(cluster))},
@@ -251,24 +266,28 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
   }
   io::ColumnSet columns = io::ColumnSet::model();
   columns.truth = schema.truth;
-  scan_log(inputs.log, inputs.compute, inputs.world, users.filter, columns, "scoring",
-           [&](const io::Journeys& journeys, int64_t thread) {
-             const size_t at = static_cast<size_t>(thread);
-             ThreadScorers& of = scorers[at];
-             const SequenceScores& scores = of.main->score(journeys, thread);
-             sums[at]->add(journeys, scores, has_backdoor ? &backdoor : nullptr);
-             examples[at].offer(journeys, scores, schema);
-             if (!halves) return;
-             for (io::Journeys& half : of.of_half) half.clear();
-             for (int64_t row = 0; row < journeys.size(); ++row) {
-               of.of_half[half_of(journeys.user[static_cast<size_t>(row)])].append(journeys, row,
-                                                                                   schema);
-             }
-             for (int half = 0; half < 2; ++half) {
-               const io::Journeys& others = of.of_half[1 - half];
-               sums[at]->add_gain(others, of.halves[half]->score(others, thread));
-             }
-           });
+  const io::ReadReport report =
+      scan_log(inputs.log, inputs.compute, inputs.world, users.filter, columns, "scoring",
+               [&](const io::Journeys& journeys, int64_t thread) {
+                 const size_t at = static_cast<size_t>(thread);
+                 ThreadScorers& of = scorers[at];
+                 const SequenceScores& scores = of.main->score(journeys, thread);
+                 sums[at]->add(journeys, scores, has_backdoor ? &backdoor : nullptr);
+                 examples[at].offer(journeys, scores, schema);
+                 for (const uint64_t user : journeys.user) {
+                   if (users.in_training_share(user)) sums[at]->training_users.add(0, user);
+                 }
+                 if (!halves) return;
+                 for (io::Journeys& half : of.of_half) half.clear();
+                 for (int64_t row = 0; row < journeys.size(); ++row) {
+                   of.of_half[half_of(journeys.user[static_cast<size_t>(row)])].append(journeys,
+                                                                                       row, schema);
+                 }
+                 for (int half = 0; half < 2; ++half) {
+                   const io::Journeys& others = of.of_half[1 - half];
+                   sums[at]->add_gain(others, of.halves[half]->score(others, thread));
+                 }
+               });
   for (size_t thread = 1; thread < sums.size(); ++thread) {
     sums[0]->merge(std::move(*sums[thread]));
     examples[0].merge(std::move(examples[thread]));
@@ -282,8 +301,8 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
   const bool identified = share >= kNoVariation;
   io::Json& json = estimates.json;
   json["samples"] = total.journeys;
-  json["users"] = total.all_users.count(0);
-  json["users_exact"] = total.all_users.exact(0);
+  put_reading(users, total.all_users, total.training_users, sum_over_ranks(report, inputs.world),
+              json);
   if (total.binary) {
     json["prediction"] = to_json(total.prediction.finish());
     add_to_json(gauc, json["prediction"]);

@@ -4,11 +4,17 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/base/check.h"
+
 namespace alm {
 namespace {
 
 // Touches of edited journeys that go through the model at once: bounds memory for long journeys.
 constexpr int64_t kEditedTouches = 8192;
+// An unfloored denominator can be as good as 0: such a value says nothing.
+constexpr double kLargestRaw = 1e15;
+// Predictions beyond this are no predictions, and too large for the order-free sums.
+constexpr double kLargestPrediction = 0x1p28;
 
 double sigmoid(double z) {
   return z >= 0 ? 1 / (1 + std::exp(-z)) : std::exp(z) / (1 + std::exp(z));
@@ -145,6 +151,14 @@ void SequenceScorer::score_journey(const io::Journeys& journeys, int64_t journey
   }
   const double mu = head(observed);
   scores_.predicted[i] = mu;
+  const auto usable = [](double value) { return std::fabs(value) < kLargestPrediction; };
+  if (!usable(mu) || !usable(head(expected))) {
+    throw UserError(format(
+        "row %lld of the log: the model's scores are not finite or beyond measure; its values "
+        "lie too far from those it was trained on: look for extreme values in /journey/dense and "
+        "/touch/dense",
+        static_cast<long long>(journeys.row[i])));
+  }
 
   for (size_t touch = 0; touch < touches; ++touch) {
     const size_t j = begin + touch;
@@ -177,14 +191,16 @@ void SequenceScorer::score_journey(const io::Journeys& journeys, int64_t journey
       scores_.one_step[j] = scores_.raw[j] = std::numeric_limits<double>::quiet_NaN();
       continue;
     }
-    const double w = std::exp(log_ratio);
+    const double w = std::min(std::exp(log_ratio), kRatioCeiling);
     const double none = sigmoid(-logit_[j]);  // 1 - p_j
     const double residual = own == 0 ? outcome - mu : 0;
     const double floored = std::max(none, kMediatorFloor);
-    scores_.clipped[j] = none < kMediatorFloor;
+    scores_.clipped[j] = none < kMediatorFloor || log_ratio > std::log(kRatioCeiling);
     scores_.weight[j] = own == 0 ? w / floored : 0;
     scores_.one_step[j] = outcome - w * (residual / floored + head(edited));
-    scores_.raw[j] = outcome - w * (residual / std::max(none, 1e-30) + head(edited));
+    const double raw =
+        outcome - std::exp(log_ratio) * (residual / std::max(none, 1e-30) + head(edited));
+    scores_.raw[j] = std::fabs(raw) < kLargestRaw ? raw : std::numeric_limits<double>::quiet_NaN();
   }
 
   std::vector<double> share(touches);

@@ -12,6 +12,9 @@ namespace alm {
 
 // 1 - p_j is kept at or above this in the residual weight of a one-step value (contract 3).
 inline constexpr double kMediatorFloor = 0.02;
+// Most that w_j may be in a one-step value: far above any ratio of laws worth a weight, small
+// enough for the order-free sums.
+inline constexpr double kRatioCeiling = 1e4;
 
 // Per journey i and per touch j; primes = recomputed without touch j. Effects are on the scale of
 // the log's outcome. Reused from batch to batch.
@@ -22,10 +25,10 @@ struct SequenceScores {
   std::vector<double> do_effect;  // [t] Delta_do(j)
   std::vector<double> ett;        // [t] Delta_ett(j)
   std::vector<double> one_step;   // [t] phi_j, floored; NaN when m_j is not observed
-  std::vector<double> raw;        // [t] phi_j without the floor
-  std::vector<double> weight;     // [t] w_j 1{m_j = 0} / (1 - p_j), floored: the residual's weight
-  std::vector<uint8_t> clipped;   // [t] the floor acted
-  std::vector<double> shapley;    // [t] exact Shapley value of P(Y=1|do(T)) - P(Y=1|do(none))
+  std::vector<double> raw;       // [t] phi_j without floor and ceiling; NaN where that has no value
+  std::vector<double> weight;    // [t] w_j 1{m_j = 0} / (1 - p_j), floored: the residual's weight
+  std::vector<uint8_t> clipped;  // [t] the floor or the ceiling acted
+  std::vector<double> shapley;   // [t] exact Shapley value of P(Y=1|do(T)) - P(Y=1|do(none))
 };
 
 // One per thread.
@@ -33,6 +36,7 @@ class SequenceScorer {
  public:
   SequenceScorer(const AlmMta& model, const ModelWeights& weights, Compute& compute);
   // `thread`: the calling thread's index in compute.pool(). The result lives until the next call.
+  // UserError naming the row whose values make scores that are not finite or beyond measure.
   const SequenceScores& score(const io::Journeys& journeys, int64_t thread);
 
  private:

@@ -69,16 +69,16 @@ void SequenceSums::add(const io::Journeys& from, const SequenceScores& scores,
       if (backdoor_model) {
         backdoor.add(cluster, backdoor_model->model().removal_effect(linear, cluster), weight);
       }
-      if (!from.delta_do.empty()) truth.add(cluster, scores.do_effect[j], from.delta_do[j]);
+      if (!from.delta_do.empty()) truth.add(cluster, scores.do_effect[j], from.delta_do[j], weight);
       if (std::isnan(scores.one_step[j])) {
         ++unobserved;
         continue;
       }
       one_step.add(cluster, user, scores.one_step[j], weight);
-      raw.add(cluster, scores.raw[j], weight);
-      residual_weight.add(cluster, scores.weight[j], 1);
+      if (!std::isnan(scores.raw[j])) raw.add(cluster, scores.raw[j], weight);
+      residual_weight.add(cluster, scores.weight[j] * weight, 1);
       clipped.add(cluster, scores.clipped[j], 1);
-      if (!from.delta_ett.empty()) truth.add_ett(cluster, from.delta_ett[j]);
+      if (!from.delta_ett.empty()) truth.add_ett(cluster, from.delta_ett[j], weight);
       mediator.add(scores.p[j], from.mediator[j], weight);
     }
     for (size_t j = begin; j < end; ++j) seen_[from.cluster[j]] = 0;
@@ -113,6 +113,7 @@ void SequenceSums::merge(SequenceSums&& other) {
   backdoor.merge(other.backdoor);
   users.merge(other.users);
   all_users.merge(other.all_users);
+  training_users.merge(other.training_users);
   prediction.merge(other.prediction);
   regression.merge(other.regression);
   gauc.merge(std::move(other.gauc));
@@ -137,6 +138,7 @@ void SequenceSums::reduce(Communicator& world) {
   backdoor.reduce(world, "back-door effects");
   users.reduce(world, "users by cluster");
   all_users.reduce(world, "users");
+  training_users.reduce(world, "users in the training share");
   prediction.reduce(world, "prediction");
   regression.reduce(world, "prediction");
   truth.reduce(world, "truth");

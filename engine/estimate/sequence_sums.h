@@ -57,8 +57,9 @@ struct SequenceSums {
   ClusterTotals residual_weight;
   ClusterTotals clipped;
   ClusterTotals backdoor;
-  DistinctUsers users;      // by cluster
-  DistinctUsers all_users;  // one cluster
+  DistinctUsers users;              // by cluster
+  DistinctUsers all_users;          // one cluster
+  DistinctUsers training_users{1};  // whose ids fall into the training share, of another log
   PredictionSums prediction;
   RegressionSums regression;
   GaucRows gauc;

@@ -46,35 +46,42 @@ double spearman(std::span<const double> a, std::span<const double> b) {
 TruthSums::TruthSums(int64_t clusters)
     : clusters_(clusters),
       touches_(static_cast<size_t>(clusters)),
+      weight_(static_cast<size_t>(clusters)),
       predicted_(static_cast<size_t>(clusters)),
       truth_(static_cast<size_t>(clusters)),
       ett_touches_(static_cast<size_t>(clusters)),
+      ett_weight_(static_cast<size_t>(clusters)),
       ett_truth_(static_cast<size_t>(clusters)) {}
 
-void TruthSums::add(int64_t cluster, double predicted, double truth) {
+void TruthSums::add(int64_t cluster, double predicted, double truth, double weight) {
+  if (!std::isfinite(truth)) return;
   const size_t k = static_cast<size_t>(cluster);
   ++touches_[k];
-  predicted_[k].add(predicted);
-  truth_[k].add(truth);
-  predicted_squared_.add(predicted * predicted);
-  truth_squared_.add(truth * truth);
-  product_.add(predicted * truth);
-  error_squared_.add((predicted - truth) * (predicted - truth));
+  weight_[k].add(weight);
+  predicted_[k].add(weight * predicted);
+  truth_[k].add(weight * truth);
+  predicted_squared_.add(weight * predicted * predicted);
+  truth_squared_.add(weight * truth * truth);
+  product_.add(weight * predicted * truth);
+  error_squared_.add(weight * (predicted - truth) * (predicted - truth));
 }
 
-void TruthSums::add_ett(int64_t cluster, double truth) {
+void TruthSums::add_ett(int64_t cluster, double truth, double weight) {
   if (!std::isfinite(truth)) {
     ++ett_undefined_;
     return;
   }
   ++ett_touches_[static_cast<size_t>(cluster)];
-  ett_truth_[static_cast<size_t>(cluster)].add(truth);
+  ett_weight_[static_cast<size_t>(cluster)].add(weight);
+  ett_truth_[static_cast<size_t>(cluster)].add(weight * truth);
 }
 
 void TruthSums::merge(const TruthSums& other) {
   ALM_CHECK(other.clusters_ == clusters_);
   for (size_t k = 0; k < touches_.size(); ++k) {
     touches_[k] += other.touches_[k];
+    weight_[k].add(other.weight_[k]);
+    ett_weight_[k].add(other.ett_weight_[k]);
     predicted_[k].add(other.predicted_[k]);
     truth_[k].add(other.truth_[k]);
     ett_touches_[k] += other.ett_touches_[k];
@@ -91,6 +98,8 @@ void TruthSums::reduce(Communicator& comm, const char* what) {
   comm.all_reduce_sum(std::span<int64_t>(touches_), what);
   comm.all_reduce_sum(std::span<int64_t>(ett_touches_), what);
   comm.all_reduce_sum(std::span<int64_t>(&ett_undefined_, 1), what);
+  comm.all_reduce_sum(std::span<FixedSum>(weight_), what);
+  comm.all_reduce_sum(std::span<FixedSum>(ett_weight_), what);
   comm.all_reduce_sum(std::span<FixedSum>(predicted_), what);
   comm.all_reduce_sum(std::span<FixedSum>(truth_), what);
   comm.all_reduce_sum(std::span<FixedSum>(ett_truth_), what);
@@ -104,12 +113,14 @@ void TruthSums::reduce(Communicator& comm, const char* what) {
 
 double TruthSums::mean_do(int64_t cluster) const {
   const size_t k = static_cast<size_t>(cluster);
-  return touches_[k] > 0 ? truth_[k].value() / static_cast<double>(touches_[k]) : NAN;
+  const double weight = weight_[k].value();
+  return weight > 0 ? truth_[k].value() / weight : NAN;
 }
 
 double TruthSums::mean_ett(int64_t cluster) const {
   const size_t k = static_cast<size_t>(cluster);
-  return ett_touches_[k] > 0 ? ett_truth_[k].value() / static_cast<double>(ett_touches_[k]) : NAN;
+  const double weight = ett_weight_[k].value();
+  return weight > 0 ? ett_truth_[k].value() / weight : NAN;
 }
 
 TruthResult TruthSums::finish(std::span<const double> backdoor,
@@ -118,16 +129,17 @@ TruthResult TruthSums::finish(std::span<const double> backdoor,
   TruthResult result;
   std::vector<double> predicted(clusters, NAN), truth(clusters), n(clusters);
   std::vector<double> large_predicted, large_truth;
-  FixedSum predicted_all, truth_all;
+  FixedSum weight_all, predicted_all, truth_all;
   double squares = 0, difference = 0;
   for (size_t k = 0; k < clusters; ++k) {
+    weight_all.add(weight_[k]);
     predicted_all.add(predicted_[k]);
     truth_all.add(truth_[k]);
     result.touches += touches_[k];
-    n[k] = static_cast<double>(touches_[k]);
+    n[k] = weight_[k].value();
     truth[k] = mean_do(static_cast<int64_t>(k));
-    if (touches_[k] > 0) predicted[k] = predicted_[k].value() / n[k];
-    if (touches_[k] < kTruthMinTouches) continue;
+    if (n[k] > 0) predicted[k] = predicted_[k].value() / n[k];
+    if (touches_[k] < kTruthMinTouches || !(n[k] > 0)) continue;
     large_predicted.push_back(predicted[k]);
     large_truth.push_back(truth[k]);
     squares += (predicted[k] - truth[k]) * (predicted[k] - truth[k]);
@@ -141,7 +153,7 @@ TruthResult TruthSums::finish(std::span<const double> backdoor,
   result.cluster_spearman = finite(spearman(large_predicted, large_truth),
                                    "fewer than two clusters with enough touches, or all equal");
 
-  const double touches = static_cast<double>(result.touches);
+  const double touches = weight_all.value();
   const double mean_p = predicted_all.value() / touches, mean_t = truth_all.value() / touches;
   const double variance_p = predicted_squared_.value() / touches - mean_p * mean_p;
   const double variance_t = truth_squared_.value() / touches - mean_t * mean_t;

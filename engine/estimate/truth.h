@@ -45,11 +45,12 @@ class TruthSums {
  public:
   explicit TruthSums(int64_t clusters);
 
-  // A held-out touch: predicted and true `do` effect.
-  void add(int64_t cluster, double predicted, double truth);
+  // A held-out touch: predicted and true `do` effect, and its journey's weight. A touch whose truth
+  // is not finite is left out.
+  void add(int64_t cluster, double predicted, double truth, double weight = 1.0);
   // A touch that entered `ett.one_step`, with its true delta_ett; NaN (feedback) makes the coverage
   // undefined.
-  void add_ett(int64_t cluster, double truth);
+  void add_ett(int64_t cluster, double truth, double weight = 1.0);
   void merge(const TruthSums& other);
   // COLLECTIVE.
   void reduce(Communicator& comm, const char* what);
@@ -66,9 +67,11 @@ class TruthSums {
  private:
   int64_t clusters_;
   std::vector<int64_t> touches_;     // [clusters]
+  std::vector<FixedSum> weight_;     // [clusters]
   std::vector<FixedSum> predicted_;  // [clusters]
   std::vector<FixedSum> truth_;      // [clusters]
   std::vector<int64_t> ett_touches_;
+  std::vector<FixedSum> ett_weight_;
   std::vector<FixedSum> ett_truth_;
   int64_t ett_undefined_ = 0;
   FixedSum predicted_squared_, truth_squared_, product_, error_squared_;

@@ -85,11 +85,14 @@ MeanEstimate GroupedSums::estimate(int64_t cluster) const {
   }
   result.mean = sum(cluster) / result.weight;
   double squares = 0;
+  int64_t groups = 0;
   for (int64_t g = 0; g < groups_; ++g) {
     const double residual = sum(cluster, g) - weight(cluster, g) * result.mean;
     squares += residual * residual;
+    groups += weight(cluster, g) > 0 || sum(cluster, g) != 0;
   }
-  result.se = std::sqrt(squares) / result.weight;
+  // One group alone lies on its own mean: that is no error of 0 but none known.
+  result.se = groups > 1 ? std::sqrt(squares) / result.weight : kNone;
   return result;
 }
 

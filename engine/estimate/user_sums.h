@@ -13,7 +13,8 @@
 
 namespace alm {
 
-// A mean with its error. NaN where there is no weight.
+// A mean with its error. Both NaN where there is no weight; the error also where the rows are of
+// one user group alone.
 struct MeanEstimate {
   double mean = 0;
   double se = 0;

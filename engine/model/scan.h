@@ -29,4 +29,7 @@ io::ReadReport scan_log(std::shared_ptr<const io::Log> log, Compute& compute,
                         const io::ColumnSet& columns, const std::string& title,
                         const std::function<void(const io::Journeys&, int64_t thread)>& body);
 
+// COLLECTIVE. What all ranks met while reading; the first bad row in log order.
+io::ReadReport sum_over_ranks(const io::ReadReport& report, Communicator& world);
+
 }  // namespace alm

@@ -84,6 +84,36 @@ TEST(TruthSums, CoverageCountsIntervalsThatHoldTheMeanOfTheSameTouches) {
   EXPECT_FALSE(sums.finish({}, estimates).coverage95.value);
 }
 
+TEST(TruthSums, AJourneyOfWeightThreeCountsLikeThreeJourneys) {
+  TruthSums weighted(2), repeated(2);
+  for (uint64_t i = 0; i < 200; ++i) {
+    Rng rng(37, Stream::test, i);
+    const int64_t k = static_cast<int64_t>(rng.below(2));
+    const int copies = 1 + static_cast<int>(rng.below(3));
+    const double truth = rng.normal(), predicted = truth + 0.1 * rng.normal();
+    weighted.add(k, predicted, truth, copies);
+    weighted.add_ett(k, truth, copies);
+    for (int copy = 0; copy < copies; ++copy) repeated.add(k, predicted, truth);
+    for (int copy = 0; copy < copies; ++copy) repeated.add_ett(k, truth);
+  }
+  const auto one = weighted.finish({}, {}), other = repeated.finish({}, {});
+  EXPECT_NEAR(*one.touch_rmse.value, *other.touch_rmse.value, 1e-10);
+  EXPECT_NEAR(*one.slope.value, *other.slope.value, 1e-10);
+  EXPECT_NEAR(*one.pehe.value, *other.pehe.value, 1e-10);
+  for (int64_t k = 0; k < 2; ++k) {
+    EXPECT_NEAR(weighted.mean_ett(k), repeated.mean_ett(k), 1e-10);
+  }
+}
+
+TEST(TruthSums, ATouchOfUnknownTruthIsLeftOut) {
+  TruthSums sums(1);
+  for (int i = 0; i < 30; ++i) sums.add(0, 0.5, i % 2 ? 0.25 : 0.75);
+  sums.add(0, 0.5, NAN);
+  const auto result = sums.finish({}, {});
+  EXPECT_EQ(result.touches, 30);
+  EXPECT_NEAR(*result.touch_rmse.value, 0.25, 1e-10);
+}
+
 TEST(TruthSums, NothingHeldOutIsNullNotACrash) {
   const auto json = to_json(TruthSums(3).finish({}, {}));
   for (const char* key : {"pehe", "ate_error", "cluster_spearman", "touch_rmse", "touch_sd",

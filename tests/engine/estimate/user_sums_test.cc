@@ -183,5 +183,14 @@ TEST(Bootstrap, WeightsArePoissonOfMeanOne) {
   EXPECT_NEAR(zero / n, std::exp(-1), 4 * 0.5 / std::sqrt(n));
 }
 
+TEST(GroupedSums, OneUserAloneHasAMeanButNoError) {
+  GroupedSums sums(2);
+  for (int i = 0; i < 10; ++i) sums.add(0, 7, i);
+  const MeanEstimate estimate = sums.estimate(0);
+  EXPECT_EQ(estimate.mean, 4.5);
+  EXPECT_TRUE(std::isnan(estimate.se));
+  EXPECT_TRUE(to_json(estimate)["ci95"].is_null());
+}
+
 }  // namespace
 }  // namespace alm
