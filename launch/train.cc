@@ -3,6 +3,7 @@
 
 #include <cstdio>
 #include <ctime>
+#include <string_view>
 
 #include "engine/report/report.h"
 #include "engine/train/metrics_log.h"
@@ -43,6 +44,9 @@ constexpr SizeFlag kSizeFlags[] = {
     {"confounding-hidden", &ModelOptions::confounding_hidden,
      "Hidden width of the confounding head."},
 };
+// Wider layers are slips of the keyboard.
+constexpr double kWidest = 65536;
+
 struct WeightFlag {
   const char* name;
   double ModelOptions::*member;
@@ -54,13 +58,14 @@ constexpr WeightFlag kWeightFlags[] = {
     {"second-stage-weight", &ModelOptions::w_second, "Weight of the second-stage loss."},
 };
 
-OptionSpec integer(const char* name, const char* fallback, const char* help, double lowest) {
+OptionSpec integer(const char* name, const char* fallback, const char* help, double lowest,
+                   double highest = 1e9) {
   return {.name = name,
           .type = OptionType::integer,
           .default_text = fallback,
           .help = help,
           .lowest = lowest,
-          .highest = 1e15};
+          .highest = highest};
 }
 OptionSpec real(const char* name, const char* fallback, const char* help, double lowest,
                 double highest) {
@@ -96,7 +101,7 @@ std::vector<OptionSpec> train_flags() {
   flags.push_back({.name = "epochs",
                    .default_text = "auto",
                    .help = "Passes over the training users; auto: about 1,200 steps, at most 20."});
-  flags.push_back(integer("seed", "1", "Seed of start values and order.", 0));
+  flags.push_back(integer("seed", "1", "Seed of start values and order.", 0, 1e15));
   flags.push_back(
       real("holdout", "0.2",
            "Share of users kept from every fit and used for all estimates; 0: in-sample.", 0, 0.9));
@@ -120,8 +125,11 @@ std::vector<OptionSpec> train_flags() {
                           "Steps between checkpoints; 0: after each fit and when stopped.", 0));
   flags.push_back(real("max-minutes", "0", "Stop early with a checkpoint; 0: no limit.", 0, 1e6));
   for (const SizeFlag& size : kSizeFlags) {
-    flags.push_back(
-        integer(size.name, "0", (std::string(size.help) + " 0: as --model says.").c_str(), 0));
+    const std::string_view name = size.name;
+    const bool width = name.ends_with("width") || name.ends_with("hidden");
+    flags.push_back(integer(size.name, "0",
+                            (std::string(size.help) + " 0: as --model says.").c_str(), 0,
+                            width ? kWidest : 1e9));
   }
   for (const WeightFlag& weight : kWeightFlags) {
     flags.push_back(real(weight.name, "-1",
@@ -131,6 +139,8 @@ std::vector<OptionSpec> train_flags() {
   flags.insert(flags.end(), device.begin(), device.end());
   return flags;
 }
+
+constexpr long long kLargestCount = 1'000'000'000;
 
 // "auto" is 0.
 int64_t count_or_auto(const Options& options, const std::string& name) {
@@ -143,8 +153,9 @@ int64_t count_or_auto(const Options& options, const std::string& name) {
   } catch (const std::exception&) {
     used = 0;
   }
-  if (used != text.size() || text.empty() || value < 1) {
-    throw UserError("--" + name + " '" + text + "' is neither auto nor a whole number above 0");
+  if (used != text.size() || text.empty() || value < 1 || value > kLargestCount) {
+    throw UserError("--" + name + " '" + text +
+                    "' is neither auto nor a whole number from 1 to 1,000,000,000");
   }
   return value;
 }
@@ -201,7 +212,7 @@ io::Json run_config(const Options& options, const Compute& compute, Communicator
           {"command", "train"},
           {"started", now_text()},
           {"ranks", world.size()},
-          {"threads", const_cast<Compute&>(compute).threads()},
+          {"threads", compute.threads()},
           {"hosts", hosts},
           {"versions", split(version_text(world.name()), '\n')},
           {"options", options.to_json()}};
