@@ -1,5 +1,6 @@
 // alm: picks the subcommand, runs it, and turns what it throws into one line and an exit code.
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <memory>
@@ -43,7 +44,8 @@ int run(const std::vector<std::string>& arguments, Communicator& world) {
 // Says the error and ends every rank. Rank 0 speaks first: a mistake that all ranks met is said
 // once.
 [[noreturn]] void fail(Communicator& world, const std::string& message, int exit_code) {
-  if (world.rank() > 0) std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  std::signal(SIGTERM, SIG_DFL);  // by which mpirun ends the others once rank 0 has spoken
+  if (world.rank() > 0) std::this_thread::sleep_for(std::chrono::seconds(1));
   log_error(message);
   world.abort(exit_code);
 }
