@@ -1,0 +1,591 @@
+#!/usr/bin/env python3
+"""usage: run_promises.py ALM MPIEXEC CASE
+
+The promises of a training run, kept or not: the same bits on any number of ranks and threads, no
+job lost, one line for what is refused. Each case works in a folder of its own and prints what it
+compared; the exit code is 0 when all of it held. MPIEXEC may be empty: then cases that need ranks
+are skipped (77).
+"""
+import csv
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ALM, MPIEXEC, CASE = sys.argv[1:4]
+JOBS = []  # started in the background; ended with the case
+
+# Fifteen steps of 256 journeys an epoch would be enough to learn little, but all parts run: main
+# fit, second stage, both halves of the held-out users (which need 2,000 users each).
+SMALL = ["--model", "tiny", "--batch", "256", "--epochs", "4", "--holdout", "0.7", "--quiet"]
+
+
+class Failure(Exception):
+    pass
+
+
+def check(holds, message):
+    if not holds:
+        raise Failure(message)
+
+
+def command(ranks, arguments):
+    launcher = [MPIEXEC, "--oversubscribe", "--bind-to", "none", "-n", str(ranks)] if ranks else []
+    return launcher + [ALM] + [str(a) for a in arguments]
+
+
+def alm(arguments, ranks=0, wanted=0, seconds=120):
+    """Runs alm and gives its output; ranks 0: without a launcher."""
+    done = subprocess.run(command(ranks, arguments), capture_output=True, text=True,
+                          timeout=seconds)
+    text = done.stdout + done.stderr
+    check(done.returncode == wanted,
+          f"exit code {done.returncode}, wanted {wanted}: alm {arguments} on {ranks} ranks\n{text}")
+    return text
+
+
+def arguments_of(log, out, options):
+    """The command line of a run; of an option given twice the last holds."""
+    named, name = {}, None
+    for option in options:
+        if str(option).startswith("--"):
+            name = option
+            named[name] = []
+        else:
+            named[name] = [option]
+    return ["train", "--log", log, "--out", out,
+            *(part for name, value in named.items() for part in (name, *value))]
+
+
+def train(log, out, *options, ranks=0, wanted=0):
+    return alm(arguments_of(log, out, options), ranks, wanted)
+
+
+def sha(text):
+    found = re.search(r"^parameters sha256 ([0-9a-f]{64})$", text, re.M)
+    check(found, f"no line `parameters sha256`:\n{text}")
+    return found.group(1)
+
+
+def estimates(path):
+    values = json.loads(Path(path).read_text())
+    for name in ("world_size", "device"):
+        values.pop(name)
+    return values
+
+
+def learned(run):
+    """The parts of metrics.jsonl that do not depend on the clock."""
+    lines = [json.loads(line) for line in (Path(run) / "metrics.jsonl").read_text().splitlines()]
+    keys = ("fit", "phase", "step", "losses", "validation_loss", "gradient_norm", "lr", "skipped")
+    return [{key: line.get(key) for key in keys} for line in lines]
+
+
+def first_difference(a, b, path=""):
+    if isinstance(a, dict) and isinstance(b, dict):
+        for key in sorted(a.keys() | b.keys()):
+            if a.get(key) != b.get(key):
+                return first_difference(a.get(key), b.get(key), f"{path}/{key}")
+    if isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
+        for index, (x, y) in enumerate(zip(a, b)):
+            if x != y:
+                return first_difference(x, y, f"{path}[{index}]")
+    return f"{path}: {str(a)[:200]} and {str(b)[:200]}"
+
+
+def check_equal(a, b, what):
+    check(a == b, f"{what} differ at {first_difference(a, b)}")
+
+
+# ---- logs ------------------------------------------------------------------------------------
+
+def sequence_log():
+    """Six files, the last a short one: blocks do not divide evenly among ranks."""
+    alm(["synth", "--journeys", 6100, "--clusters", 20, "--rows-per-file", 1100, "--out", "log",
+         "--quiet"])
+    return "log"
+
+
+def item_log():
+    alm(["synth", "--journeys", 6100, "--clusters", 20, "--shape", "reference",
+         "--rows-per-file", 1700, "--out", "items", "--quiet"])
+    return "items"
+
+
+def arm_log():
+    alm(["synth", "--level", "A", "--journeys", 6100, "--rows-per-file", 1700, "--out", "arms",
+         "--quiet"])
+    return "arms"
+
+
+def imported_log(name, rows, header, mapping):
+    with open(f"{name}.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
+    Path(f"{name}.ini").write_text(mapping)
+    alm(["import", "--in", f"{name}.csv", "--mapping", f"{name}.ini", "--out", name, "--quiet"])
+    return name
+
+
+def value_log(arms, journeys=6100):
+    """Continuous outcomes, weights, dense columns of which one misses values, unobserved
+    mediators; an arm log or one of journeys with one to three touches."""
+    draw = random.Random(7)
+    rows = []
+    for journey in range(journeys):
+        x = draw.gauss(0, 1)
+        missing = draw.random() < 0.2
+        z = "" if missing else f"{draw.gauss(5, 3):.4f}"
+        weight = draw.choice(["1", "2.5"])
+        touches = 1 if arms else 1 + draw.randrange(3)
+        events = []
+        for _ in range(touches):
+            k = draw.randrange(4)
+            m = int(draw.random() < 0.2 + 0.1 * k)
+            events.append((f"c{k}", m))
+        y = 100 + 3 * x + 5 * sum(m for _, m in events) + draw.gauss(0, 2)
+        for position, (k, m) in enumerate(events):
+            shown = "" if draw.random() < 0.1 else m
+            rows.append([f"j{journey}", f"u{journey}", 1_700_000_000_000,
+                         1_690_000_000_000 + position, k, shown, f"{y:.4f}", f"{x:.4f}", z,
+                         f"g{journey % 3}", weight])
+    header = ["journey", "user", "time", "touch_time", "k", "m", "y", "x", "z", "g", "w"]
+    journey_form = ["form = journey", "reference_arm = c0"]
+    touch_form = ["form = touch"]
+    lines = ["[file]", *(journey_form if arms else touch_form), "outcome_kind = continuous",
+             "[columns]", "user = user", "time = time", "touch_time = touch_time", "cluster = k",
+             "mediator = m", "outcome = y", "dense = x, z", "cat = g", "weight = w"]
+    if not arms:
+        lines.append("journey = journey")
+    return imported_log("values_arms" if arms else "values", rows, header, "\n".join(lines) + "\n")
+
+
+# ---- the same bits ---------------------------------------------------------------------------
+
+def same_bits(log, options, worlds):
+    """worlds: (ranks, threads) pairs; the first is what the others must equal."""
+    wanted = None
+    for ranks, threads in worlds:
+        run = f"{Path(log).name}-{ranks}-{threads}"
+        text = train(log, run, *options, "--deterministic", "--report-every", "1",
+                     "--threads", threads, ranks=ranks)
+        got = (sha(text), learned(run), estimates(f"{run}/estimates.json"),
+               json.loads(Path(f"{run}/examples.json").read_text()))
+        print(f"{log}: {ranks} ranks of {threads} threads: {got[0]}")
+        if wanted is None:
+            wanted = got
+            continue
+        for what, a, b in zip(("sha256", "losses", "estimates", "examples"), wanted, got):
+            check_equal(a, b, f"{what} of {worlds[0]} and {(ranks, threads)} ranks and threads")
+    return wanted
+
+
+def case_deterministic_sequence():
+    _, lines, values, _ = same_bits(sequence_log(), SMALL,
+                                    [(0, 1), (0, 2), (1, 1), (2, 1), (3, 2), (4, 1), (6, 1)])
+    fits = {(line["fit"], line["phase"]) for line in lines}
+    check(len(fits) == 6, f"not all fits ran: {sorted(fits)}")
+    check(values["effects"], "no effects")
+
+
+def case_deterministic_items():
+    same_bits(item_log(), SMALL + ["--cat-rows", "512", "--item-rows", "1024",
+                                   "--item-admission", "5"],
+              [(0, 1), (0, 2), (2, 1), (3, 1), (6, 1)])
+
+
+def case_deterministic_arms():
+    same_bits(arm_log(), SMALL, [(0, 1), (0, 2), (3, 1), (4, 1)])
+    same_bits(value_log(True), SMALL, [(0, 1), (2, 2), (3, 1)])
+
+
+def case_deterministic_values():
+    same_bits(value_log(False), SMALL, [(0, 1), (0, 2), (2, 1), (3, 1), (6, 1)])
+
+
+def case_default_losses():
+    """Without --deterministic: within 1e-6 relative over the first 20 steps."""
+    for log, extra in ((sequence_log(), []),
+                       (item_log(), ["--cat-rows", "512", "--item-rows", "1024",
+                                     "--item-admission", "5"])):
+        runs = []
+        for ranks, threads in ((0, 1), (0, 2), (2, 1), (3, 1)):
+            run = f"{log}-{ranks}-{threads}"
+            train(log, run, *SMALL, *extra, "--epochs", "5", "--report-every", "1",
+                  "--threads", threads, ranks=ranks)
+            lines = [line for line in learned(run) if line["fit"] == "main"
+                     and line["phase"] == "train"]
+            steps = {line["step"]: line["losses"] for line in lines}
+            check(all(step in steps for step in range(1, 21)), f"steps missing in {run}")
+            runs.append(steps)
+        worst = 0
+        for other in runs[1:]:
+            for step in range(1, 21):
+                for name, value in runs[0][step].items():
+                    error = abs(other[step][name] - value) / max(abs(value), 1e-30)
+                    worst = max(worst, error)
+                    check(error <= 1e-6, f"step {step}, loss {name}: {value}, {other[step][name]}")
+        print(f"{log}: largest relative difference over 20 steps {worst:.2g}")
+
+
+def case_evaluate():
+    """alm evaluate on the training log: the file that training wrote, bit for bit."""
+    jobs = [(sequence_log(), SMALL),  # not deterministic: a checkpoint is a checkpoint
+            (item_log(), SMALL + ["--cat-rows", "512", "--item-rows", "1024"]),
+            (arm_log(), SMALL), (value_log(False), SMALL),
+            (arm_log_again(), SMALL + ["--nuisance", "tabular"])]
+    for log, options in jobs:
+        run = f"{log}-run"
+        train(log, run, *options, ranks=2)
+        wanted = estimates(f"{run}/estimates.json")
+        for ranks, threads in ((0, 1), (0, 2), (1, 1), (2, 1), (3, 1), (3, 2)):
+            alm(["evaluate", "--run", run, "--log", log, "--out", "again.json", "--quiet",
+                 "--threads", threads], ranks)
+            check_equal(wanted, estimates("again.json"),
+                        f"estimates of training and of {ranks} ranks of {threads} threads")
+        print(f"{log}: equal")
+
+
+def arm_log_again():
+    alm(["synth", "--level", "A", "--journeys", 3000, "--rows-per-file", 700, "--seed", 5,
+         "--out", "tabular", "--quiet"])
+    return "tabular"
+
+
+# ---- no job is lost --------------------------------------------------------------------------
+
+LONG = SMALL + ["--epochs", "12", "--deterministic", "--report-every", "5"]
+KEEP = ["--checkpoint-every", "3"]
+
+
+def undisturbed(log):
+    text = train(log, "whole", *LONG)
+    return sha(text), learned("whole"), estimates("whole/estimates.json")
+
+
+def check_same_end(wanted, text, run):
+    check_equal(wanted[0], sha(text), "sha256 of an undisturbed and of this run")
+    check_equal(wanted[1], learned(run), "lines of metrics.jsonl")
+    check_equal(wanted[2], estimates(f"{run}/estimates.json"), "estimates")
+
+
+def moments(lines):
+    """Checkpoint step in the middle of each phase: steps count on from fit to fit."""
+    result, before, last = {}, 0, None
+    for line in lines:
+        if last is not None and line["fit"] != last["fit"]:
+            before += last["step"]
+        key = (line["fit"], line["phase"])
+        result.setdefault(key, []).append(before + line["step"])
+        last = line
+    return {key: (steps[0] + steps[-1]) // 2 for key, steps in result.items()}
+
+
+def latest_step(run):
+    try:
+        return int((Path(run) / "checkpoints/latest").read_text().strip().removeprefix("step-"))
+    except (OSError, ValueError):
+        return -1
+
+
+def start_until(log, run, step, ranks, *options, quiet=True):
+    """A running job whose checkpoint has come to `step`."""
+    options = [option for option in options if quiet or option != "--quiet"]
+    job = subprocess.Popen(command(ranks, arguments_of(log, run, options)),
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    JOBS.append(job)
+    deadline = time.monotonic() + 60
+    while latest_step(run) < step:
+        if job.poll() is not None or time.monotonic() > deadline:
+            job.terminate()
+            raise Failure(f"the job never came to step {step}:\n{job.communicate()[0]}")
+        time.sleep(0.002)
+    return job
+
+
+def ranks_of(job):
+    """Process ids of a launcher's alm processes."""
+    found = []
+    program = Path(ALM).resolve()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rsplit(")", 1)[1].split()[1])
+            same = parent == job.pid and (stat.parent / "exe").resolve() == program
+        except OSError:
+            continue
+        if same:
+            found.append(int(stat.parent.name))
+    return sorted(found)
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def case_killed_rank():
+    log = sequence_log()
+    wanted = undisturbed(log)
+    middle = moments(wanted[1])
+    print("middles", middle)
+    plan = [(("main", "train"), 3, 2, -1), (("main", "second_stage"), 2, 3, 0),
+            (("half0", "train"), 3, 0, 1), (("half1", "second_stage"), 2, 4, -1)]
+    for key, ranks, ranks_after, victim in plan:
+        run = "killed-" + "-".join(key)
+        job = start_until(log, run, middle[key], ranks, *LONG, *KEEP)
+        pids = ranks_of(job)
+        check(len(pids) == ranks, f"found processes {pids} of {ranks} ranks")
+        os.kill(pids[victim], signal.SIGKILL)
+        start = time.monotonic()
+        text = job.communicate(timeout=60)[0]
+        seconds = time.monotonic() - start
+        check(job.returncode not in (0, 75), f"the job ended with {job.returncode}:\n{text}")
+        check(seconds <= 10, f"the job ended only after {seconds:.1f} s")
+        check(text.strip(), "the job ended without a message")
+        while any(alive(pid) for pid in pids):
+            check(time.monotonic() < start + 10, f"of ranks {pids} some outlived the job")
+            time.sleep(0.05)
+        at = latest_step(run)
+        text = train(log, run, *LONG, *KEEP, "--resume", ranks=ranks_after)
+        check_same_end(wanted, text, run)
+        print(f"{key}: killed at {at} of {ranks} ranks, ended after {seconds:.1f} s, resumed on "
+              f"{ranks_after} to the same bits")
+
+
+def case_killed_while_saving():
+    """Without a launcher, killed at any moment, the checkpoint writer included, again and again."""
+    log = sequence_log()
+    wanted = undisturbed(log)
+    draw = random.Random(3)
+    kills = 0
+    arguments = arguments_of(log, "run", [*LONG, "--checkpoint-every", "1", "--resume"])
+    for _ in range(60):
+        job = subprocess.Popen(command(0, arguments), stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True)
+        try:
+            text = job.communicate(timeout=0.15 + 0.4 * draw.random() + 0.02 * kills)[0]
+        except subprocess.TimeoutExpired:
+            job.kill()
+            job.communicate()
+            kills += 1
+            continue
+        check(job.returncode == 0, f"exit code {job.returncode}:\n{text}")
+        check_same_end(wanted, text, "run")
+        print(f"killed {kills} times, then the same bits")
+        check(kills > 3, "hardly ever killed")
+        return
+    raise Failure("never came to an end")
+
+
+def case_preempted():
+    log = sequence_log()
+    wanted = undisturbed(log)
+    middle = moments(wanted[1])
+    # Asked again and again, on changing numbers of ranks.
+    for count, (name, key) in enumerate([("SIGUSR1", ("main", "train")),
+                                         ("SIGUSR2", ("main", "second_stage")),
+                                         ("SIGUSR1", ("half1", "train"))]):
+        job = start_until(log, "run", middle[key], 2 + count, *LONG, *KEEP, "--resume",
+                          quiet=False)
+        job.send_signal(getattr(signal, name))
+        start = time.monotonic()
+        text = job.communicate(timeout=60)[0]
+        seconds = time.monotonic() - start
+        check(job.returncode == 75, f"{name}: exit code {job.returncode}, wanted 75:\n{text}")
+        check("stopped early with a good checkpoint" in text, f"no word of the stop:\n{text}")
+        print(f"{name} to {2 + count} ranks in {key}: 75 after {seconds:.1f} s, at step "
+              f"{latest_step('run')}")
+    check_same_end(wanted, train(log, "run", *LONG, *KEEP, "--resume", ranks=3), "run")
+    # Without a launcher, no checkpoint but the one of the stop.
+    job = start_until(log, "alone", 3, 0, *LONG, "--checkpoint-every", "3")
+    job.send_signal(signal.SIGTERM)
+    text = job.communicate(timeout=60)[0]
+    check(job.returncode == 75, f"SIGTERM alone: exit code {job.returncode}:\n{text}")
+    check_same_end(wanted, train(log, "alone", *LONG, "--resume"), "alone")
+
+
+def case_max_minutes():
+    log = sequence_log()
+    wanted = undisturbed(log)
+    for turn in range(1, 200):
+        job = subprocess.run(command(0 if turn % 4 else 2,
+                                     arguments_of(log, "run", [*LONG, "--resume",
+                                                               "--max-minutes", "0.004"])),
+                             capture_output=True, text=True, timeout=60)
+        if job.returncode == 0:
+            check_same_end(wanted, job.stdout, "run")
+            print(f"the same bits in {turn} turns")
+            check(turn > 1, "never stopped")
+            return
+        check(job.returncode == 75, f"exit code {job.returncode}:\n{job.stderr}")
+    raise Failure("never came to an end")
+
+
+def case_damaged_checkpoint():
+    log = sequence_log()
+    wanted = undisturbed(log)
+
+    def flip(directory):
+        path = directory / "now.dense"
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+
+    def cut(directory):
+        path = directory / "manifest.json"
+        path.write_text(path.read_text()[:100])
+
+    def lose(directory):
+        (directory / "first_moment").unlink()
+
+    for damage in (flip, cut, lose):
+        run = f"damaged-{damage.__name__}"
+        job = start_until(log, run, 30, 2, *LONG, *KEEP)
+        job.send_signal(signal.SIGUSR1)
+        job.communicate(timeout=60)
+        check(job.returncode == 75, f"exit code {job.returncode}")
+        newest = Path(run) / "checkpoints" / f"step-{latest_step(run)}"
+        damage(newest)
+        text = train(log, run, *LONG, *KEEP, "--resume", ranks=3)
+        check(str(newest) in text and "passed over" in text, f"{newest} is not named:\n{text}")
+        check_same_end(wanted, text, run)
+        print(f"{damage.__name__}: {[l for l in text.splitlines() if 'passed over' in l]}")
+        # The damaged step was written anew or pruned: evaluate finds nothing to complain of.
+        text = alm(["evaluate", "--run", run, "--log", log, "--out", "again.json"])
+    # Killed between the two renames of a step that is written again.
+    job = start_until(log, "replaced", 30, 2, *LONG, *KEEP)
+    job.send_signal(signal.SIGUSR1)
+    job.communicate(timeout=60)
+    newest = Path("replaced/checkpoints") / f"step-{latest_step('replaced')}"
+    newest.rename(str(newest) + ".old")
+    text = train(log, "replaced", *LONG, *KEEP, "--resume", ranks=3)
+    check_same_end(wanted, text, "replaced")
+
+
+# ---- refused with one line -------------------------------------------------------------------
+
+def refused(log, out, *options, ranks=0, says=()):
+    text = train(log, out, *options, ranks=ranks, wanted=1)
+    lines = [line for line in text.splitlines() if line.startswith("error")]
+    check(len(lines) == 1, f"not one line of complaint:\n{text}")
+    for word in says:
+        check(word in lines[0], f"'{word}' is not in: {lines[0]}")
+    print(lines[0])
+
+
+def case_too_many_ranks():
+    log = sequence_log()
+    refused(log, "run", *SMALL, "--batch", "16", "--epochs", "1", ranks=17,
+            says=("17 ranks", "16 micro-blocks", "at most 16"))
+
+
+def case_refused():
+    log = sequence_log()
+    alm(["synth", "--journeys", 6100, "--clusters", 20, "--seed", 2, "--out", "other", "--quiet"])
+    train(log, "run", *SMALL, "--epochs", "1", ranks=2)
+    refused(log, "run", *SMALL, "--epochs", "1", ranks=3, says=("run is not empty", "--resume"))
+    for name, value, then in (("--epochs", "2", "1"), ("--seed", "2", "1"),
+                              ("--batch", "auto", "256"), ("--learning-rate", "0.1", "0.003"),
+                              ("--holdout", "0.5", "0.7"), ("--max-touches", "8", "64"),
+                              ("--head-hidden", "16", "32"), ("--mediator-weight", "1", "0.1"),
+                              ("--deterministic", None, "false")):
+        changed = [name] if value is None else [name, value]
+        refused(log, "run", *SMALL, "--epochs", "1", "--resume", *changed, ranks=2,
+                says=(name + " ", then, "run"))
+    refused("other", "run", *SMALL, "--epochs", "1", "--resume", ranks=2, says=("another log",))
+    # What does not matter may change; a finished run is finished again, alike.
+    before = estimates("run/estimates.json")
+    train(log, "run", *SMALL, "--epochs", "1", "--resume", "--threads", "2", "--report-every", "7",
+          "--checkpoint-every", "9")
+    check_equal(before, estimates("run/estimates.json"), "estimates of a finished run")
+    # Nothing there: --resume starts.
+    train(log, "fresh", *SMALL, "--epochs", "1", "--resume")
+
+
+def case_init():
+    log = sequence_log()
+    options = SMALL + ["--deterministic", "--report-every", "1", "--warmup-steps", "0"]
+    train(log, "first", *options, "--epochs", "8")
+    first = [line for line in learned("first") if line["fit"] == "main"]
+    shas = {sha(train(log, f"warm-{ranks}", *options, "--init", "first", ranks=ranks))
+            for ranks in (0, 2)}
+    check(len(shas) == 1, f"warm starts differ: {shas}")
+    warm = learned("warm-0")
+    check(warm[0]["losses"]["mediator"] < first[0]["losses"]["mediator"] * 0.99,
+          f"warm start is no better than a fresh one: {warm[0]} {first[0]}")
+    # Preempted warm starts go on from their checkpoint, even without the first run.
+    job = start_until(log, "stopped", 3, 2, *options, "--init", "first", "--checkpoint-every", "3")
+    job.send_signal(signal.SIGUSR1)
+    job.communicate(timeout=60)
+    check(job.returncode == 75, f"exit code {job.returncode}")
+    Path("first").rename("moved")
+    text = train(log, "stopped", *options, "--init", "first", "--resume", ranks=2)
+    check(sha(text) in shas, "a resumed warm start ends elsewhere")
+    refused(log, "wide", *options, "--init", "moved", "--head-hidden", "16", ranks=2,
+            says=("--init", "sizes"))
+    alm(["synth", "--journeys", 6100, "--clusters", 21, "--out", "other", "--quiet"])
+    refused("other", "k", *options, "--init", "moved", says=("clusters", "21", "20"))
+    Path("empty").mkdir()
+    refused(log, "none", *options, "--init", "empty", says=("--init empty", "no checkpoint"))
+
+
+def case_overflow():
+    """Finite inputs whose losses are not: updates are skipped, then one line names the tensor."""
+    draw = random.Random(1)
+    rows = []
+    for journey in range(3000):
+        x = 3.3e38 if draw.random() < 0.1 else -3.3e38
+        rows.append([journey, 1_700_000_000_000, draw.choice("abcd"), int(draw.random() < 0.4),
+                     int(draw.random() < 0.3), x])
+    log = imported_log("extreme", rows, ["u", "t", "k", "m", "y", "x"],
+                       "[file]\nform = journey\nreference_arm = a\n[columns]\nuser = u\ntime = t\ncluster = k\n"
+                       "mediator = m\noutcome = y\ndense = x\n")
+    for extra in ([], ["--deterministic"]):
+        for ranks in (0, 3):
+            refused(log, f"run{len(extra)}-{ranks}", *SMALL, *extra, ranks=ranks,
+                    says=("10 updates in a row", "not finite", "tensor context/dense/weight"))
+
+
+def case_unfinished_run():
+    """evaluate needs the estimates' parts: a run that stopped before says so."""
+    log = sequence_log()
+    job = start_until(log, "run", 3, 0, *LONG, "--checkpoint-every", "3")
+    job.send_signal(signal.SIGUSR1)
+    job.communicate(timeout=60)
+    text = alm(["evaluate", "--run", "run", "--log", log, "--out", "x.json", "--quiet"], 2,
+               wanted=1)
+    check("stopped before its estimates" in text and "--resume" in text, text)
+
+
+def main():
+    case = globals().get("case_" + CASE)
+    check(case, f"no case '{CASE}'")
+    if not MPIEXEC:
+        print("skipped: no mpiexec")
+        return 77
+    with tempfile.TemporaryDirectory(prefix="alm-ranks-", ignore_cleanup_errors=True) as folder:
+        os.chdir(folder)
+        try:
+            case()
+        except Failure as failure:
+            print(f"{CASE}: {failure}", file=sys.stderr)
+            return 1
+        finally:
+            for job in JOBS:
+                if job.poll() is None:
+                    job.terminate()
+                    job.wait()
+            os.chdir("/")
+    return 0
+
+
+sys.exit(main())
