@@ -106,6 +106,11 @@ int64_t Fit::phase_end() const {
 }
 
 void Fit::begin_refit() {
+  if (progress_.bad_validations > 0 && progress_.best_step < 0) {
+    throw UserError(in_.name +
+                    " fit: no validation had a finite loss, so nothing usable was learned: "
+                    "lower --learning-rate, or look for extreme values with alm inspect");
+  }
   weights_ = best_;
   state_->optimizer.reset_moments();
   progress_.refit_start = progress_.step;

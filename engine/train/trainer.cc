@@ -1,6 +1,7 @@
 #include "engine/train/trainer.h"
 
 #include <filesystem>
+#include <numeric>
 
 #include "engine/estimate/arm_estimates.h"
 #include "engine/estimate/backdoor_fit.h"
@@ -100,9 +101,14 @@ class Trainer {
       bundle_.tabular_counts = count_nuisances(
           job_.log, [&](uint64_t user) { return splits_.fitted(user); }, job_.compute, job_.world);
     } else {
-      if (!run_fit(kMainFit, main_users(splits_), job_.options.seed)) return stopped();
-      for (int half = 0; half < 2; ++half) {
-        if (!run_half(half)) return stopped();
+      // One batch for all fits: a half's own would have fewer micro-blocks than there may be ranks.
+      fit_options_ = job_.options;
+      fit_options_.batch =
+          resolved_batch(job_.options.batch,
+                         std::accumulate(training_rows_.begin(), training_rows_.end(), int64_t{0}));
+      if (!run_fit(kMainFit, main_users(splits_), training_rows_, job_.options.seed) ||
+          !run_halves()) {
+        return stopped();
       }
     }
     if (bundle_.backdoor.empty()) {
@@ -192,14 +198,27 @@ class Trainer {
     }
   }
 
-  bool run_half(int half) {
-    const FitUsers users = half_users(splits_, half);
-    // Too few users for nuisances of their own: grouped_auuc says so.
-    if (scored_rows_ < 2 * kHalfRows) return true;
-    return run_fit(half_fit(half), users, hash(job_.options.seed, Salt::half, half + 1u));
+  // The fits on the halves serve grouped_auuc alone: with too few users in one of them there are
+  // none, and grouped_auuc says so.
+  bool run_halves() {
+    FitUsers users[2];
+    std::vector<int64_t> rows[2];
+    for (int half = 0; half < 2; ++half) {
+      users[half] = half_users(splits_, half);
+      rows[half] = count_rows(job_, users[half].training);
+    }
+    for (const std::vector<int64_t>& of : rows) {
+      if (std::accumulate(of.begin(), of.end(), int64_t{0}) < kHalfRows) return true;
+    }
+    for (int half = 0; half < 2; ++half) {
+      const uint64_t seed = hash(job_.options.seed, Salt::half, static_cast<uint64_t>(half) + 1);
+      if (!run_fit(half_fit(half), users[half], std::move(rows[half]), seed)) return false;
+    }
+    return true;
   }
 
-  bool run_fit(const std::string& name, FitUsers users, uint64_t seed) {
+  bool run_fit(const std::string& name, FitUsers users, std::vector<int64_t> training_rows,
+               uint64_t seed) {
     if (bundle_.fits.count(name) > 0) return true;  // resumed past it
     const bool main = name == kMainFit;
     if (validation_thinning_ < 1) {
@@ -210,13 +229,13 @@ class Trainer {
     Fit fit({.name = name,
              .log = job_.log,
              .model = *model_,
-             .options = job_.options,
+             .options = fit_options_,
              .compute = job_.compute,
              .world = job_.world,
              .metrics = *metrics_,
              .training = users.training,
              .validation = users.validation,
-             .training_rows = main ? training_rows_ : count_rows(job_, users.training),
+             .training_rows = std::move(training_rows),
              .seed = seed,
              .deadline = deadline_});
     if (resume_from_ && resume_from_->header.contains("fit") &&
@@ -310,6 +329,7 @@ class Trainer {
   static constexpr int64_t kHalfRows = 2000;
 
   TrainJob job_;
+  TrainOptions fit_options_;  // of every fit: the options with the batch resolved
   RunCheckpoints store_;
   Splits splits_;
   std::unique_ptr<MetricsLog> metrics_;
