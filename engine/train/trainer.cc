@@ -325,8 +325,8 @@ class Trainer {
     return result;
   }
 
-  // Scored rows a half needs for nuisances of its own.
-  static constexpr int64_t kHalfRows = 2000;
+  // Training rows a half needs for nuisances of its own.
+  static constexpr int64_t kHalfRows = 1500;
 
   TrainJob job_;
   TrainOptions fit_options_;  // of every fit: the options with the batch resolved
