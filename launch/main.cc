@@ -45,7 +45,7 @@ int run(const std::vector<std::string>& arguments, Communicator& world) {
 // once.
 [[noreturn]] void fail(Communicator& world, const std::string& message, int exit_code) {
   std::signal(SIGTERM, SIG_DFL);  // by which mpirun ends the others once rank 0 has spoken
-  if (world.rank() > 0) std::this_thread::sleep_for(std::chrono::seconds(1));
+  if (world.rank() > 0) std::this_thread::sleep_for(std::chrono::seconds(2));
   log_error(message);
   world.abort(exit_code);
 }
