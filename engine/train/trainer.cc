@@ -1,5 +1,6 @@
 #include "engine/train/trainer.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <numeric>
 
@@ -251,6 +252,16 @@ class Trainer {
                       static_cast<long long>(fit.steps_per_epoch()),
                       static_cast<long long>(model_->layout().size())));
     }
+    // A short run must not end inside its warm-up.
+    const int64_t steps = fit.epochs() * fit.steps_per_epoch();
+    fit_options_.warmup_steps = std::min(job_.options.warmup_steps, steps / 10);
+    if (main && steps < kFewSteps) {
+      log_warning(
+          format("the log is small: %lld steps are too few to train a network well, and its "
+                 "intervals do not know that; give --epochs or a smaller --batch, or for arm "
+                 "logs --nuisance tabular",
+                 static_cast<long long>(steps)));
+    }
     const bool done = fit.run([&] { save(&fit, false); });
     if (!done) {
       save(&fit, false);
@@ -325,6 +336,9 @@ class Trainer {
     return result;
   }
 
+  // Below this the outcome head of the prototype had not learned (neural networks need steps, not
+  // epochs).
+  static constexpr int64_t kFewSteps = 300;
   // Training rows a half needs for nuisances of its own.
   static constexpr int64_t kHalfRows = 1500;
 
