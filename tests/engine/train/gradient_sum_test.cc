@@ -1,0 +1,208 @@
+// Gradient sums over micro-blocks, threads and ranks against sums of whole numbers, which are
+// exact.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+
+#include "engine/model/compute.h"
+#include "engine/train/gradient_sum.h"
+#include "kernels/base/rng.h"
+#include "tests/engine/estimate/thread_world.h"
+
+namespace alm {
+namespace {
+
+constexpr int64_t kBlocks = 13;
+
+std::unique_ptr<Compute> compute_of(int64_t threads) {
+  return std::make_unique<Compute>(make_cpu_device("auto"), threads);
+}
+
+float largest_of(const DenseGradientSum& sum, Compute& compute) {
+  return sum.largest(*compute.thread(0).queue, compute.ops());
+}
+void reduce(DenseGradientSum& sum, Communicator& world, Compute& compute, float largest) {
+  sum.reduce(world, *compute.thread(0).queue, compute.ops(), compute.pool(), largest);
+}
+
+// The part of micro-block `block` at `position`: a whole number times 2^exponent.
+float part(int64_t block, int64_t position, int exponent) {
+  Rng draw(9, Stream::weights, static_cast<uint64_t>(block * 100'000 + position));
+  const int64_t whole = static_cast<int64_t>(draw.below(2'000'001)) - 1'000'000;
+  return static_cast<float>(std::ldexp(static_cast<double>(whole), exponent));
+}
+
+// The range of micro-blocks of a rank: unequal numbers.
+std::pair<int64_t, int64_t> blocks_of(int64_t rank, int64_t ranks) {
+  return {kBlocks * rank / ranks, kBlocks * (rank + 1) / ranks};
+}
+
+std::vector<float> dense_sum(Communicator& world, Compute& compute, int64_t size, int64_t threads,
+                             bool deterministic, int exponent) {
+  const auto [first, last] = blocks_of(world.rank(), world.size());
+  const int64_t slots = deterministic ? last - first : threads;
+  DenseGradientSum sum(size, slots, kBlocks, deterministic);
+  sum.clear(compute.pool());
+  for (int64_t block = first; block < last; ++block) {
+    float* const slot = sum.slot(deterministic ? block - first : block % threads);
+    for (int64_t at = 0; at < size; ++at) slot[at] += part(block, at, exponent);
+  }
+  float largest = deterministic ? largest_of(sum, compute) : 0;
+  world.all_reduce_max(std::span(&largest, 1), "largest");
+  reduce(sum, world, compute, largest);
+  return {sum.sum().begin(), sum.sum().end()};
+}
+
+TEST(DenseGradientSum, IsTheExactSumForAnyRanksAndThreads) {
+  for (const int64_t size : {int64_t{1}, int64_t{7}, int64_t{16'385}}) {
+    for (const int exponent : {-40, 0, 60}) {
+      std::vector<float> wanted;
+      for (int64_t at = 0; at < size; ++at) {
+        double total = 0;  // whole numbers below 2^24: exact in double
+        for (int64_t block = 0; block < kBlocks; ++block) total += part(block, at, exponent);
+        wanted.push_back(static_cast<float>(total));
+      }
+      for (int64_t ranks = 1; ranks <= 7; ++ranks) {
+        ThreadWorld world(ranks);
+        world.run([&](Communicator& comm) {
+          const int64_t threads = 1 + comm.rank() % 3;
+          const auto compute = compute_of(threads);
+          EXPECT_EQ(dense_sum(comm, *compute, size, threads, true, exponent), wanted)
+              << ranks << " ranks, size " << size << ", exponent " << exponent;
+          // 13 numbers below 2^20 stay below 2^24: fp32 adds them without rounding too.
+          EXPECT_EQ(dense_sum(comm, *compute, size, threads, false, exponent), wanted)
+              << ranks << " ranks, size " << size << ", exponent " << exponent << ", fast";
+        });
+      }
+    }
+  }
+}
+
+TEST(DenseGradientSum, OfNumbersOfManySizesIsTheSameForAnyRanks) {
+  // Numbers that fp32 cannot add exactly; within the rounding of the fixed point all the same.
+  const auto value = [](int64_t block, int64_t at) {
+    return part(block, at, static_cast<int>((block * 7 + at) % 40) - 40);
+  };
+  constexpr int64_t kSize = 101;
+  std::vector<float> first_result;
+  for (int64_t ranks = 1; ranks <= 7; ++ranks) {
+    ThreadWorld world(ranks);
+    world.run([&](Communicator& comm) {
+      const auto compute = compute_of(1);
+      const auto [first, last] = blocks_of(comm.rank(), ranks);
+      DenseGradientSum sum(kSize, last - first, kBlocks, true);
+      sum.clear(compute->pool());
+      for (int64_t block = first; block < last; ++block) {
+        for (int64_t at = 0; at < kSize; ++at) sum.slot(block - first)[at] = value(block, at);
+      }
+      float largest = largest_of(sum, *compute);
+      comm.all_reduce_max(std::span(&largest, 1), "largest");
+      reduce(sum, comm, *compute, largest);
+      if (comm.rank() > 0) return;
+      if (first_result.empty()) {
+        first_result.assign(sum.sum().begin(), sum.sum().end());
+        for (int64_t at = 0; at < kSize; ++at) {
+          double total = 0, sizes = 0;
+          for (int64_t block = 0; block < kBlocks; ++block) {
+            total += value(block, at);
+            sizes = std::max(sizes, std::fabs(double{value(block, at)}));
+          }
+          EXPECT_NEAR(sum.sum()[static_cast<size_t>(at)], total,
+                      std::fabs(total) * 6e-8 + largest * 0x1p-52);
+        }
+      }
+      EXPECT_TRUE(std::equal(sum.sum().begin(), sum.sum().end(), first_result.begin())) << ranks;
+    });
+  }
+}
+
+TEST(DenseGradientSum, SeesWhatIsNotFinite) {
+  const auto compute = compute_of(2);
+  for (const float bad : {INFINITY, -INFINITY, NAN}) {
+    DenseGradientSum sum(37, 3, 3, true);
+    sum.clear(compute->pool());
+    sum.slot(2)[36] = bad;
+    EXPECT_EQ(largest_of(sum, *compute), INFINITY);
+  }
+}
+
+// Uses of a table's rows by micro-block: rows repeat within and between blocks, some blocks use
+// none.
+RowUses uses_of(int64_t block, int64_t width) {
+  RowUses uses;
+  const int64_t count = block % 4 == 3 ? 0 : 5 + block;
+  for (int64_t use = 0; use < count; ++use) {
+    uses.rows.push_back((block * 31 + use * use * 17) % 23 * 2'097'169);
+    for (int64_t col = 0; col < width; ++col) {
+      uses.gradient.push_back(part(block, use * width + col, -12));
+    }
+  }
+  return uses;
+}
+
+TEST(RowGradientSum, IsTheExactSumOfEveryUsedRowForAnyRanks) {
+  for (const int64_t width : {1, 3, 8, 17}) {
+    std::map<int64_t, std::vector<double>> wanted;
+    int64_t all_uses = 0;
+    for (int64_t block = 0; block < kBlocks; ++block) {
+      const RowUses uses = uses_of(block, width);
+      all_uses += static_cast<int64_t>(uses.rows.size());
+      for (size_t use = 0; use < uses.rows.size(); ++use) {
+        std::vector<double>& row = wanted[uses.rows[use]];
+        row.resize(static_cast<size_t>(width));
+        for (size_t col = 0; col < row.size(); ++col) {
+          row[col] += uses.gradient[use * row.size() + col];
+        }
+      }
+    }
+    for (const bool deterministic : {true, false}) {
+      for (int64_t ranks = 1; ranks <= 7; ++ranks) {
+        ThreadWorld world(ranks);
+        world.run([&](Communicator& comm) {
+          const auto compute = compute_of(1);
+          Queue& queue = *compute->thread(0).queue;
+          const auto [first, last] = blocks_of(comm.rank(), ranks);
+          std::vector<RowUses> mine;
+          for (int64_t block = first; block < last; ++block) mine.push_back(uses_of(block, width));
+          std::vector<const RowUses*> pointers;
+          for (const RowUses& uses : mine) pointers.push_back(&uses);
+          RowGradientSum sum(width, all_uses, deterministic);
+          for (int repeat = 0; repeat < 2; ++repeat) {  // buffers are used again
+            float largest = sum.largest(pointers, queue, compute->ops());
+            comm.all_reduce_max(std::span(&largest, 1), "largest");
+            sum.reduce(pointers, comm, largest);
+            ASSERT_EQ(sum.rows().size(), wanted.size());
+            size_t at = 0;
+            for (const auto& [row, values] : wanted) {
+              EXPECT_EQ(sum.rows()[at], row);
+              for (int64_t col = 0; col < width; ++col) {
+                const double exact = values[static_cast<size_t>(col)];
+                const float got = sum.gradient()(static_cast<int64_t>(at), col);
+                if (deterministic) {
+                  EXPECT_EQ(got, static_cast<float>(exact)) << ranks << " ranks, width " << width;
+                } else {
+                  EXPECT_NEAR(got, exact, 1e-3) << ranks << " ranks, width " << width;
+                }
+              }
+              ++at;
+            }
+          }
+        });
+      }
+    }
+  }
+}
+
+TEST(RowGradientSum, OfNoUsesIsEmpty) {
+  ThreadWorld world(3);
+  world.run([](Communicator& comm) {
+    RowGradientSum sum(4, 10, true);
+    sum.reduce({}, comm, 0);
+    EXPECT_TRUE(sum.rows().empty());
+    EXPECT_EQ(sum.gradient().rows, 0);
+  });
+}
+
+}  // namespace
+}  // namespace alm
