@@ -2,15 +2,12 @@
 
 #include <gtest/gtest.h>
 
-#include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <set>
 #include <sstream>
 
-#include "kernels/base/stop_flag.h"
 #include "launch/front_page.h"
-#include "launch/signals.h"
 #include "launch/threads.h"
 
 namespace alm {
@@ -75,18 +72,6 @@ TEST(Version, NamesEveryLinkedLibrary) {
        {"self", "HDF5", "libdeflate", "zstd", "lz4", "OpenSSL", "oneDNN", "Boost"}) {
     EXPECT_NE(text.find(name), std::string::npos) << name << " missing in\n" << text;
   }
-}
-
-TEST(Signals, StopSignalsSetTheFlagAndDoNotEndTheProcess) {
-  install_stop_signals();
-  for (const int signal : {SIGUSR1, SIGUSR2, SIGTERM}) {
-    clear_stop_request();
-    EXPECT_FALSE(stop_requested());
-    std::raise(signal);
-    EXPECT_TRUE(stop_requested()) << signal;
-  }
-  clear_stop_request();
-  for (const int signal : {SIGUSR1, SIGUSR2, SIGTERM}) std::signal(signal, SIG_DFL);
 }
 
 TEST(Threads, AreAsAskedOrTheCoresOfTheRank) {
