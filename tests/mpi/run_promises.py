@@ -451,8 +451,8 @@ def case_damaged_checkpoint():
         run = f"damaged-{damage.__name__}"
         job = start_until(log, run, 30, 2, *LONG, *KEEP)
         job.send_signal(signal.SIGUSR1)
-        job.communicate(timeout=60)
-        check(job.returncode == 75, f"exit code {job.returncode}")
+        text = job.communicate(timeout=60)[0]
+        check(job.returncode == 75, f"exit code {job.returncode}:\n{text}")
         newest = Path(run) / "checkpoints" / f"step-{latest_step(run)}"
         damage(newest)
         text = train(log, run, *LONG, *KEEP, "--resume", ranks=3)
@@ -464,7 +464,8 @@ def case_damaged_checkpoint():
     # Killed between the two renames of a step that is written again.
     job = start_until(log, "replaced", 30, 2, *LONG, *KEEP)
     job.send_signal(signal.SIGUSR1)
-    job.communicate(timeout=60)
+    text = job.communicate(timeout=60)[0]
+    check(job.returncode == 75, f"exit code {job.returncode}:\n{text}")
     newest = Path("replaced/checkpoints") / f"step-{latest_step('replaced')}"
     newest.rename(str(newest) + ".old")
     text = train(log, "replaced", *LONG, *KEEP, "--resume", ranks=3)
@@ -527,8 +528,8 @@ def case_init():
     # Preempted warm starts go on from their checkpoint, even without the first run.
     job = start_until(log, "stopped", 3, 2, *options, "--init", "first", "--checkpoint-every", "3")
     job.send_signal(signal.SIGUSR1)
-    job.communicate(timeout=60)
-    check(job.returncode == 75, f"exit code {job.returncode}")
+    text = job.communicate(timeout=60)[0]
+    check(job.returncode == 75, f"exit code {job.returncode}:\n{text}")
     Path("first").rename("moved")
     text = train(log, "stopped", *options, "--init", "first", "--resume", ranks=2)
     check(sha(text) in shas, "a resumed warm start ends elsewhere")
@@ -562,7 +563,8 @@ def case_unfinished_run():
     log = sequence_log()
     job = start_until(log, "run", 3, 0, *LONG, "--checkpoint-every", "3")
     job.send_signal(signal.SIGUSR1)
-    job.communicate(timeout=60)
+    text = job.communicate(timeout=60)[0]
+    check(job.returncode == 75, f"exit code {job.returncode}:\n{text}")
     text = alm(["evaluate", "--run", "run", "--log", log, "--out", "x.json", "--quiet"], 2,
                wanted=1)
     check("stopped before its estimates" in text and "--resume" in text, text)
