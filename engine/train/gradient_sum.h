@@ -13,9 +13,8 @@
 #include <vector>
 
 #include "engine/comm/communicator.h"
+#include "engine/model/compute.h"
 #include "engine/model/embedding.h"
-#include "kernels/base/thread_pool.h"
-#include "kernels/device.h"
 
 namespace alm {
 
@@ -27,17 +26,18 @@ class DenseGradientSum {
   // The arena a micro-block adds its gradient to.
   float* slot(int64_t index) { return arenas_[static_cast<size_t>(index)].data(); }
   int64_t slots() const { return static_cast<int64_t>(arenas_.size()); }
-  void clear(ThreadPool& pool);
+  void clear(Compute& compute);
   // Largest absolute value of all slots, infinite when one is not finite. Deterministic mode only.
-  float largest(Queue& queue, const Ops& ops) const;
+  float largest(Compute& compute);
   // COLLECTIVE. Afterwards sum() is the gradient over all ranks. `largest` is over all ranks.
-  void reduce(Communicator& world, Queue& queue, const Ops& ops, ThreadPool& pool, float largest);
+  void reduce(Communicator& world, Compute& compute, float largest);
   std::span<float> sum() { return arenas_.front(); }
 
  private:
   bool deterministic_;
   int64_t total_blocks_;
   std::vector<std::vector<float>> arenas_;
+  std::vector<float> largest_;  // by slot
   std::vector<int64_t> fixed_;
 };
 
@@ -50,7 +50,8 @@ class RowGradientSum {
   // `uses`: of this rank's micro-blocks, in their order.
   float largest(std::span<const RowUses* const> uses, Queue& queue, const Ops& ops) const;
   // COLLECTIVE.
-  void reduce(std::span<const RowUses* const> uses, Communicator& world, float largest);
+  void reduce(std::span<const RowUses* const> uses, Communicator& world, Queue& queue,
+              const Ops& ops, float largest);
   std::span<const int64_t> rows() const { return rows_; }
   Matrix<const float> gradient() const {
     return {gradient_.data(), static_cast<int64_t>(rows_.size()), width_};
@@ -59,15 +60,13 @@ class RowGradientSum {
  private:
   struct Use {
     int64_t row;
-    int64_t order;  // equal rows are summed in the order of the micro-blocks, then of the ranks
-    const std::byte* gradient;
-    bool operator<(const Use& other) const {
-      return row != other.row ? row < other.row : order < other.order;
-    }
+    const std::byte* gradient;  // [width] numbers, anywhere
   };
-  // Sorts uses_ and sums equal rows of type From, times 2^shift when rounding to int64.
-  template <class From, class To>
-  void sum_uses(std::vector<To>& sums, int shift);
+  // By row; uses of one row stay in the order of the micro-blocks, then of the ranks.
+  void sort_uses();
+  // Sorts uses_, then add(use's gradient, its row's sum) for each of them.
+  template <class Number, class Add>
+  void sum_uses(std::vector<Number>& sums, Add add);
   template <class Number>
   void merge_ranks(std::vector<Number>& sums, Communicator& world);
 
@@ -75,6 +74,7 @@ class RowGradientSum {
   int64_t most_uses_;
   bool deterministic_;
   std::vector<Use> uses_;
+  std::vector<Use> sorted_;
   std::vector<std::byte> mine_;
   std::vector<std::byte> all_;
   std::vector<int64_t> counts_;

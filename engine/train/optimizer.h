@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "engine/model/compute.h"
 #include "engine/model/model.h"
 #include "engine/train/gradient_sum.h"
 
@@ -17,10 +18,11 @@ struct OptimizerSettings {
 class Optimizer {
  public:
   explicit Optimizer(const Model& model);
-  // AdamW on arena range [first, last), gradient times `scale`. `step` counts from 1.
-  void update_dense(Queue& queue, const Ops& ops, ModelWeights& weights,
-                    std::span<const float> gradient, double scale, int64_t first, int64_t last,
-                    int64_t step, const OptimizerSettings& settings);
+  // AdamW on arena range [first, last), gradient times `scale`, on all threads. `step` counts
+  // from 1.
+  void update_dense(Compute& compute, ModelWeights& weights, std::span<const float> gradient,
+                    double scale, int64_t first, int64_t last, int64_t step,
+                    const OptimizerSettings& settings);
   // Row-wise Adagrad on the rows of `sum`.
   void update_rows(Queue& queue, const Ops& ops, RowTable& table, const RowGradientSum& sum,
                    double scale, const OptimizerSettings& settings);

@@ -14,7 +14,7 @@ namespace {
 
 // Forward, losses, backward of this rank's micro-blocks, one thread a micro-block.
 LossTotals forward_and_backward(StepState& state, std::span<const io::Journeys> blocks) {
-  state.dense.clear(state.compute.pool());
+  state.dense.clear(state.compute);
   const auto body = [&](int64_t block, int64_t thread) {
     const size_t at = static_cast<size_t>(block);
     Inputs& inputs = state.compute.thread(thread).inputs;
@@ -40,15 +40,19 @@ bool sum_gradients(StepState& state, Queue& queue) {
   const Ops& ops = state.compute.ops();
   float largest[2] = {0, 0};
   if (state.deterministic) {
-    largest[0] = state.dense.largest(queue, ops);
+    largest[0] = state.dense.largest(state.compute);
     largest[1] = std::max(state.cats.largest(state.cat_uses, queue, ops),
                           state.items.largest(state.item_uses, queue, ops));
     state.world.all_reduce_max(std::span(largest), "gradient scale");
     if (!std::isfinite(largest[0]) || !std::isfinite(largest[1])) return false;
   }
-  state.dense.reduce(state.world, queue, ops, state.compute.pool(), largest[0]);
-  if (state.weights.cats.rows > 0) state.cats.reduce(state.cat_uses, state.world, largest[1]);
-  if (state.weights.items.rows > 0) state.items.reduce(state.item_uses, state.world, largest[1]);
+  state.dense.reduce(state.world, state.compute, largest[0]);
+  if (state.weights.cats.rows > 0) {
+    state.cats.reduce(state.cat_uses, state.world, queue, ops, largest[1]);
+  }
+  if (state.weights.items.rows > 0) {
+    state.items.reduce(state.item_uses, state.world, queue, ops, largest[1]);
+  }
   return true;
 }
 
@@ -92,7 +96,7 @@ void update(StepState& state, Queue& queue, int64_t step, double scale,
   const Ops& ops = state.compute.ops();
   const int64_t first = state.refit ? state.model.refit_first() : 0;
   const int64_t last = state.refit ? state.model.refit_last() : state.model.layout().size();
-  state.optimizer.update_dense(queue, ops, state.weights, state.dense.sum(), scale, first, last,
+  state.optimizer.update_dense(state.compute, state.weights, state.dense.sum(), scale, first, last,
                                step, settings);
   if (state.refit) return;
   state.optimizer.update_rows(queue, ops, state.weights.cats, state.cats, scale, settings);
