@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <limits>
 
 #include "engine/model/bundle.h"
@@ -184,9 +185,11 @@ Fit::End Fit::run_phase(const std::function<void()>& checkpoint) {
       report(result, due ? &validation : nullptr, report_timer.restart(), report_samples);
       report_samples = 0;
     }
-    bar.update(step + 1, format(refit ? "loss %.5f" : "loss M %.4f Y %.4f",
-                                refit ? result.losses.second_stage : result.losses.mediator,
-                                result.losses.outcome));
+    char losses[64];
+    std::snprintf(losses, sizeof losses, refit ? "loss %.5f" : "loss M %.4f Y %.4f",
+                  refit ? result.losses.second_stage : result.losses.mediator,
+                  result.losses.outcome);
+    bar.update(step + 1, losses);
     if (over) {
       log_info(format("%s: no gain in %lld validations; back to the best, step %lld", title.c_str(),
                       static_cast<long long>(in_.options.patience),

@@ -57,7 +57,7 @@ Progress::~Progress() {
   finish();
 }
 
-void Progress::update(int64_t done, const std::string& extra) {
+void Progress::update(int64_t done, std::string_view extra) {
   done_ = done;
   extra_ = extra;
   if (state().rank != 0 || state().quiet) return;

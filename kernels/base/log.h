@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "kernels/base/clock.h"
 
@@ -26,7 +27,8 @@ class Progress {
   // `unit` names what is counted: "journeys", "steps".
   Progress(std::string title, int64_t total, std::string unit, double every_seconds = 10);
   ~Progress();
-  void update(int64_t done, const std::string& extra = "");
+  // Allocates nothing unless something is shown.
+  void update(int64_t done, std::string_view extra = {});
   // Ends the bar; called by the destructor if not before.
   void finish();
 

@@ -1,0 +1,244 @@
+// Nothing is allocated in the steady state of training: the program's operator new is counted on
+// the threads that train. Journeys have one length each, so that every micro-block is the largest.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
+#include <new>
+
+#include "engine/simulate/log_files.h"
+#include "engine/train/bench_step.h"
+#include "engine/train/fit.h"
+
+namespace {
+
+thread_local bool training_thread = false;
+std::atomic<int64_t> allocations{0};
+
+void* counted(std::size_t size, std::size_t alignment) {
+  if (training_thread) ++allocations;
+  const std::size_t whole =
+      (std::max<std::size_t>(size, 1) + alignment - 1) / alignment * alignment;
+  void* const memory = std::aligned_alloc(alignment, whole);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+
+}  // namespace
+
+void* operator new(std::size_t size) {
+  return counted(size, alignof(std::max_align_t));
+}
+void* operator new[](std::size_t size) {
+  return counted(size, alignof(std::max_align_t));
+}
+void* operator new(std::size_t size, std::align_val_t alignment) {
+  return counted(size, static_cast<std::size_t>(alignment));
+}
+void* operator new[](std::size_t size, std::align_val_t alignment) {
+  return counted(size, static_cast<std::size_t>(alignment));
+}
+void operator delete(void* memory) noexcept {
+  std::free(memory);
+}
+void operator delete[](void* memory) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, std::size_t) noexcept {
+  std::free(memory);
+}
+void operator delete[](void* memory, std::size_t) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, std::align_val_t) noexcept {
+  std::free(memory);
+}
+void operator delete[](void* memory, std::align_val_t) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
+  std::free(memory);
+}
+void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept {
+  std::free(memory);
+}
+
+namespace alm {
+namespace {
+
+// Counts on this thread and on those of the pool while it lives.
+class Watch {
+ public:
+  explicit Watch(ThreadPool& pool) : pool_(pool) { mark(true); }
+  ~Watch() { mark(false); }
+
+ private:
+  void mark(bool watched) {
+    std::atomic<int64_t> arrived{0};
+    // An item a thread: none ends before all have begun.
+    const auto body = [&](int64_t, int64_t) {
+      training_thread = watched;
+      ++arrived;
+      while (arrived < pool_.threads()) std::this_thread::yield();
+    };
+    pool_.parallel_for(pool_.threads(), std::cref(body));
+  }
+
+  ThreadPool& pool_;
+};
+
+// Shows every thread a micro-block: which of them takes which block of a step is chance, and one
+// that was idle in the first steps would size its memory later.
+void show_to_all_threads(const io::Journeys& block, const Model& model, Compute& compute) {
+  const ModelWeights weights = model.fresh_weights(1);
+  std::vector<float> gradient(weights.dense.size());
+  for (int64_t thread = 0; thread < compute.threads(); ++thread) {
+    Inputs& inputs = compute.thread(thread).inputs;
+    inputs.fill(block, model.stats(), model.options(), model.positions());
+    for (int64_t time = 0; time < 3; ++time) {
+      LossSums sums{};
+      BlockRows rows;
+      model.loss(compute.pass(thread, weights.dense.data(), gradient.data()), inputs, weights, sums,
+                 &rows);
+    }
+  }
+}
+
+// Journeys of exactly `touches` touches, with or without items and context ids.
+LogShape even_shape(int64_t touches, bool rows) {
+  LogShape shape = shape_by_name(rows ? "reference" : "tiny");
+  shape.max_touches = touches;
+  shape.extra_touches = 200;
+  return shape;
+}
+
+TEST(AllocationWatch, CountsEveryThreadOfThePoolAndNoneAfterwards) {
+  ThreadPool pool(2);
+  const auto allocate = [](int64_t, int64_t) { ::operator delete(::operator new(8)); };
+  const int64_t before = allocations;
+  {
+    const Watch watch(pool);
+    pool.parallel_for(10, std::cref(allocate));
+  }
+  const int64_t counted_in_watch = allocations - before;
+  EXPECT_EQ(counted_in_watch, 10);
+  pool.parallel_for(10, std::cref(allocate));
+  EXPECT_EQ(allocations - before, 10);
+}
+
+struct Case {
+  int64_t threads;
+  bool deterministic;
+  bool rows;
+};
+
+class Allocation : public testing::TestWithParam<Case> {};
+
+TEST_P(Allocation, StepsAllocateNothing) {
+  const Case& of = GetParam();
+  Compute compute(make_cpu_device("auto"), of.threads);
+  const std::unique_ptr<Communicator> world = make_self_communicator();
+  const StepBenchInputs in{.model = model_options_by_name("tiny"),
+                           .shape = even_shape(5, of.rows),
+                           .batch = 512,
+                           .compute = compute,
+                           .world = *world};
+  const StepBenchData data = make_step_bench_data(in, 4);
+  const std::unique_ptr<Model> model = make_model(data.stats, in.model, in.shape.max_touches);
+  show_to_all_threads(data.batches[0][0], *model, compute);
+  ModelWeights weights = model->fresh_weights(1);
+  StepState state(*model, compute, *world, weights, data.my_blocks, data.total_blocks,
+                  data.block_rows, of.deterministic);
+  for (const bool refit : {false, true}) {
+    state.refit = refit;
+    int64_t before = 0;
+    const Watch watch(compute.pool());
+    for (int64_t step = 1; step <= 40; ++step) {
+      if (step == 21) before = allocations;
+      const StepResult result =
+          train_step(state, data.batches[static_cast<size_t>(step % 4)], step, {1e-3, 1e-2}, false);
+      EXPECT_FALSE(result.skipped);
+    }
+    const int64_t counted_in_steps = allocations - before;
+    EXPECT_EQ(counted_in_steps, 0) << (refit ? "second stage" : "training");
+  }
+}
+
+// The whole loop of a fit: batches of a log, the step, the line for people. Reading threads and the
+// steps that validate or write metrics are left out.
+TEST_P(Allocation, StepsOfAFitAllocateNothing) {
+  const Case& of = GetParam();
+  Compute compute(make_cpu_device("auto"), of.threads);
+  const std::unique_ptr<Communicator> world = make_self_communicator();
+  const std::string directory =
+      testing::TempDir() + format("/alm_allocation_%lld%d%d", static_cast<long long>(of.threads),
+                                  of.deterministic, of.rows);
+  std::filesystem::remove_all(directory);
+  std::filesystem::create_directories(directory);
+  const LogShape shape = even_shape(3, of.rows);
+  LevelBOptions level;
+  level.clusters = 20;
+  LogFilesPlan plan;
+  plan.directory = directory;
+  plan.rows = 2000;
+  plan.rows_per_file = 2000;
+  const std::unique_ptr<Simulator> simulator = make_level_b(level, shape);
+  write_log_files(*simulator, plan, 0, 1, compute.pool(), [](int64_t) {});
+  const std::shared_ptr<const io::Log> log = io::Log::open({directory}, {});
+
+  TrainOptions options;
+  options.batch = 32;
+  options.epochs = 1;
+  options.refit_epochs = 0;
+  options.deterministic = of.deterministic;
+  options.checkpoint_every = 1;
+  options.model = model_options_by_name("tiny");
+  const auto everyone = [](uint64_t) { return true; };
+  const auto nobody = [](uint64_t) { return false; };
+  const FirstPass pass = first_pass(log, options.model, everyone, nobody, nobody, 1, *world);
+  const std::unique_ptr<Model> model = make_model(std::make_shared<FeatureStats>(pass.stats),
+                                                  options.model, log->options().max_touches);
+  io::Journeys block;
+  simulator->append(0, micro_block_rows(options.batch), block);
+  show_to_all_threads(block, *model, compute);
+  MetricsLog metrics(directory + "/metrics.jsonl", false);
+  Fit fit({.name = "main",
+           .log = log,
+           .model = *model,
+           .options = options,
+           .compute = compute,
+           .world = *world,
+           .metrics = metrics,
+           .training = everyone,
+           .validation = nobody,
+           .training_rows = pass.training_rows});
+  ASSERT_GT(fit.steps_per_epoch(), 45);
+  int64_t at_20 = -1;
+  int64_t at_40 = -1;
+  {
+    const Watch watch(compute.pool());
+    fit.run([&] {
+      if (fit.step() == 20) at_20 = allocations;
+      if (fit.step() == 40) at_40 = allocations;
+    });
+  }
+  ASSERT_GE(at_20, 0);
+  EXPECT_EQ(at_40 - at_20, 0);
+  std::filesystem::remove_all(directory);
+}
+
+INSTANTIATE_TEST_SUITE_P(Modes, Allocation,
+                         testing::Values(Case{1, false, false}, Case{1, false, true},
+                                         Case{2, false, false}, Case{2, false, true},
+                                         Case{1, true, true}, Case{2, true, true}),
+                         [](const auto& of) {
+                           return format("%s%s%s",
+                                         of.param.threads == 1 ? "OneThread" : "TwoThreads",
+                                         of.param.deterministic ? "Deterministic" : "",
+                                         of.param.rows ? "ItemsAndIds" : "");
+                         });
+
+}  // namespace
+}  // namespace alm
