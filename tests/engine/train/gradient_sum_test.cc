@@ -5,7 +5,6 @@
 #include <cmath>
 #include <map>
 
-#include "engine/model/compute.h"
 #include "engine/train/gradient_sum.h"
 #include "kernels/base/rng.h"
 #include "tests/engine/estimate/thread_world.h"
@@ -17,13 +16,6 @@ constexpr int64_t kBlocks = 13;
 
 std::unique_ptr<Compute> compute_of(int64_t threads) {
   return std::make_unique<Compute>(make_cpu_device("auto"), threads);
-}
-
-float largest_of(const DenseGradientSum& sum, Compute& compute) {
-  return sum.largest(*compute.thread(0).queue, compute.ops());
-}
-void reduce(DenseGradientSum& sum, Communicator& world, Compute& compute, float largest) {
-  sum.reduce(world, *compute.thread(0).queue, compute.ops(), compute.pool(), largest);
 }
 
 // The part of micro-block `block` at `position`: a whole number times 2^exponent.
@@ -43,14 +35,14 @@ std::vector<float> dense_sum(Communicator& world, Compute& compute, int64_t size
   const auto [first, last] = blocks_of(world.rank(), world.size());
   const int64_t slots = deterministic ? last - first : threads;
   DenseGradientSum sum(size, slots, kBlocks, deterministic);
-  sum.clear(compute.pool());
+  sum.clear(compute);
   for (int64_t block = first; block < last; ++block) {
     float* const slot = sum.slot(deterministic ? block - first : block % threads);
     for (int64_t at = 0; at < size; ++at) slot[at] += part(block, at, exponent);
   }
-  float largest = deterministic ? largest_of(sum, compute) : 0;
+  float largest = deterministic ? sum.largest(compute) : 0;
   world.all_reduce_max(std::span(&largest, 1), "largest");
-  reduce(sum, world, compute, largest);
+  sum.reduce(world, compute, largest);
   return {sum.sum().begin(), sum.sum().end()};
 }
 
@@ -92,13 +84,13 @@ TEST(DenseGradientSum, OfNumbersOfManySizesIsTheSameForAnyRanks) {
       const auto compute = compute_of(1);
       const auto [first, last] = blocks_of(comm.rank(), ranks);
       DenseGradientSum sum(kSize, last - first, kBlocks, true);
-      sum.clear(compute->pool());
+      sum.clear(*compute);
       for (int64_t block = first; block < last; ++block) {
         for (int64_t at = 0; at < kSize; ++at) sum.slot(block - first)[at] = value(block, at);
       }
-      float largest = largest_of(sum, *compute);
+      float largest = sum.largest(*compute);
       comm.all_reduce_max(std::span(&largest, 1), "largest");
-      reduce(sum, comm, *compute, largest);
+      sum.reduce(comm, *compute, largest);
       if (comm.rank() > 0) return;
       if (first_result.empty()) {
         first_result.assign(sum.sum().begin(), sum.sum().end());
@@ -121,9 +113,9 @@ TEST(DenseGradientSum, SeesWhatIsNotFinite) {
   const auto compute = compute_of(2);
   for (const float bad : {INFINITY, -INFINITY, NAN}) {
     DenseGradientSum sum(37, 3, 3, true);
-    sum.clear(compute->pool());
+    sum.clear(*compute);
     sum.slot(2)[36] = bad;
-    EXPECT_EQ(largest_of(sum, *compute), INFINITY);
+    EXPECT_EQ(sum.largest(*compute), INFINITY);
   }
 }
 
@@ -171,7 +163,7 @@ TEST(RowGradientSum, IsTheExactSumOfEveryUsedRowForAnyRanks) {
           for (int repeat = 0; repeat < 2; ++repeat) {  // buffers are used again
             float largest = sum.largest(pointers, queue, compute->ops());
             comm.all_reduce_max(std::span(&largest, 1), "largest");
-            sum.reduce(pointers, comm, largest);
+            sum.reduce(pointers, comm, queue, compute->ops(), largest);
             ASSERT_EQ(sum.rows().size(), wanted.size());
             size_t at = 0;
             for (const auto& [row, values] : wanted) {
@@ -197,8 +189,9 @@ TEST(RowGradientSum, IsTheExactSumOfEveryUsedRowForAnyRanks) {
 TEST(RowGradientSum, OfNoUsesIsEmpty) {
   ThreadWorld world(3);
   world.run([](Communicator& comm) {
+    const auto compute = compute_of(1);
     RowGradientSum sum(4, 10, true);
-    sum.reduce({}, comm, 0);
+    sum.reduce({}, comm, *compute->thread(0).queue, compute->ops(), 0);
     EXPECT_TRUE(sum.rows().empty());
     EXPECT_EQ(sum.gradient().rows, 0);
   });
