@@ -7,12 +7,12 @@
 #include "engine/estimate/auuc.h"
 #include "engine/estimate/backdoor_fit.h"
 #include "engine/estimate/grouped_auuc.h"
+#include "engine/estimate/halves.h"
 #include "engine/estimate/mediator_variation.h"
 #include "engine/estimate/prediction.h"
 #include "engine/estimate/truth.h"
 #include "engine/model/arm_model.h"
 #include "engine/model/scan.h"
-#include "kernels/base/hash.h"
 #include "kernels/base/text.h"
 
 namespace alm {
@@ -76,7 +76,7 @@ struct ArmSums {
 struct ArmThread {
   std::unique_ptr<ArmNuisanceSource> main;
   std::unique_ptr<ArmNuisanceSource> halves[2];
-  io::Journeys of_half[2];
+  HalfBatches batches;
 };
 
 double weight_of(const io::Journeys& journeys, size_t row) {
@@ -224,7 +224,7 @@ void estimate_arm_log(const EstimateInputs& inputs, const ScoredUsers& users,
   const ArmModel& model = dynamic_cast<const ArmModel&>(*model_owner);
   const BackdoorPredictor backdoor(*bundle.stats, bundle.backdoor);
   const bool has_backdoor = !bundle.backdoor.empty();
-  const bool halves = !bundle.tabular && bundle.fits.count(half_fit(0)) > 0;
+  const bool halves = !bundle.tabular && has_halves(bundle);
   const std::unique_ptr<const TabularNuisances> tabular = tabular_nuisances(bundle);
 
   std::vector<ArmThread> threads(static_cast<size_t>(inputs.compute.threads()));
@@ -255,13 +255,9 @@ void estimate_arm_log(const EstimateInputs& inputs, const ScoredUsers& users,
                    if (users.in_training_share(user)) mine.training_users.add(0, user);
                  }
                  if (!halves) return;
-                 for (io::Journeys& half : of.of_half) half.clear();
-                 for (int64_t row = 0; row < journeys.size(); ++row) {
-                   of.of_half[half_of(journeys.user[static_cast<size_t>(row)])].append(journeys,
-                                                                                       row, schema);
-                 }
+                 of.batches.split(journeys, schema);
                  for (int half = 0; half < 2; ++half) {
-                   const io::Journeys& others = of.of_half[1 - half];
+                   const io::Journeys& others = of.batches.others(half);
                    of.halves[half]->prepare(others, thread);
                    for (int64_t row = 0; row < others.size(); ++row) {
                      const size_t i = static_cast<size_t>(row);

@@ -1,5 +1,6 @@
 #include "engine/estimate/attribution.h"
 
+#include <algorithm>
 #include <filesystem>
 
 #include "engine/estimate/arm_nuisance_source.h"
@@ -185,8 +186,9 @@ Attribution attribute(const EstimateInputs& inputs, const std::string& out) {
   std::vector<MediatorVariation> variation(static_cast<size_t>(inputs.compute.threads()));
   std::vector<Rows> rows;  // of the micro-batches of a block, kept for their memory
   const io::ReadReport report = scan_blocks(
-      inputs.log, inputs.compute.threads(), inputs.world, scored.filter, io::ColumnSet::model(),
-      "attributing", [&](const std::vector<io::Journeys>& batches) {
+      inputs.log, std::max<int64_t>(1, inputs.compute.threads() / 2), inputs.world, scored.filter,
+      io::ColumnSet::model(), "attributing",
+      [&](int64_t, const std::vector<io::Journeys>& batches) {
         if (rows.size() < batches.size()) rows.resize(batches.size());
         inputs.compute.pool().parallel_for(
             static_cast<int64_t>(batches.size()), [&](int64_t batch, int64_t thread) {

@@ -288,12 +288,7 @@ io::Json to_json(const UpliftResult& result) {
   put_metric(json, "auuc_causalml", result.auuc_causalml);
   put_metric(json, "qini_causalml", result.qini_causalml);
   put_metric(json, "bin_error_bound", result.bin_error_bound);
-  json["ci95"] = nullptr;
-  if (result.ci95_low.value) {
-    json["ci95"] = {*result.ci95_low.value, *result.ci95_high.value};
-  } else {
-    json["ci95_why"] = result.ci95_low.why;
-  }
+  put_interval(json, result.ci95_low, result.ci95_high);
   json["curve"] = result.curve;
   return json;
 }

@@ -5,23 +5,9 @@
 #include <cmath>
 
 #include "kernels/base/check.h"
+#include "kernels/base/logistic.h"
 
 namespace alm {
-namespace {
-
-double sigmoid(double z) {
-  if (z >= 0) return 1 / (1 + std::exp(-z));
-  const double e = std::exp(z);
-  return e / (1 + e);
-}
-
-// log(1 + exp(z))
-double softplus(double z) {
-  return std::max(z, 0.0) + std::log1p(std::exp(-std::fabs(z)));
-}
-
-}  // namespace
-
 BackdoorModel::BackdoorModel(int64_t clusters, int64_t dense, io::OutcomeKind outcome)
     : BackdoorModel(clusters, dense, outcome,
                     std::vector<double>(static_cast<size_t>(1 + clusters + dense))) {}

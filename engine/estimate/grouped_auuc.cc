@@ -139,12 +139,7 @@ io::Json area_json(const GroupedArea& area) {
   json["weight"] = area.weight;
   put_metric(json, "auuc_05", area.auuc_05);
   put_metric(json, "raw_area", area.raw_area);
-  json["ci95"] = nullptr;
-  if (area.ci95_low.value) {
-    json["ci95"] = {*area.ci95_low.value, *area.ci95_high.value};
-  } else {
-    json["ci95_why"] = area.ci95_low.why;
-  }
+  put_interval(json, area.ci95_low, area.ci95_high);
   for (const char* key :
        {"auuc_sk", "qini_sk", "auuc_causalml", "qini_causalml", "bin_error_bound"}) {
     put_metric(json, key, Metric{{}, "defined for journeys of two arms, not for clusters"});

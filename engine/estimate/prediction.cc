@@ -29,6 +29,15 @@ void put_metric(io::Json& json, const char* key, const Metric& metric) {
   if (!metric.value) json[std::string(key) + "_why"] = metric.why;
 }
 
+void put_interval(io::Json& json, const Metric& low, const Metric& high) {
+  json["ci95"] = nullptr;
+  if (low.value) {
+    json["ci95"] = {*low.value, *high.value};
+  } else {
+    json["ci95_why"] = low.why;
+  }
+}
+
 uint32_t ordered_bits(float score) {
   ALM_CHECK(!std::isnan(score));
   const uint32_t bits = std::bit_cast<uint32_t>(score == 0 ? 0.0f : score);

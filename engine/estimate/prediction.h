@@ -139,5 +139,7 @@ void add_to_json(const Gauc& gauc, io::Json& prediction);
 
 // Writes value, or null and `<key>_why`.
 void put_metric(io::Json& json, const char* key, const Metric& metric);
+// Writes `ci95` as [low, high], or null and `ci95_why`.
+void put_interval(io::Json& json, const Metric& low, const Metric& high);
 
 }  // namespace alm

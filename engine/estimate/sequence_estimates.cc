@@ -4,9 +4,9 @@
 #include <cmath>
 
 #include "engine/estimate/grouped_auuc.h"
+#include "engine/estimate/halves.h"
 #include "engine/estimate/sequence_sums.h"
 #include "engine/model/scan.h"
-#include "kernels/base/hash.h"
 #include "kernels/base/text.h"
 
 namespace alm {
@@ -22,12 +22,8 @@ constexpr const char* kNoIntervalWhy =
 struct ThreadScorers {
   std::unique_ptr<SequenceScorer> main;
   std::unique_ptr<SequenceScorer> halves[2];  // [h]: fit on half h, applied to the other
-  io::Journeys of_half[2];
+  HalfBatches batches;
 };
-
-bool has_halves(const Bundle& bundle) {
-  return bundle.fits.count(half_fit(0)) > 0 && bundle.fits.count(half_fit(1)) > 0;
-}
 
 io::Json example(const io::Journeys& journeys, int64_t row, const SequenceScores& scores,
                  const io::LogSchema& schema) {
@@ -278,13 +274,9 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
                    if (users.in_training_share(user)) sums[at]->training_users.add(0, user);
                  }
                  if (!halves) return;
-                 for (io::Journeys& half : of.of_half) half.clear();
-                 for (int64_t row = 0; row < journeys.size(); ++row) {
-                   of.of_half[half_of(journeys.user[static_cast<size_t>(row)])].append(journeys,
-                                                                                       row, schema);
-                 }
+                 of.batches.split(journeys, schema);
                  for (int half = 0; half < 2; ++half) {
-                   const io::Journeys& others = of.of_half[1 - half];
+                   const io::Journeys& others = of.batches.others(half);
                    sums[at]->add_gain(others, of.halves[half]->score(others, thread));
                  }
                });

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "kernels/base/check.h"
+#include "kernels/base/logistic.h"
 
 namespace alm {
 namespace {
@@ -16,12 +17,6 @@ constexpr double kLargestRaw = 1e15;
 // Predictions beyond this are no predictions, and too large for the order-free sums.
 constexpr double kLargestPrediction = 0x1p28;
 
-double sigmoid(double z) {
-  return z >= 0 ? 1 / (1 + std::exp(-z)) : std::exp(z) / (1 + std::exp(z));
-}
-double softplus(double z) {
-  return std::max(z, 0.0) + std::log1p(std::exp(-std::fabs(z)));
-}
 // log P(m) of a Bernoulli with this logit.
 double log_probability(double logit, bool one) {
   return -softplus(one ? -logit : logit);
@@ -29,10 +24,6 @@ double log_probability(double logit, bool one) {
 
 void copy(std::span<const float> from, std::vector<double>& to) {
   to.assign(from.begin(), from.end());
-}
-
-std::span<const float> flat(Matrix<float> matrix) {
-  return {matrix.data, static_cast<size_t>(matrix.rows * matrix.cols)};
 }
 
 }  // namespace

@@ -3,10 +3,6 @@
 namespace alm {
 namespace {
 
-std::span<float> column(Matrix<float> matrix) {
-  return {matrix.data, static_cast<size_t>(matrix.rows)};
-}
-
 // Start values of neural.md 8: potencies small, confounding term below one.
 constexpr double kPotencyBias = -2;
 constexpr double kConfoundingBias = -1;
@@ -83,34 +79,34 @@ void AlmMta::do_loss(const Pass& pass, const Inputs& inputs, const ModelWeights&
   const Matrix<float> d_second = wanted(n);
   if (additive()) {
     pass.ops.additive_loss(pass.queue, {.touches = inputs.csr,
-                                        .mediator_logit = column(a.mediator.logit),
-                                        .potency = column(a.potency.logit),
-                                        .confounding = column(a.confounding.logit),
+                                        .mediator_logit = flat(a.mediator.logit),
+                                        .potency = flat(a.potency.logit),
+                                        .confounding = flat(a.confounding.logit),
                                         .mediator = inputs.mediator,
                                         .outcome = inputs.outcome,
                                         .weight = inputs.weight,
                                         .w_mediator = static_cast<float>(options_.w_mediator),
                                         .w_outcome = static_cast<float>(options_.w_outcome),
-                                        .d_mediator_logit = column(d_mediator),
-                                        .d_potency = column(d_potency),
-                                        .d_confounding = column(d_confounding),
+                                        .d_mediator_logit = flat(d_mediator),
+                                        .d_potency = flat(d_potency),
+                                        .d_confounding = flat(d_confounding),
                                         .sums = &sums});
   } else {
     pass.ops.separable_loss(pass.queue, {.touches = inputs.csr,
-                                         .mediator_logit = column(a.mediator.logit),
-                                         .potency = column(a.potency.logit),
-                                         .confounding = column(a.confounding.logit),
-                                         .second_stage = column(a.second_stage.logit),
+                                         .mediator_logit = flat(a.mediator.logit),
+                                         .potency = flat(a.potency.logit),
+                                         .confounding = flat(a.confounding.logit),
+                                         .second_stage = flat(a.second_stage.logit),
                                          .mediator = inputs.mediator,
                                          .outcome = inputs.outcome,
                                          .weight = inputs.weight,
                                          .w_mediator = static_cast<float>(options_.w_mediator),
                                          .w_outcome = static_cast<float>(options_.w_outcome),
                                          .w_second = static_cast<float>(options_.w_second),
-                                         .d_mediator_logit = column(d_mediator),
-                                         .d_potency = column(d_potency),
-                                         .d_confounding = column(d_confounding),
-                                         .d_second_stage = column(d_second),
+                                         .d_mediator_logit = flat(d_mediator),
+                                         .d_potency = flat(d_potency),
+                                         .d_confounding = flat(d_confounding),
+                                         .d_second_stage = flat(d_second),
                                          .sums = &sums});
   }
   if (!backward) return;
@@ -151,14 +147,14 @@ void AlmMta::do_refit_loss(const Pass& pass, const Inputs& inputs, const ModelWe
   const SecondStage::Activations second = second_stage_.forward(pass, context.out);
   const std::span<float> target = pass.memory.floats(inputs.journeys);
   // exp(-h) with h = softplus(logit) is sigmoid(-logit).
-  pass.ops.sigmoid(pass.queue, {.logit = column(confounding.logit), .scale = -1, .out = target});
+  pass.ops.sigmoid(pass.queue, {.logit = flat(confounding.logit), .scale = -1, .out = target});
   const Matrix<float> d_second =
       pass.gradient != nullptr ? pass.memory.matrix(inputs.journeys, 1) : Matrix<float>{};
-  pass.ops.sigmoid_squared_loss(pass.queue, {.output = column(second.logit),
+  pass.ops.sigmoid_squared_loss(pass.queue, {.output = flat(second.logit),
                                              .target = target,
                                              .weight = inputs.weight,
                                              .scale = 1,
-                                             .d_output = column(d_second),
+                                             .d_output = flat(d_second),
                                              .sum = &sums.second_stage,
                                              .weight_sum = &sums.weight});
   if (pass.gradient == nullptr) return;

@@ -5,14 +5,6 @@
 #include <limits>
 
 namespace alm {
-namespace {
-
-std::span<float> column(Matrix<float> matrix) {
-  return {matrix.data, static_cast<size_t>(matrix.rows)};
-}
-
-}  // namespace
-
 ArmModel::ArmModel(std::shared_ptr<const FeatureStats> stats, const ModelOptions& options,
                    int64_t positions)
     : Model(std::move(stats), options, positions), context_(layout_, *stats_, options_) {
@@ -81,18 +73,18 @@ void ArmModel::do_loss(const Pass& pass, const Inputs& inputs, const ModelWeight
   const Matrix<float> d_p = wanted(1);
   const Matrix<float> d_mu = wanted(1);
   const Matrix<float> d_pi = wanted(arms());
-  pass.ops.bce_loss(pass.queue, {.output = column(p.logit),
+  pass.ops.bce_loss(pass.queue, {.output = flat(p.logit),
                                  .target = mediator_target,
                                  .weight = inputs.weight,
                                  .scale = static_cast<float>(options_.w_mediator),
-                                 .d_output = column(d_p),
+                                 .d_output = flat(d_p),
                                  .sum = &sums.mediator});
   const auto outcome_loss = binary() ? pass.ops.bce_loss : pass.ops.squared_loss;
-  outcome_loss(pass.queue, {.output = column(mu.logit),
+  outcome_loss(pass.queue, {.output = flat(mu.logit),
                             .target = outcome_target,
                             .weight = inputs.weight,
                             .scale = static_cast<float>(options_.w_outcome),
-                            .d_output = column(d_mu),
+                            .d_output = flat(d_mu),
                             .sum = &sums.outcome,
                             .weight_sum = &sums.weight});
   pass.ops.softmax_loss(pass.queue, {.logits = pi,
@@ -132,7 +124,7 @@ ArmModel::Nuisances ArmModel::nuisances(const Pass& pass, const Inputs& inputs,
   result.mediator = pass.memory.floats(n * k);
   const Matrix<float> p_logit =
       mediator_.forward(pass, every_arm, cluster, encode(pass, cluster, {}), context.out).logit;
-  pass.ops.sigmoid(pass.queue, {.logit = column(p_logit), .scale = 1, .out = result.mediator});
+  pass.ops.sigmoid(pass.queue, {.logit = flat(p_logit), .scale = 1, .out = result.mediator});
   for (int64_t m = 0; m < 2; ++m) {
     const std::span<float> mediator = pass.memory.floats(n * k);
     std::fill(mediator.begin(), mediator.end(), static_cast<float>(m));
@@ -141,7 +133,7 @@ ArmModel::Nuisances ArmModel::nuisances(const Pass& pass, const Inputs& inputs,
             .logit;
     result.outcome[m] = pass.memory.floats(n * k);
     if (binary()) {
-      pass.ops.sigmoid(pass.queue, {.logit = column(mu), .scale = 1, .out = result.outcome[m]});
+      pass.ops.sigmoid(pass.queue, {.logit = flat(mu), .scale = 1, .out = result.outcome[m]});
     } else {
       for (size_t at = 0; at < result.outcome[m].size(); ++at) {
         result.outcome[m][at] =

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/model/scan.h"
 #include "kernels/base/hash.h"
-#include "kernels/base/log.h"
 #include "kernels/base/text.h"
 
 namespace alm {
@@ -98,102 +98,80 @@ BlockRange blocks_of_rank(int64_t blocks, int64_t rank, int64_t ranks) {
 }
 
 FirstPass first_pass(std::shared_ptr<const io::Log> log, const ModelOptions& model,
-                     const io::UserFilter& training, const io::UserFilter& validation,
-                     const io::UserFilter& scored, int64_t threads, Communicator& world) {
+                     std::span<const io::UserFilter> fits, const io::UserFilter& scored,
+                     int64_t threads, Communicator& world) {
   const io::LogSchema& schema = log->schema();
   const int64_t blocks = static_cast<int64_t>(log->blocks().size());
-  const int64_t columns = schema.dense + schema.touch_dense + 2;  // and outcome, weight
-  const int64_t outcome_column = columns - 2;
-  const int64_t weight_column = columns - 1;
+  const int64_t columns = schema.dense + schema.touch_dense + 1;  // and the outcome
+  const int64_t outcome_column = columns - 1;
 
   FirstPass pass;
   pass.stats.schema = schema;
-  pass.training_rows.assign(static_cast<size_t>(blocks), 0);
+  pass.fit_rows.assign(fits.size(), std::vector<int64_t>(static_cast<size_t>(blocks)));
   BlockMoments moments(blocks, columns);
   std::vector<int64_t> item_counts(schema.item ? static_cast<size_t>(model.item_rows) : 0);
-  // rows, validation, scored, bad, cut rows, cut touches, observed mediators
-  std::vector<int64_t> counts(7);
+  int64_t counts[2] = {0, 0};  // scored rows, observed mediators of training rows
   int64_t longest = 0;
   float largest_outcome = 0;
 
-  const BlockRange mine = blocks_of_rank(blocks, world.rank(), world.size());
-  io::ScanStream::Options options;
-  options.first_block = mine.first;
-  options.last_block = mine.last;
-  options.rows = 4096;
-  options.threads = threads;
-  options.columns = io::ColumnSet::model();
-  io::ScanStream stream(log, options);
-  Progress progress("first pass", mine.last - mine.first, "blocks");
   std::vector<Moments> block_moments(static_cast<size_t>(columns));
-  int64_t block = 0;
-  while (const std::vector<io::Journeys>* batches = stream.next(&block)) {
-    std::fill(block_moments.begin(), block_moments.end(), Moments{});
-    for (const io::Journeys& journeys : *batches) {
-      for (int64_t row = 0; row < journeys.size(); ++row) {
-        const size_t at = static_cast<size_t>(row);
-        const uint64_t user = journeys.user[at];
-        ++counts[0];
-        counts[1] += validation(user);
-        counts[2] += scored(user);
-        const int64_t begin = journeys.touch_begin[at];
-        const int64_t end = journeys.touch_begin[at + 1];
-        longest = std::max(longest, end - begin);
-        if (!training(user)) continue;
-        ++pass.training_rows[static_cast<size_t>(block)];
-        for (int64_t column = 0; column < schema.dense; ++column) {
-          add(block_moments[static_cast<size_t>(column)],
-              journeys.dense[static_cast<size_t>(row * schema.dense + column)]);
-        }
-        for (int64_t touch = begin; touch < end; ++touch) {
-          for (int64_t column = 0; column < schema.touch_dense; ++column) {
-            add(block_moments[static_cast<size_t>(schema.dense + column)],
-                journeys.touch_dense[static_cast<size_t>(touch * schema.touch_dense + column)]);
-          }
-          if (schema.item) {
-            const uint64_t item = journeys.item[static_cast<size_t>(touch)];
-            ++item_counts[static_cast<size_t>(table_row(item, 0, model.item_rows))];
-          }
-          counts[6] += schema.mediator && journeys.mediator[static_cast<size_t>(touch)] <= 1;
-        }
-        add(block_moments[static_cast<size_t>(outcome_column)], journeys.outcome[at]);
-        largest_outcome = std::max(largest_outcome, std::fabs(journeys.outcome[at]));
-        add(block_moments[static_cast<size_t>(weight_column)],
-            schema.weight ? journeys.weight[at] : 1.0f);
+  const auto add_row = [&](const io::Journeys& journeys, int64_t row) {
+    const size_t at = static_cast<size_t>(row);
+    for (int64_t column = 0; column < schema.dense; ++column) {
+      add(block_moments[static_cast<size_t>(column)],
+          journeys.dense[static_cast<size_t>(row * schema.dense + column)]);
+    }
+    for (int64_t touch = journeys.touch_begin[at]; touch < journeys.touch_begin[at + 1]; ++touch) {
+      for (int64_t column = 0; column < schema.touch_dense; ++column) {
+        add(block_moments[static_cast<size_t>(schema.dense + column)],
+            journeys.touch_dense[static_cast<size_t>(touch * schema.touch_dense + column)]);
       }
+      if (schema.item) {
+        const uint64_t item = journeys.item[static_cast<size_t>(touch)];
+        ++item_counts[static_cast<size_t>(table_row(item, 0, model.item_rows))];
+      }
+      counts[1] += schema.mediator && journeys.mediator[static_cast<size_t>(touch)] <= 1;
     }
-    for (int64_t column = 0; column < columns; ++column) {
-      moments.set(block, column, block_moments[static_cast<size_t>(column)]);
-    }
-    progress.update(block - mine.first + 1);
-  }
-  progress.finish();
-  counts[3] = stream.report().bad_rows;
-  counts[4] = stream.report().truncated_rows;
-  counts[5] = stream.report().truncated_touches;
+    add(block_moments[static_cast<size_t>(outcome_column)], journeys.outcome[at]);
+    largest_outcome = std::max(largest_outcome, std::fabs(journeys.outcome[at]));
+  };
+  const io::ReadReport mine =
+      scan_blocks(log, threads, world, {}, io::ColumnSet::model(), "first pass",
+                  [&](int64_t block, const std::vector<io::Journeys>& batches) {
+                    std::fill(block_moments.begin(), block_moments.end(), Moments{});
+                    for (const io::Journeys& journeys : batches) {
+                      for (int64_t row = 0; row < journeys.size(); ++row) {
+                        const uint64_t user = journeys.user[static_cast<size_t>(row)];
+                        counts[0] += scored(user);
+                        longest = std::max(longest, journeys.touches_of(row));
+                        for (size_t fit = 0; fit < fits.size(); ++fit) {
+                          pass.fit_rows[fit][static_cast<size_t>(block)] += fits[fit](user);
+                        }
+                        if (fits[0](user)) add_row(journeys, row);
+                      }
+                    }
+                    for (int64_t column = 0; column < columns; ++column) {
+                      moments.set(block, column, block_moments[static_cast<size_t>(column)]);
+                    }
+                  });
 
   moments.reduce(world);
-  world.all_reduce_sum(std::span(pass.training_rows), "first pass rows");
+  for (std::vector<int64_t>& rows : pass.fit_rows) {
+    world.all_reduce_sum(std::span(rows), "first pass rows");
+  }
   world.all_reduce_sum(std::span(item_counts), "first pass items");
-  world.all_reduce_sum(std::span(counts), "first pass counts");
+  world.all_reduce_sum(std::span<int64_t>(counts), "first pass counts");
   world.all_reduce_max(std::span(&longest, 1), "first pass longest");
   world.all_reduce_max(std::span(&largest_outcome, 1), "first pass largest outcome");
-  const std::vector<std::string> bad_rows =
-      world.all_gather_strings(stream.report().first_bad_row, "first pass bad row");
 
-  pass.rows = counts[0];
-  pass.validation_rows = counts[1];
-  pass.scored_rows = counts[2];
-  pass.report = {counts[0], counts[3], "", counts[4], counts[5]};
-  for (const std::string& line : bad_rows) {
-    if (pass.report.first_bad_row.empty()) pass.report.first_bad_row = line;
-  }
+  pass.report = sum_over_ranks(mine, world);
+  pass.rows = pass.report.rows;
+  pass.scored_rows = counts[0];
   FeatureStats& stats = pass.stats;
   stats.longest = longest;
   stats.dense = scales(moments, 0, schema.dense);
   stats.touch_dense = scales(moments, schema.dense, schema.touch_dense);
   const Moments outcome = moments.total(outcome_column);
-  const Moments weight = moments.total(weight_column);
   if (!(outcome.count > 0)) {
     throw UserError(
         format("the log has no training rows (%lld rows read, %lld held out): lower "
@@ -210,12 +188,11 @@ FirstPass first_pass(std::shared_ptr<const io::Log> log, const ModelOptions& mod
                "outcome by a constant",
                static_cast<double>(largest_outcome), static_cast<double>(kLargestOutcome)));
   }
-  if (counts[6] == 0) {
+  if (counts[1] == 0) {
     throw UserError("/touch/mediator is " +
                     std::string(schema.mediator ? "never observed (all 255)" : "absent") +
                     ": --mediator observed needs it");
   }
-  pass.mean_weight = mean_of(weight);
   if (schema.outcome == io::OutcomeKind::continuous) {
     stats.outcome_mean = mean_of(outcome);
     stats.outcome_sd = sd_of(outcome);

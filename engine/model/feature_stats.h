@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "engine/comm/communicator.h"
@@ -45,19 +46,18 @@ struct FeatureStats {
 // What the pass counts beside the statistics.
 struct FirstPass {
   FeatureStats stats;
-  std::vector<int64_t> training_rows;  // [blocks] rows that pass `training`
-  int64_t rows = 0;                    // all rows read
-  int64_t validation_rows = 0;
-  int64_t scored_rows = 0;  // rows that pass `scored`
-  double mean_weight = 1;   // of training rows
-  io::ReadReport report;    // bad and cut rows of the whole log
+  std::vector<std::vector<int64_t>> fit_rows;  // [fits][blocks] training rows of each fit
+  int64_t rows = 0;                            // all rows read
+  int64_t scored_rows = 0;                     // rows that pass `scored`
+  io::ReadReport report;                       // bad and cut rows of the whole log
 };
 
-// COLLECTIVE. Each rank scans its share of the blocks. UserError when no training row is left, the
-// outcome never varies, or the mediator that the model needs is absent.
+// COLLECTIVE. Each rank scans its share of the blocks. `fits`: the training users of every fit
+// there will be; the statistics are of the first. UserError when the first has no row, the outcome
+// never varies, or the mediator that the model needs is absent.
 FirstPass first_pass(std::shared_ptr<const io::Log> log, const ModelOptions& model,
-                     const io::UserFilter& training, const io::UserFilter& validation,
-                     const io::UserFilter& scored, int64_t threads, Communicator& world);
+                     std::span<const io::UserFilter> fits, const io::UserFilter& scored,
+                     int64_t threads, Communicator& world);
 
 // Blocks [first, last) of a rank: consecutive, sizes differing by at most one.
 struct BlockRange {

@@ -14,10 +14,6 @@ void copy_columns(Matrix<const float> from, Matrix<float> to) {
   }
 }
 
-std::span<float> flat(Matrix<float> matrix) {
-  return {matrix.data, static_cast<size_t>(matrix.rows * matrix.cols)};
-}
-
 }  // namespace
 
 TouchEncoder::TouchEncoder(ParameterLayout& layout, const FeatureStats& stats,

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "engine/model/bundle.h"
+#include "engine/model/scan.h"
 #include "engine/train/schedule.h"
 #include "kernels/base/clock.h"
 #include "kernels/base/log.h"
@@ -17,7 +18,6 @@ namespace {
 
 constexpr int64_t kValidateEvery = 250;
 constexpr int64_t kSkipsAllowed = 10;  // in a row
-constexpr int64_t kValidationBlock = 256;
 
 }  // namespace
 
@@ -45,21 +45,12 @@ Fit::Fit(FitInputs inputs) : in_(std::move(inputs)) {
 Fit::~Fit() = default;
 
 void Fit::read_validation_rows() {
-  const int64_t blocks = static_cast<int64_t>(in_.log->blocks().size());
-  const BlockRange mine = blocks_of_rank(blocks, in_.world.rank(), in_.world.size());
-  io::ScanStream::Options options;
-  options.first_block = mine.first;
-  options.last_block = mine.last;
-  options.rows = kValidationBlock;
-  options.filter = in_.validation;
-  options.threads = in_.compute.threads();
-  io::ScanStream stream(in_.log, options);
-  int64_t block = 0;
-  while (const std::vector<io::Journeys>* batches = stream.next(&block)) {
-    for (const io::Journeys& journeys : *batches) {
-      if (journeys.size() > 0) validation_blocks_.push_back(journeys);
-    }
-  }
+  scan_blocks(in_.log, in_.compute.threads(), in_.world, in_.validation, io::ColumnSet::model(), "",
+              [&](int64_t, const std::vector<io::Journeys>& batches) {
+                for (const io::Journeys& journeys : batches) {
+                  if (journeys.size() > 0) validation_blocks_.push_back(journeys);
+                }
+              });
 }
 
 Losses Fit::validate() {

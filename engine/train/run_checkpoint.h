@@ -14,7 +14,8 @@ class RunCheckpoints {
  public:
   RunCheckpoints(const std::string& run_dir, Communicator& world)
       : root_(run_dir + "/checkpoints"), world_(world) {}
-  // COLLECTIVE. `checkpoint` must be equal on every rank. Returns once it lies on disk.
+  // COLLECTIVE. Rank 0's `checkpoint` is written; the others may hand in an empty one. Returns once
+  // it lies on disk.
   void save(int64_t step, const io::CheckpointBlobs& checkpoint);
   // COLLECTIVE. The newest that verifies on rank 0, loaded by all; damaged ones are named.
   std::optional<io::CheckpointBlobs> load_newest();

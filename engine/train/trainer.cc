@@ -6,7 +6,6 @@
 
 #include "engine/estimate/arm_estimates.h"
 #include "engine/estimate/backdoor_fit.h"
-#include "engine/model/scan.h"
 #include "engine/train/fit.h"
 #include "engine/train/run_checkpoint.h"
 #include "kernels/base/clock.h"
@@ -65,25 +64,8 @@ FitUsers half_users(const Splits& splits, int half) {
           [=](uint64_t user) { return in_half(user) && splits.validating(user); }};
 }
 
-// COLLECTIVE. Rows of each block that pass the filter.
-std::vector<int64_t> count_rows(const TrainJob& job, const io::UserFilter& filter) {
-  const int64_t blocks = static_cast<int64_t>(job.log->blocks().size());
-  std::vector<int64_t> rows(static_cast<size_t>(blocks));
-  const BlockRange mine = blocks_of_rank(blocks, job.world.rank(), job.world.size());
-  io::ScanStream::Options options;
-  options.first_block = mine.first;
-  options.last_block = mine.last;
-  options.rows = 4096;
-  options.filter = filter;
-  options.threads = job.compute.threads();
-  io::ScanStream stream(job.log, options);
-  int64_t block = 0;
-  while (const std::vector<io::Journeys>* batches = stream.next(&block)) {
-    for (const io::Journeys& journeys : *batches)
-      rows[static_cast<size_t>(block)] += journeys.size();
-  }
-  job.world.all_reduce_sum(std::span(rows), "rows of a fit");
-  return rows;
+int64_t total(const std::vector<int64_t>& rows) {
+  return std::accumulate(rows.begin(), rows.end(), int64_t{0});
 }
 
 // The job while it runs.
@@ -104,10 +86,8 @@ class Trainer {
     } else {
       // One batch for all fits: a half's own would have fewer micro-blocks than there may be ranks.
       fit_options_ = job_.options;
-      fit_options_.batch =
-          resolved_batch(job_.options.batch,
-                         std::accumulate(training_rows_.begin(), training_rows_.end(), int64_t{0}));
-      if (!run_fit(kMainFit, main_users(splits_), training_rows_, job_.options.seed) ||
+      fit_options_.batch = resolved_batch(job_.options.batch, total(fit_rows_[0]));
+      if (!run_fit(kMainFit, main_users(splits_), fit_rows_[0], job_.options.seed) ||
           !run_halves()) {
         return stopped();
       }
@@ -143,10 +123,12 @@ class Trainer {
     const std::optional<io::CheckpointBlobs> newest =
         job_.options.resume ? store_.load_newest() : std::nullopt;
     if (newest) check_same_run(*newest);
-    FitUsers users = main_users(splits_);
+    const io::UserFilter training[] = {main_users(splits_).training,
+                                       half_users(splits_, 0).training,
+                                       half_users(splits_, 1).training};
     FirstPass pass = first_pass(
-        job_.log, job_.options.model, users.training, users.validation,
-        [&](uint64_t user) { return splits_.scored(user); }, job_.compute.threads(), job_.world);
+        job_.log, job_.options.model, training, [&](uint64_t user) { return splits_.scored(user); },
+        job_.compute.threads(), job_.world);
     report_first_pass(pass);
     const double expected = job_.options.validation * static_cast<double>(pass.rows);
     if (expected > kValidationRows) {
@@ -159,8 +141,7 @@ class Trainer {
     bundle_.holdout = job_.options.holdout;
     bundle_.tabular = job_.options.tabular;
     bundle_.log_manifest = job_.log->manifest_hash();
-    training_rows_ = pass.training_rows;
-    scored_rows_ = pass.scored_rows;
+    fit_rows_ = std::move(pass.fit_rows);
     model_ = bundle_.make_model();
     job_.config["log"] = {{"rows", pass.rows},
                           {"touches", job_.log->touches()},
@@ -202,23 +183,16 @@ class Trainer {
   // The fits on the halves serve grouped_auuc alone: with too few users in one of them there are
   // none, and grouped_auuc says so.
   bool run_halves() {
-    FitUsers users[2];
-    std::vector<int64_t> rows[2];
-    for (int half = 0; half < 2; ++half) {
-      users[half] = half_users(splits_, half);
-      rows[half] = count_rows(job_, users[half].training);
-    }
-    for (const std::vector<int64_t>& of : rows) {
-      if (std::accumulate(of.begin(), of.end(), int64_t{0}) < kHalfRows) return true;
-    }
+    if (std::min(total(fit_rows_[1]), total(fit_rows_[2])) < kHalfRows) return true;
     for (int half = 0; half < 2; ++half) {
       const uint64_t seed = hash(job_.options.seed, Salt::half, static_cast<uint64_t>(half) + 1);
-      if (!run_fit(half_fit(half), users[half], std::move(rows[half]), seed)) return false;
+      const std::vector<int64_t>& rows = fit_rows_[static_cast<size_t>(half) + 1];
+      if (!run_fit(half_fit(half), half_users(splits_, half), rows, seed)) return false;
     }
     return true;
   }
 
-  bool run_fit(const std::string& name, FitUsers users, std::vector<int64_t> training_rows,
+  bool run_fit(const std::string& name, FitUsers users, const std::vector<int64_t>& training_rows,
                uint64_t seed) {
     if (bundle_.fits.count(name) > 0) return true;  // resumed past it
     const bool main = name == kMainFit;
@@ -236,7 +210,7 @@ class Trainer {
              .metrics = *metrics_,
              .training = users.training,
              .validation = users.validation,
-             .training_rows = std::move(training_rows),
+             .training_rows = training_rows,
              .seed = seed,
              .deadline = deadline_});
     if (resume_from_ && resume_from_->header.contains("fit") &&
@@ -273,20 +247,24 @@ class Trainer {
     return true;
   }
 
+  // COLLECTIVE.
   void save(const Fit* fit, bool complete) {
-    io::CheckpointBlobs checkpoint;
-    checkpoint.header["options"] = run_options(job_.options);
-    checkpoint.header["complete"] = complete;
-    checkpoint.header["metrics_bytes"] = metrics_->size();
-    checkpoint.header["where"] = complete         ? std::string("all fits done")
-                                 : fit != nullptr ? format("fit %s, step %lld", fit->name().c_str(),
-                                                           static_cast<long long>(fit->step()))
-                                                  : format("%zu fits done", bundle_.fits.size());
-    put_bundle(bundle_, checkpoint);
-    if (fit != nullptr) fit->save(checkpoint);
     const int64_t step = steps_before_ + (fit != nullptr ? fit->step() : 0);
-    checkpoint.header["step"] = step;
-    checkpoint.header["steps_before"] = steps_before_;
+    io::CheckpointBlobs checkpoint;
+    if (job_.world.rank() == 0) {
+      checkpoint.header["options"] = run_options(job_.options);
+      checkpoint.header["complete"] = complete;
+      checkpoint.header["metrics_bytes"] = metrics_->size();
+      checkpoint.header["where"] = complete ? std::string("all fits done")
+                                   : fit != nullptr
+                                       ? format("fit %s, step %lld", fit->name().c_str(),
+                                                static_cast<long long>(fit->step()))
+                                       : format("%zu fits done", bundle_.fits.size());
+      put_bundle(bundle_, checkpoint);
+      if (fit != nullptr) fit->save(checkpoint);
+      checkpoint.header["step"] = step;
+      checkpoint.header["steps_before"] = steps_before_;
+    }
     store_.save(step, checkpoint);
   }
 
@@ -349,8 +327,7 @@ class Trainer {
   std::unique_ptr<MetricsLog> metrics_;
   std::unique_ptr<Model> model_;
   Bundle bundle_;
-  std::vector<int64_t> training_rows_;
-  int64_t scored_rows_ = 0;
+  std::vector<std::vector<int64_t>> fit_rows_;  // [main, half 0, half 1][blocks] training rows
   int64_t steps_before_ = 0;
   double validation_thinning_ = 1;
   double deadline_ = 0;

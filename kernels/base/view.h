@@ -43,6 +43,13 @@ struct Matrix {
   bool empty() const { return rows == 0 || cols == 0; }
 };
 
+// All elements of a matrix without gaps between its rows, as one run.
+template <class T>
+std::span<T> flat(Matrix<T> matrix) {
+  ALM_CHECK(matrix.stride == matrix.cols || matrix.rows <= 1, "rows with gaps");
+  return {matrix.data, static_cast<size_t>(matrix.rows * matrix.cols)};
+}
+
 // Compressed rows: touches of journey i are [begin[i], begin[i+1]). begin.size() == rows + 1.
 struct Csr {
   std::span<const int64_t> begin;

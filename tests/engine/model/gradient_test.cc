@@ -186,7 +186,9 @@ void check_values(Case& of, bool refit, const std::string& name, std::span<float
   double squares = 0;
   for (const float value : gradient) squares += double{value} * value;
   const double norm = std::sqrt(squares);
-  if (!may_be_zero) EXPECT_GT(norm, 1e-4) << name << " has no gradient: nothing is checked";
+  if (!may_be_zero) {
+    EXPECT_GT(norm, 1e-4) << name << " has no gradient: nothing is checked";
+  }
   Rng draw(17, Stream::weights, values.size());
   for (const bool along : {true, false}) {
     std::vector<double> direction(values.size());
@@ -267,7 +269,7 @@ INSTANTIATE_TEST_SUITE_P(
         Shape{.name = "arm_all", .arm = true, .cat = 2, .missing_mediators = true},
         Shape{
             .name = "arm_continuous", .arm = true, .continuous = true, .missing_mediators = true}),
-    [](const testing::TestParamInfo<Shape>& info) { return std::string(info.param.name); });
+    [](const testing::TestParamInfo<Shape>& shape) { return std::string(shape.param.name); });
 
 TEST(SecondStageGradient, EqualsTheSlopeWhereItsTargetIsFixed) {
   ModelOptions options = small_sizes();

@@ -195,9 +195,9 @@ TEST_P(Allocation, StepsOfAFitAllocateNothing) {
   options.deterministic = of.deterministic;
   options.checkpoint_every = 1;
   options.model = model_options_by_name("tiny");
-  const auto everyone = [](uint64_t) { return true; };
+  const io::UserFilter everyone = [](uint64_t) { return true; };
   const auto nobody = [](uint64_t) { return false; };
-  const FirstPass pass = first_pass(log, options.model, everyone, nobody, nobody, 1, *world);
+  const FirstPass pass = first_pass(log, options.model, std::span(&everyone, 1), nobody, 1, *world);
   const std::unique_ptr<Model> model = make_model(std::make_shared<FeatureStats>(pass.stats),
                                                   options.model, log->options().max_touches);
   io::Journeys block;
@@ -213,7 +213,7 @@ TEST_P(Allocation, StepsOfAFitAllocateNothing) {
            .metrics = metrics,
            .training = everyone,
            .validation = nobody,
-           .training_rows = pass.training_rows});
+           .training_rows = pass.fit_rows[0]});
   ASSERT_GT(fit.steps_per_epoch(), 45);
   int64_t at_20 = -1;
   int64_t at_40 = -1;

@@ -1,0 +1,30 @@
+// The two halves of the scored users, for gains whose nuisances never saw the users they are used
+// on.
+#pragma once
+
+#include "engine/model/bundle.h"
+#include "io/journeys.h"
+#include "kernels/base/hash.h"
+
+namespace alm {
+
+// Whether the bundle holds a fit on each half.
+inline bool has_halves(const Bundle& bundle) {
+  return bundle.fits.count(half_fit(0)) > 0 && bundle.fits.count(half_fit(1)) > 0;
+}
+
+// The journeys of each half's users, in order. Reused from batch to batch.
+struct HalfBatches {
+  io::Journeys of[2];
+
+  void split(const io::Journeys& journeys, const io::LogSchema& schema) {
+    for (io::Journeys& half : of) half.clear();
+    for (int64_t row = 0; row < journeys.size(); ++row) {
+      of[half_of(journeys.user[static_cast<size_t>(row)])].append(journeys, row, schema);
+    }
+  }
+  // What a fit on `half` is applied to.
+  const io::Journeys& others(int half) const { return of[1 - half]; }
+};
+
+}  // namespace alm

@@ -1,0 +1,21 @@
+// The logistic function and its relatives in double, safe for any argument.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+
+namespace alm {
+
+// 1 / (1 + exp(-z))
+inline double sigmoid(double z) {
+  if (z >= 0) return 1 / (1 + std::exp(-z));
+  const double e = std::exp(z);
+  return e / (1 + e);
+}
+
+// log(1 + exp(z))
+inline double softplus(double z) {
+  return std::max(z, 0.0) + std::log1p(std::exp(-std::fabs(z)));
+}
+
+}  // namespace alm
