@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "io/hdf5_child.h"
 #include "io/hdf5_handle.h"
 #include "kernels/base/check.h"
 
@@ -160,6 +161,7 @@ class Indexer {
     index_.chunks.resize(static_cast<size_t>(down));
     std::vector<bool> seen(static_cast<size_t>(down));
     for (hsize_t number = 0; number < count; ++number) {
+      sign_of_life();
       std::array<hsize_t, 2> offset{};
       unsigned mask = 0;
       haddr_t address = 0;

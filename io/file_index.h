@@ -13,6 +13,8 @@
 
 namespace alm::io {
 
+class Hdf5Child;
+
 struct FileIndex {
   int64_t bytes = 0;  // of the file when it was indexed
   int64_t rows = 0;
@@ -22,11 +24,14 @@ struct FileIndex {
   std::array<std::optional<DatasetIndex>, kSlots> sets;  // by slot
 };
 
-// Checks the file against contract 2 as far as it can be known without reading rows. Takes the
-// index from its sidecar where that fits the file, else reads it through HDF5 and leaves a sidecar
-// if it can: beside the file, or in `index_dir` when that is not empty. UserError naming file and
-// data set.
-FileIndex index_file(const std::string& path, const std::string& index_dir);
+// Whether the parts of an index fit each other and the size of the file, so that reading by it is
+// safe however it came about.
+bool is_consistent(const FileIndex& index);
+
+// Takes the index from its sidecar where that fits the file, else has `hdf5` read it and leaves a
+// sidecar if it can: beside the file, or in `index_dir` when that is not empty. UserError naming
+// file and data set.
+FileIndex index_file(const std::string& path, const std::string& index_dir, Hdf5Child& hdf5);
 
 // Where the sidecar of a log file goes.
 std::string sidecar_path(const std::string& path, const std::string& index_dir);

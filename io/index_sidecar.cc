@@ -145,6 +145,8 @@ std::string digest_of(const std::string& text) {
   return digest.hex();
 }
 
+}  // namespace
+
 std::string pack_index(const FileIndex& index) {
   Pack pack;
   visit_index(pack, index);
@@ -161,8 +163,6 @@ std::optional<FileIndex> unpack_index(const std::string& bytes) {
   }
   return std::nullopt;
 }
-
-}  // namespace
 
 // Layout: magic and key, then the index, then the SHA-256 of both.
 std::optional<FileIndex> load_sidecar(const std::string& path, const FileKey& key) {

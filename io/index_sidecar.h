@@ -9,16 +9,13 @@
 #include <vector>
 
 #include "io/file_index.h"
+#include "io/file_key.h"
 
 namespace alm::io {
 
-// What a log file looks like from outside; an index belongs to one of these.
-struct FileKey {
-  int64_t bytes = 0;
-  int64_t modified_ns = 0;
-  std::string superblock;  // the first bytes of the file
-  bool operator==(const FileKey&) const = default;
-};
+// The index as bytes, and back; nullopt when they are damaged.
+std::string pack_index(const FileIndex& index);
+std::optional<FileIndex> unpack_index(const std::string& bytes);
 
 std::optional<FileIndex> load_sidecar(const std::string& path, const FileKey& key);
 void save_sidecar(const std::string& path, const FileKey& key, const FileIndex& index);

@@ -15,6 +15,7 @@
 #include "io/column_reader.h"
 #include "io/digest.h"
 #include "io/file_index.h"
+#include "io/hdf5_child.h"
 #include "io/log_writer.h"
 #include "io/row_checks.h"
 #include "io/schema.h"
@@ -229,7 +230,8 @@ class Hdf5Log final : public Log {
     ALM_CHECK(options.max_touches > 0);
     WarningList warnings;
     Sha256 digest;
-    for (const std::string& path : list_files(paths)) add_file(path, warnings, digest);
+    Hdf5Child hdf5;
+    for (const std::string& path : list_files(paths)) add_file(path, hdf5, warnings, digest);
     digest.update(schema_text(schema()));
     manifest_hash_ = digest.hex();
     warnings_ = warnings.lines();
@@ -264,8 +266,8 @@ class Hdf5Log final : public Log {
   }
 
  private:
-  void add_file(const std::string& path, WarningList& warnings, Sha256& digest) {
-    FileIndex index = index_file(path, options_.index_dir);
+  void add_file(const std::string& path, Hdf5Child& hdf5, WarningList& warnings, Sha256& digest) {
+    FileIndex index = index_file(path, options_.index_dir, hdf5);
     if (!indices_.empty()) {
       const std::string difference = schema_difference(schema(), index.schema);
       if (!difference.empty()) {

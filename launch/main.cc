@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/comm/communicator.h"
+#include "io/hdf5_child.h"
 #include "kernels/base/log.h"
 #include "launch/commands.h"
 #include "launch/front_page.h"
@@ -54,6 +55,7 @@ int run(const std::vector<std::string>& arguments, Communicator& world) {
 }  // namespace alm
 
 int main(int argc, char** argv) {
+  if (const auto code = alm::io::serve_hdf5(argc, argv)) return *code;
   std::unique_ptr<alm::Communicator> world = alm::make_self_communicator();
   try {
     world = alm::make_world_communicator(&argc, &argv);

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "io/file_index.h"
+#include "io/file_indexer.h"
 #include "io/hdf5_writer.h"
 #include "log_cases.h"
 
@@ -468,7 +469,7 @@ TEST(LogFiles, ADamagedChunkIsNamedWithItsRows) {
   const TemporaryFolder folder;
   const LogSchema schema = small_schema();
   write_log(folder / "log.h5", schema, make_rows(schema, 300, 16), Codec::none);
-  const FileIndex index = index_file(folder / "log.h5", "");
+  const FileIndex index = read_file_index(folder / "log.h5");
   std::string bytes = file_bytes(folder / "log.h5");
   bytes[index.sets[kClusterSlot]->chunks[0].address + 9] ^= 4;
   write_bytes(folder / "log.h5", bytes);

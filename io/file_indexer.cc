@@ -1,0 +1,242 @@
+#include "io/file_indexer.h"
+
+#include <hdf5.h>
+
+#include <cstring>
+
+#include "io/file_key.h"
+#include "io/hdf5_handle.h"
+#include "kernels/base/check.h"
+
+namespace alm::io {
+
+namespace {
+
+constexpr const char* kSchemaName = "alm-log/1";
+constexpr char kSignature[] = "\x89HDF\r\n\x1a\n";
+
+class FileIndexer {
+ public:
+  explicit FileIndexer(const std::string& path) : path_(path) {
+    const FileKey key = look_at(path);
+    index_.bytes = key.bytes;
+    const std::string& head = key.superblock;
+    index_.old_format = !head.starts_with(kSignature) || head.size() <= 8 || head[8] < 2;
+  }
+
+  FileIndex run() {
+    const Hdf5Session session;
+    file_ = hdf5_open(path_);
+    if (!file_) {
+      throw UserError(path_ + ": not a readable HDF5 file (truncated, damaged or another kind): " +
+                      hdf5_error());
+    }
+    read_attributes();
+    read_sets();
+    read_names();
+    return std::move(index_);
+  }
+
+ private:
+  [[noreturn]] void fail(const std::string& what) const { throw UserError(path_ + ": " + what); }
+  [[noreturn]] void fail(const std::string& set, const std::string& what) const {
+    fail("data set " + set + ": " + what);
+  }
+
+  bool has_attribute(const char* name) const {
+    const htri_t found = H5Aexists(file_.get(), name);
+    if (found < 0) fail(format("attribute %s cannot be looked up: ", name) + hdf5_error());
+    return found > 0;
+  }
+
+  // Integers of any width, scalar or of one element.
+  std::optional<int64_t> integer_attribute(const char* name) const {
+    if (!has_attribute(name)) return std::nullopt;
+    const Hdf5Id attribute(H5Aopen(file_.get(), name, H5P_DEFAULT), H5Aclose);
+    const Hdf5Id type(H5Aget_type(attribute.get()), H5Tclose);
+    const Hdf5Id space(H5Aget_space(attribute.get()), H5Sclose);
+    int64_t value = 0;
+    if (!attribute || H5Tget_class(type.get()) != H5T_INTEGER ||
+        H5Sget_simple_extent_npoints(space.get()) != 1 ||
+        H5Aread(attribute.get(), H5T_NATIVE_INT64, &value) < 0) {
+      fail(format("attribute %s is not one integer", name));
+    }
+    return value;
+  }
+
+  // Reads texts, of fixed or variable size, through `read(memory type, buffer)`.
+  template <class Read>
+  std::optional<std::vector<std::string>> texts(hid_t type, hid_t space, Read read) const {
+    if (H5Tget_class(type) != H5T_STRING) return std::nullopt;
+    const hssize_t count = H5Sget_simple_extent_npoints(space);
+    if (count < 0 || count > (1 << 24)) return std::nullopt;
+    std::vector<std::string> values(static_cast<size_t>(count));
+    if (count == 0) return values;
+    if (H5Tis_variable_str(type) > 0) {
+      std::vector<char*> pointers(values.size(), nullptr);
+      if (read(type, pointers.data()) < 0) return std::nullopt;
+      for (size_t index = 0; index < values.size(); ++index) {
+        if (pointers[index] != nullptr) values[index] = pointers[index];
+      }
+      H5Dvlen_reclaim(type, space, H5P_DEFAULT, pointers.data());
+      return values;
+    }
+    const size_t size = H5Tget_size(type);
+    if (size > (size_t{1} << 20) || size * values.size() > (size_t{1} << 30)) return std::nullopt;
+    const char padding = H5Tget_strpad(type) == H5T_STR_SPACEPAD ? ' ' : '\0';
+    std::vector<char> packed(size * values.size());
+    if (read(type, packed.data()) < 0) return std::nullopt;
+    for (size_t index = 0; index < values.size(); ++index) {
+      const char* text = packed.data() + index * size;
+      values[index].assign(text, ::strnlen(text, size));
+      while (!values[index].empty() && values[index].back() == padding) values[index].pop_back();
+    }
+    return values;
+  }
+
+  void read_attributes() {
+    constexpr const char* kAdvice = "not a log of schema alm-log/1 (docs/data_format.md)";
+    if (!has_attribute("alm_schema")) {
+      fail(std::string("attribute alm_schema is missing: ") + kAdvice);
+    }
+    const Hdf5Id attribute(H5Aopen(file_.get(), "alm_schema", H5P_DEFAULT), H5Aclose);
+    const Hdf5Id type(H5Aget_type(attribute.get()), H5Tclose);
+    const Hdf5Id space(H5Aget_space(attribute.get()), H5Sclose);
+    const auto names = texts(type.get(), space.get(), [&](hid_t memory, void* out) {
+      return H5Aread(attribute.get(), memory, out);
+    });
+    if (!names || names->size() != 1 || names->front() != kSchemaName) {
+      fail(format("attribute alm_schema is '%s': %s",
+                  names && names->size() == 1 ? names->front().c_str() : "no text", kAdvice));
+    }
+    LogSchema& schema = index_.schema;
+    const auto clusters = integer_attribute("clusters");
+    if (!clusters) fail("attribute clusters is missing");
+    schema.clusters = *clusters;
+    if (schema.clusters < 1 || schema.clusters > int64_t{1} << 32) {
+      fail(format("attribute clusters is %lld", static_cast<long long>(schema.clusters)));
+    }
+    schema.block_rows = integer_attribute("block_rows").value_or(0);
+    if (schema.block_rows < 0) fail("attribute block_rows is negative");
+    schema.reference_cluster = integer_attribute("reference_cluster");
+    if (schema.reference_cluster &&
+        (*schema.reference_cluster < 0 || *schema.reference_cluster >= schema.clusters)) {
+      fail(format("attribute reference_cluster is %lld, but there are clusters 0 to %lld",
+                  static_cast<long long>(*schema.reference_cluster),
+                  static_cast<long long>(schema.clusters - 1)));
+    }
+  }
+
+  // Asks for each group on the way first: H5Lexists fails where one is missing. Where it fails
+  // otherwise the file is damaged, which must not pass for "absent".
+  bool exists(const std::string& path) const {
+    for (size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
+      const std::string part = path.substr(0, slash);
+      const htri_t found = H5Lexists(file_.get(), part.c_str(), H5P_DEFAULT);
+      if (found < 0) fail(part, "cannot be looked up: " + hdf5_error());
+      if (found == 0) return false;
+      if (slash == std::string::npos) return true;
+    }
+  }
+
+  DatasetIndex read_set(const char* path) const {
+    if (!exists(path)) fail(path, "is missing, but every log has it");
+    return index_dataset(file_.get(), path_, index_.bytes, path);
+  }
+
+  void require_rows(const DatasetIndex& set, int64_t rows, const char* why) const {
+    if (set.rows == rows) return;
+    fail(set.path, format("has %lld rows where %s asks for %lld", static_cast<long long>(set.rows),
+                          why, static_cast<long long>(rows)));
+  }
+
+  template <class T>
+  void require_type(const Column<T>& column, const DatasetIndex& set) const {
+    const bool floating = set.type.kind == NumberKind::floating;
+    if (column.slot == kOutcomeSlot || floating == std::is_floating_point_v<T>) return;
+    fail(set.path, floating ? "holds floats, but integers belong there"
+                            : "holds integers, but floats belong there");
+  }
+
+  void read_sets() {
+    LogSchema& schema = index_.schema;
+    const auto slot = [&](int64_t number) -> auto& {
+      return index_.sets[static_cast<size_t>(number)];
+    };
+    for_each_column([&](const auto& column) {
+      const bool optional = column.present != nullptr || column.columns != nullptr;
+      if (optional && !exists(column.path)) return;
+      auto& set = slot(column.slot);
+      set = read_set(column.path);
+      require_type(column, *set);
+      const int64_t rank = column.is_matrix() ? 2 : 1;
+      if (set->dimensions != rank) {
+        fail(set->path,
+             format("has %lld dimensions where %lld belong",
+                    static_cast<long long>(set->dimensions), static_cast<long long>(rank)));
+      }
+      if (column.present != nullptr) schema.*column.present = true;
+      if (column.columns != nullptr) schema.*column.columns = set->width;
+      if (column.slot == kUserSlot) index_.rows = set->rows;
+      if (column.slot == kClusterSlot) index_.touches = set->rows;
+      const bool journey = column.scope == Scope::journey;
+      require_rows(*set, journey ? index_.rows : index_.touches,
+                   journey ? "/journey/user" : "/touch/cluster");
+    });
+    for_each_column([&](const auto& column) {  // one switch may stand for several data sets
+      if (column.width(schema) > 0 && !slot(column.slot)) {
+        fail(column.path, "is missing: the four data sets of /truth go together");
+      }
+    });
+    schema.outcome = slot(kOutcomeSlot)->type.kind == NumberKind::floating ? OutcomeKind::continuous
+                                                                           : OutcomeKind::binary;
+    auto& offsets = slot(kTouchBeginSlot);
+    offsets = read_set(kTouchBeginPath);
+    if (offsets->type.kind == NumberKind::floating || offsets->dimensions != 1) {
+      fail(kTouchBeginPath, "is not a row of integers");
+    }
+    require_rows(*offsets, index_.rows + 1, "one more than /journey/user");
+  }
+
+  void read_names() {
+    LogSchema& schema = index_.schema;
+    for_each_name_list([&](const char* path, auto names, auto width) {
+      if (!exists(path)) return;
+      const Hdf5Id set(H5Dopen2(file_.get(), path, H5P_DEFAULT), H5Dclose);
+      if (!set) fail(path, "cannot be opened as a data set: " + hdf5_error());
+      const Hdf5Id type(H5Dget_type(set.get()), H5Tclose);
+      const Hdf5Id space(H5Dget_space(set.get()), H5Sclose);
+      auto values = texts(type.get(), space.get(), [&](hid_t memory, void* out) {
+        return H5Dread(set.get(), memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, out);
+      });
+      if (!values) fail(path, "holds no readable texts: " + hdf5_error());
+      if (!values->empty() && static_cast<int64_t>(values->size()) != schema.*width) {
+        fail(path, format("has %zu names for %lld columns", values->size(),
+                          static_cast<long long>(schema.*width)));
+      }
+      schema.*names = std::move(*values);
+    });
+    constexpr const char* kLeaky = "/meta/proxy_leaky";
+    if (!exists(kLeaky)) return;
+    const DatasetIndex set = index_dataset(file_.get(), path_, index_.bytes, kLeaky);
+    require_rows(set, schema.proxies, "the number of proxies");
+    const Hdf5Id opened(H5Dopen2(file_.get(), kLeaky, H5P_DEFAULT), H5Dclose);
+    schema.proxy_leaky.resize(static_cast<size_t>(set.rows));
+    if (set.dimensions != 1 || H5Dread(opened.get(), H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL,
+                                       H5P_DEFAULT, schema.proxy_leaky.data()) < 0) {
+      fail(kLeaky, "cannot be read: " + hdf5_error());
+    }
+  }
+
+  const std::string& path_;
+  Hdf5Id file_;
+  FileIndex index_;
+};
+
+}  // namespace
+
+FileIndex read_file_index(const std::string& path) {
+  return FileIndexer(path).run();
+}
+
+}  // namespace alm::io

@@ -1,0 +1,100 @@
+// HDF5 in a helper process: the same answers, and errors about the file where HDF5 breaks down.
+#include "io/hdf5_child.h"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "io/file_indexer.h"
+#include "io/index_sidecar.h"
+#include "log_cases.h"
+
+namespace alm::io {
+namespace {
+
+std::string answer(const std::string& path, std::chrono::milliseconds patience) {
+  return user_error([&] { Hdf5Child(patience).read_index(path, 0); });
+}
+
+class MisbehavingHelper {
+ public:
+  explicit MisbehavingHelper(const char* how) { ::setenv("ALM_TEST_HELPER", how, 1); }
+  ~MisbehavingHelper() { ::unsetenv("ALM_TEST_HELPER"); }
+};
+
+TEST(Hdf5Child, SaysWhatHdf5SaysInThisProcess) {
+  const TemporaryFolder folder;
+  Hdf5Child child;
+  for (const int64_t rows : {0, 1, 5003}) {
+    const std::string path = folder / format("%d.h5", int(rows));
+    write_log(path, full_schema(), make_rows(full_schema(), rows, 1));
+    EXPECT_EQ(pack_index(child.read_index(path, 0)), pack_index(read_file_index(path)));
+  }
+  write_bytes(folder / "text.h5", "user,outcome\n");
+  EXPECT_EQ(user_error([&] { child.read_index(folder / "text.h5", 0); }),
+            user_error([&] { read_file_index(folder / "text.h5"); }));
+  EXPECT_EQ(child.read_index(folder / "1.h5", 0).rows, 1);  // a fresh helper after an error
+}
+
+TEST(Hdf5Child, ACrashAHangAndNonsenseAreErrorsOfTheFile) {
+  using std::chrono::milliseconds;
+  {
+    const MisbehavingHelper helper("crash");
+    EXPECT_EQ(answer("log.h5", milliseconds(60000)),
+              "log.h5: its HDF5 structure is damaged (HDF5 crashed over it, signal 11 "
+              "(Segmentation fault)): bring the file again, or write it anew");
+  }
+  {
+    const MisbehavingHelper helper("hang");
+    EXPECT_NE(answer("log.h5", milliseconds(1000)).find("did not come to an end within 1 s"),
+              std::string::npos);
+  }
+  {
+    const MisbehavingHelper helper("babble");
+    EXPECT_NE(answer("log.h5", milliseconds(60000)).find("contradicts itself"), std::string::npos);
+  }
+}
+
+TEST(Hdf5Child, NeverLeavesAProcessBehind) {
+  const TemporaryFolder folder;
+  write_log(folder / "log.h5", small_schema(), make_rows(small_schema(), 3, 1));
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    Hdf5Child child;
+    child.read_index(folder / "log.h5", 0);
+  }
+  const pid_t me = ::getpid();
+  std::ifstream children(format("/proc/%ld/task/%ld/children", long(me), long(me)));
+  const std::string left{std::istreambuf_iterator<char>(children), {}};
+  EXPECT_EQ(left, "");
+}
+
+TEST(FileIndex, AnIndexThatDoesNotFitItsFileIsInconsistent) {
+  const TemporaryFolder folder;
+  write_log(folder / "log.h5", full_schema(), make_rows(full_schema(), 300, 2));
+  const FileIndex good = read_file_index(folder / "log.h5");
+  EXPECT_TRUE(is_consistent(good));
+  const auto spoilt = [&](auto spoil) {
+    FileIndex index = good;
+    spoil(index, *index.sets[kClusterSlot]);
+    return !is_consistent(index);
+  };
+  EXPECT_TRUE(spoilt([](FileIndex& index, DatasetIndex&) { ++index.rows; }));
+  EXPECT_TRUE(spoilt([](FileIndex& index, DatasetIndex&) { --index.touches; }));
+  EXPECT_TRUE(spoilt([](FileIndex& index, DatasetIndex&) { index.rows = int64_t{1} << 60; }));
+  EXPECT_TRUE(spoilt([](FileIndex& index, DatasetIndex&) { index.sets[kUserSlot].reset(); }));
+  EXPECT_TRUE(spoilt([](FileIndex& index, DatasetIndex&) { index.schema.dense = -1; }));
+  EXPECT_TRUE(spoilt([](FileIndex& index, DatasetIndex&) { index.schema.item = false; }));
+  EXPECT_TRUE(spoilt([](FileIndex&, DatasetIndex& set) { set.type.bytes = 3; }));
+  EXPECT_TRUE(spoilt([](FileIndex&, DatasetIndex& set) { set.chunk_rows = 0; }));
+  EXPECT_TRUE(spoilt([](FileIndex&, DatasetIndex& set) { set.chunk_rows = int64_t{1} << 40; }));
+  EXPECT_TRUE(spoilt([](FileIndex&, DatasetIndex& set) { set.chunks.clear(); }));
+  EXPECT_TRUE(spoilt([](FileIndex&, DatasetIndex& set) { set.chunks[0].address = ~uint64_t{7}; }));
+  EXPECT_TRUE(spoilt([](FileIndex&, DatasetIndex& set) { set.filters = {{307, 0}}; }));
+  EXPECT_TRUE(spoilt([](FileIndex& index, DatasetIndex& set) {
+    set.layout = Layout::contiguous;
+    set.address = static_cast<uint64_t>(index.bytes);
+  }));
+}
+
+}  // namespace
+}  // namespace alm::io
