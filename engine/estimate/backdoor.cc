@@ -3,6 +3,7 @@
 #include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "kernels/base/check.h"
 #include "kernels/base/logistic.h"
@@ -138,12 +139,12 @@ bool BackdoorFit::step(BackdoorSums& sums, Communicator& comm, const char* what)
   const int64_t size = model_.size();
   std::vector<double> next(static_cast<size_t>(size) + 1);
   if (comm.rank() == 0) {
-    Eigen::MatrixXd information(size, size);
+    Eigen::MatrixXd information(size, size);  // its lower triangle is used
     Eigen::VectorXd gradient(size);
     size_t at = 0;
     for (int64_t i = 0; i < size; ++i) {
       for (int64_t j = 0; j <= i; ++j) {
-        information(i, j) = information(j, i) = sums.information_[at++].value() / total;
+        information(i, j) = sums.information_[at++].value() / total;
       }
       gradient(i) = sums.gradient_[static_cast<size_t>(i)].value() / total;
       if (i > 0) {
@@ -153,11 +154,17 @@ bool BackdoorFit::step(BackdoorSums& sums, Communicator& comm, const char* what)
     }
     // An outcome that is always 0 or always 1 leaves the intercept without curvature in the end.
     information(0, 0) += 1e-12;
-    const Eigen::VectorXd move = information.ldlt().solve(gradient);
-    for (int64_t i = 0; i < size; ++i) {
-      next[static_cast<size_t>(i)] = now[static_cast<size_t>(i)] + move(i);
+    // The ridge makes it positive definite; Cholesky in place and by blocks, as it may be large.
+    const Eigen::LLT<Eigen::Ref<Eigen::MatrixXd>> factor(information);
+    if (factor.info() == Eigen::Success) {
+      const Eigen::VectorXd move = factor.solve(gradient);
+      for (int64_t i = 0; i < size; ++i) {
+        next[static_cast<size_t>(i)] = now[static_cast<size_t>(i)] + move(i);
+      }
+      next.back() = gradient.dot(move);  // twice the loss still to gain, to second order
+    } else {
+      next.front() = std::numeric_limits<double>::infinity();  // unusable on all ranks
     }
-    next.back() = gradient.dot(move);  // twice the loss still to gain, to second order
   }
   comm.broadcast(std::as_writable_bytes(std::span(next)), 0, what);
   const double decrement = next.back();

@@ -1,6 +1,10 @@
 #include "engine/estimate/backdoor_fit.h"
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
+#include <numeric>
+#include <string>
 
 #include "engine/model/scan.h"
 #include "kernels/base/hash.h"
@@ -15,6 +19,46 @@ std::span<const uint32_t> touched(const io::Journeys& journeys, int64_t row) {
   const int64_t begin = journeys.touch_begin[at];
   return {journeys.cluster.data() + begin,
           static_cast<size_t>(journeys.touch_begin[at + 1] - begin)};
+}
+
+double weight_of(const io::Journeys& journeys, int64_t row) {
+  return journeys.weight.empty() ? 1.0 : journeys.weight[static_cast<size_t>(row)];
+}
+
+// The `most` clusters with most touches in the rows of a scan, ties to the lower id; ascending.
+template <class Scan>
+std::vector<int64_t> most_touched(int64_t clusters, int64_t most, int64_t threads, const Scan& scan,
+                                  Communicator& world) {
+  std::vector<std::vector<int64_t>> counts(static_cast<size_t>(threads),
+                                           std::vector<int64_t>(static_cast<size_t>(clusters)));
+  scan("back-door regression, counting touches", [&](const io::Journeys& journeys, int64_t thread) {
+    for (int64_t row = 0; row < journeys.size(); ++row) {
+      if (!(weight_of(journeys, row) > 0)) continue;
+      for (const uint32_t k : touched(journeys, row)) ++counts[static_cast<size_t>(thread)][k];
+    }
+  });
+  std::vector<int64_t>& total = counts[0];
+  for (size_t thread = 1; thread < counts.size(); ++thread) {
+    for (size_t k = 0; k < total.size(); ++k) total[k] += counts[thread][k];
+  }
+  world.all_reduce_sum(std::span<int64_t>(total), "touches of clusters");
+  std::vector<int64_t> chosen;
+  for (int64_t k = 0; k < clusters; ++k) {
+    if (total[static_cast<size_t>(k)] > 0) chosen.push_back(k);
+  }
+  const int64_t seen = static_cast<int64_t>(chosen.size());
+  if (seen > most) {
+    std::stable_sort(chosen.begin(), chosen.end(), [&](int64_t left, int64_t right) {
+      return total[static_cast<size_t>(left)] > total[static_cast<size_t>(right)];
+    });
+    chosen.resize(static_cast<size_t>(most));
+    std::sort(chosen.begin(), chosen.end());
+    log_info(
+        format("back-door regression: the %s most touched clusters have a coefficient each, "
+               "the other %s share one",
+               with_commas(most).c_str(), with_commas(seen - most).c_str()));
+  }
+  return chosen;
 }
 
 }  // namespace
@@ -58,38 +102,67 @@ double BackdoorPredictor::linear(const io::Journeys& journeys, int64_t row) cons
   return model_.linear(touched(journeys, row), x);
 }
 
-std::vector<double> fit_backdoor(std::shared_ptr<const io::Log> log, const FeatureStats& stats,
-                                 const io::UserFilter& training, Compute& compute,
-                                 Communicator& world) {
-  BackdoorFit fit(stats.schema.clusters, backdoor_features_width(stats), stats.schema.outcome);
-  std::vector<BackdoorSums> sums(static_cast<size_t>(compute.threads()), BackdoorSums(fit.model()));
-  std::vector<std::vector<float>> x(sums.size());
+FittedBackdoor fit_backdoor(std::shared_ptr<const io::Log> log, const FeatureStats& stats,
+                            const io::UserFilter& training, Compute& compute, Communicator& world,
+                            int64_t most) {
   io::ColumnSet columns = io::ColumnSet::model();
   // Where bad rows are skipped all columns are read, so that the rows here are those of the fits.
   if (log->options().on_bad_row == io::OnBadRow::fail) {
     columns.item = columns.touch_dense = columns.touch_cat = columns.mediator = false;
     columns.touch_time = columns.time = false;
   }
+  const auto scan = [&](const std::string& title,
+                        const std::function<void(const io::Journeys&, int64_t)>& body) {
+    scan_log(log, compute, world, training, columns, title, body);
+  };
+
+  const int64_t clusters = stats.schema.clusters;
+  FittedBackdoor result;
+  std::vector<uint32_t> slot(static_cast<size_t>(clusters));  // place of a cluster's coefficient
+  std::iota(slot.begin(), slot.end(), 0u);
+  int64_t slots = clusters;
+  if (clusters > most) {
+    result.own = most_touched(clusters, most, compute.threads(), scan, world);
+    slots = static_cast<int64_t>(result.own.size()) + 1;
+    std::fill(slot.begin(), slot.end(), static_cast<uint32_t>(slots - 1));  // the shared one
+    for (size_t at = 0; at < result.own.size(); ++at) {
+      slot[static_cast<size_t>(result.own[at])] = static_cast<uint32_t>(at);
+    }
+  }
+
+  BackdoorFit fit(slots, backdoor_features_width(stats), stats.schema.outcome);
+  struct Thread {
+    BackdoorSums sums;
+    std::vector<float> x;
+    std::vector<uint32_t> slots;
+  };
+  std::vector<Thread> threads(static_cast<size_t>(compute.threads()),
+                              Thread{BackdoorSums(fit.model()), {}, {}});
   do {
-    for (BackdoorSums& of : sums) of.clear();
-    scan_log(log, compute, world, training, columns,
-             format("back-door regression, pass %lld", static_cast<long long>(fit.passes() + 1)),
-             [&](const io::Journeys& journeys, int64_t thread) {
-               const size_t at = static_cast<size_t>(thread);
-               for (int64_t row = 0; row < journeys.size(); ++row) {
-                 const size_t i = static_cast<size_t>(row);
-                 backdoor_features(stats, journeys, row, x[at]);
-                 sums[at].add(fit.model(), touched(journeys, row), x[at], journeys.outcome[i],
-                              journeys.weight.empty() ? 1.0 : journeys.weight[i]);
-               }
-             });
-    for (size_t thread = 1; thread < sums.size(); ++thread) sums[0].merge(sums[thread]);
-  } while (!fit.step(sums[0], world, "back-door regression"));
+    for (Thread& thread : threads) thread.sums.clear();
+    scan(format("back-door regression, pass %lld", static_cast<long long>(fit.passes() + 1)),
+         [&](const io::Journeys& journeys, int64_t index) {
+           Thread& thread = threads[static_cast<size_t>(index)];
+           for (int64_t row = 0; row < journeys.size(); ++row) {
+             backdoor_features(stats, journeys, row, thread.x);
+             thread.slots.clear();
+             for (const uint32_t k : touched(journeys, row)) thread.slots.push_back(slot[k]);
+             thread.sums.add(fit.model(), thread.slots, thread.x,
+                             journeys.outcome[static_cast<size_t>(row)], weight_of(journeys, row));
+           }
+         });
+    for (size_t at = 1; at < threads.size(); ++at) threads[0].sums.merge(threads[at].sums);
+  } while (!fit.step(threads[0].sums, world, "back-door regression"));
   if (!fit.converged()) {
     log_warning(
         "the back-door regression had not converged when it was stopped; its values are near");
   }
-  return fit.model().coefficients();
+
+  const std::vector<double>& fitted = fit.model().coefficients();
+  result.coefficients.push_back(fitted[0]);
+  for (const uint32_t at : slot) result.coefficients.push_back(fitted[1 + at]);
+  result.coefficients.insert(result.coefficients.end(), fitted.begin() + 1 + slots, fitted.end());
+  return result;
 }
 
 }  // namespace alm

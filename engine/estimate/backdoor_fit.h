@@ -16,6 +16,10 @@ namespace alm {
 // others hashed.
 inline constexpr int64_t kBackdoorLevels = 32;
 
+// Most clusters with a coefficient of their own: memory goes with its square, time with its cube.
+// In logs of more clusters those most touched in training have one, all others share one.
+inline constexpr int64_t kBackdoorClusters = 2048;
+
 // A fitted regression with the scales of its columns: X = standardised dense, missing indicators,
 // levels of the ids. Immutable; thread-safe. `stats` must outlive it.
 class BackdoorPredictor {
@@ -35,10 +39,15 @@ void backdoor_features(const FeatureStats& stats, const io::Journeys& journeys, 
                        std::vector<float>& x);
 int64_t backdoor_features_width(const FeatureStats& stats);
 
-// COLLECTIVE. Coefficients fitted on the rows that pass `training`, at most BackdoorFit::kMaxPasses
-// scans.
-std::vector<double> fit_backdoor(std::shared_ptr<const io::Log> log, const FeatureStats& stats,
-                                 const io::UserFilter& training, Compute& compute,
-                                 Communicator& world);
+struct FittedBackdoor {
+  std::vector<double> coefficients;  // of BackdoorModel: [1 + clusters + width of X]
+  std::vector<int64_t> own;          // clusters that share none, ascending; empty: all of them
+};
+
+// COLLECTIVE. Fitted on the rows that pass `training`, at most BackdoorFit::kMaxPasses scans, one
+// more in logs of more than `most` clusters.
+FittedBackdoor fit_backdoor(std::shared_ptr<const io::Log> log, const FeatureStats& stats,
+                            const io::UserFilter& training, Compute& compute, Communicator& world,
+                            int64_t most = kBackdoorClusters);
 
 }  // namespace alm

@@ -17,12 +17,11 @@ struct Weighted {
 
 Weighted weighted(const GroupedSums& sums, int64_t cluster, std::span<const double> weights) {
   Weighted result;
-  for (int64_t g = 0; g < sums.groups(); ++g) {
-    const double w = weights[static_cast<size_t>(g)];
-    if (w == 0) continue;
-    result.sum += w * sums.sum(cluster, g);
-    result.weight += w * sums.weight(cluster, g);
-  }
+  sums.each_group(cluster, [&](int64_t group, double sum, double weight) {
+    const double w = weights[static_cast<size_t>(group)];
+    result.sum += w * sum;
+    result.weight += w * weight;
+  });
   return result;
 }
 
@@ -30,13 +29,14 @@ double ratio(const Weighted& value) {
   return value.weight > 0 ? value.sum / value.weight : NAN;
 }
 
-// gain(k, group weights) for the sample itself (all weights 1) and for every replicate.
+// gain(group weights)(k) for the sample itself (all weights 1) and for every replicate.
 template <class Gain>
 GroupedGain with_replicates(int64_t clusters, int64_t groups, const Gain& gain) {
   GroupedGain result;
   const auto row = [&](const std::vector<double>& weights) {
+    const auto gain_of = gain(weights);
     std::vector<double> values(static_cast<size_t>(clusters));
-    for (int64_t k = 0; k < clusters; ++k) values[static_cast<size_t>(k)] = gain(k, weights);
+    for (int64_t k = 0; k < clusters; ++k) values[static_cast<size_t>(k)] = gain_of(k);
     return values;
   };
   result.gain = row(std::vector<double>(static_cast<size_t>(groups), 1.0));
@@ -151,24 +151,27 @@ io::Json area_json(const GroupedArea& area) {
 }  // namespace
 
 GroupedGain gain_of_means(const GroupedSums& sums) {
-  return with_replicates(sums.clusters(), sums.groups(), [&](int64_t k, const auto& weights) {
-    return ratio(weighted(sums, k, weights));
+  return with_replicates(sums.clusters(), sums.groups(), [&](const std::vector<double>& weights) {
+    return [&](int64_t k) { return ratio(weighted(sums, k, weights)); };
   });
 }
 
 GroupedGain gain_of_difference(const GroupedSums& touched, const GroupedSums& all) {
   ALM_CHECK(all.clusters() == 1 && all.groups() == touched.groups());
-  return with_replicates(touched.clusters(), touched.groups(), [&](int64_t k, const auto& weights) {
-    const Weighted with = weighted(touched, k, weights);
-    const Weighted every = weighted(all, 0, weights);
-    return ratio(with) - ratio({every.sum - with.sum, every.weight - with.weight});
-  });
+  return with_replicates(
+      touched.clusters(), touched.groups(), [&](const std::vector<double>& weights) {
+        return [&, every = weighted(all, 0, weights)](int64_t k) {
+          const Weighted with = weighted(touched, k, weights);
+          return ratio(with) - ratio({every.sum - with.sum, every.weight - with.weight});
+        };
+      });
 }
 
 GroupedGain gain_of_contrast(const GroupedSums& a, const GroupedSums& b) {
   ALM_CHECK(a.clusters() == b.clusters() && a.groups() == b.groups());
-  return with_replicates(a.clusters(), a.groups(), [&](int64_t k, const auto& weights) {
-    return ratio(weighted(a, k, weights)) - ratio(weighted(b, k, weights));
+  return with_replicates(a.clusters(), a.groups(), [&](const std::vector<double>& weights) {
+    return
+        [&](int64_t k) { return ratio(weighted(a, k, weights)) - ratio(weighted(b, k, weights)); };
   });
 }
 

@@ -134,8 +134,14 @@ io::Json estimate_json(const SequenceSums& sums, int64_t cluster, bool identifie
   return json;
 }
 
+// Whether the back-door regression had one coefficient for this cluster and others together.
+bool shares_backdoor(const Bundle& bundle, int64_t cluster) {
+  const std::vector<int64_t>& own = bundle.backdoor_own;
+  return !own.empty() && !std::binary_search(own.begin(), own.end(), cluster);
+}
+
 io::Json effects_json(const SequenceSums& sums, const io::LogSchema& schema, bool identified,
-                      const std::string& why_not, bool has_backdoor) {
+                      const std::string& why_not, const Bundle& bundle) {
   io::Json effects = io::Json::array();
   for (int64_t cluster = 0; cluster < schema.clusters; ++cluster) {
     const size_t at = static_cast<size_t>(cluster);
@@ -149,8 +155,9 @@ io::Json effects_json(const SequenceSums& sums, const io::LogSchema& schema, boo
         {"users", sums.users.count(cluster)},
         {"users_exact", sums.users.exact(cluster)},
         {"naive", io::number(contrast_with_rest(sums.touched, cluster, sums.all).mean)}};
-    if (has_backdoor) {
+    if (!bundle.backdoor.empty()) {
       effect["backdoor"] = io::number(sums.backdoor.sum[at].value() / plugin.weight);
+      if (shares_backdoor(bundle, cluster)) effect["backdoor_shared"] = true;
     } else {
       effect["backdoor"] = nullptr;
       effect["backdoor_why"] = "the regression was not fitted";
@@ -304,21 +311,29 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
   json["identification"] = identification_json(total, share);
   const std::string why_not =
       format("the mediator does not vary given touches and context (variance share %.4f)", share);
-  json["effects"] = effects_json(total, schema, identified, why_not, has_backdoor);
+  json["effects"] = effects_json(total, schema, identified, why_not, bundle);
   json["auuc"] = nullptr;
   json["auuc_why"] = "given for arm logs only";
   json["grouped_auuc"] = grouped_json(total, schema, halves && identified);
   if (schema.truth) {
     std::vector<double> backdoor_means;
     std::vector<MeanEstimate> one_step;
+    bool shared = false;
     for (int64_t cluster = 0; cluster < schema.clusters; ++cluster) {
       const size_t at = static_cast<size_t>(cluster);
       backdoor_means.push_back(total.backdoor.sum[at].value() /
                                total.do_plugin.estimate(cluster).weight);
       one_step.push_back(total.one_step.estimate(cluster));
+      shared = shared || (one_step.back().touches > 0 && shares_backdoor(bundle, cluster));
     }
     if (!has_backdoor) backdoor_means.clear();
-    json["truth"] = to_json(total.truth.finish(backdoor_means, one_step));
+    io::Json truth = to_json(total.truth.finish(backdoor_means, one_step));
+    if (has_backdoor && shared) {
+      truth["backdoor_auuc_05"] = nullptr;
+      truth["backdoor_auuc_05_why"] =
+          "the regression has one coefficient for many clusters together: it does not rank them";
+    }
+    json["truth"] = truth;
   }
 }
 

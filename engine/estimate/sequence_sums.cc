@@ -20,8 +20,8 @@ void ClusterTotals::reduce(Communicator& world, const char* what) {
 
 SequenceSums::SequenceSums(const io::LogSchema& schema, double outcome_mean, int64_t expected_rows)
     : binary(schema.outcome == io::OutcomeKind::binary),
-      do_plugin(schema.clusters),
-      ett_plugin(schema.clusters),
+      do_plugin(schema.clusters, 1),
+      ett_plugin(schema.clusters, 1),
       one_step(schema.clusters),
       gain(schema.clusters),
       touched(schema.clusters),

@@ -47,8 +47,8 @@ struct SequenceSums {
   bool binary;
   int64_t journeys = 0;
   int64_t unobserved = 0;  // touches whose mediator was not observed
-  GroupedSums do_plugin;
-  GroupedSums ett_plugin;
+  GroupedSums do_plugin;   // no error of its own: one user group
+  GroupedSums ett_plugin;  // the same
   GroupedSums one_step;
   GroupedSums gain;     // one-step values with the halves' nuisances
   GroupedSums touched;  // outcome of journeys that touch k

@@ -13,6 +13,8 @@ namespace alm {
 namespace {
 
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+// Cells that ranks add at once: bounds what a sum over ranks holds beside the sums.
+constexpr int64_t kReducedCells = int64_t{1} << 18;
 
 }  // namespace
 
@@ -34,44 +36,126 @@ io::Json to_json(const MeanEstimate& estimate) {
 GroupedSums::GroupedSums(int64_t clusters, int64_t groups)
     : clusters_(clusters),
       groups_(groups),
-      sums_(static_cast<size_t>(clusters * groups)),
-      weights_(sums_.size()),
+      rows_(static_cast<size_t>(clusters)),
       touches_(static_cast<size_t>(clusters)) {
-  ALM_CHECK(clusters >= 1 && groups >= 1);
+  ALM_CHECK(clusters >= 1 && groups >= 1 && groups <= int64_t{1} << 16);
 }
 
 GroupedSums::GroupedSums(int64_t clusters) : GroupedSums(clusters, user_group_count(clusters)) {}
 
+GroupedSums::Cell& GroupedSums::cell(int64_t cluster, int64_t group) {
+  Row& row = rows_[static_cast<size_t>(cluster)];
+  if (row.groups.empty() && !row.cells.empty()) return row.cells[static_cast<size_t>(group)];
+  const auto place = std::lower_bound(row.groups.begin(), row.groups.end(), group);
+  const auto at = place - row.groups.begin();
+  if (place != row.groups.end() && *place == group) return row.cells[static_cast<size_t>(at)];
+  // A row with an eighth of its groups is soon one with all of them: no search from then on.
+  if (static_cast<int64_t>(row.groups.size()) >= groups_ / 8) {
+    std::vector<Cell> all(static_cast<size_t>(groups_));
+    for (size_t i = 0; i < row.groups.size(); ++i) all[row.groups[i]] = row.cells[i];
+    row.cells = std::move(all);
+    row.groups = {};
+    return row.cells[static_cast<size_t>(group)];
+  }
+  row.groups.insert(place, static_cast<uint16_t>(group));
+  return *row.cells.insert(row.cells.begin() + at, Cell());
+}
+
+const GroupedSums::Cell* GroupedSums::find(int64_t cluster, int64_t group) const {
+  const Row& row = rows_[static_cast<size_t>(cluster)];
+  if (row.groups.empty()) {
+    return row.cells.empty() ? nullptr : &row.cells[static_cast<size_t>(group)];
+  }
+  const auto place = std::lower_bound(row.groups.begin(), row.groups.end(), group);
+  if (place == row.groups.end() || *place != group) return nullptr;
+  return &row.cells[static_cast<size_t>(place - row.groups.begin())];
+}
+
 void GroupedSums::add_ratio(int64_t cluster, uint64_t user, double numerator, double denominator) {
   ALM_CHECK(cluster >= 0 && cluster < clusters_ && denominator >= 0);
-  const size_t index = at(cluster, user_group(user, groups_));
-  sums_[index].add(numerator);
-  weights_[index].add(denominator);
+  Cell& to = cell(cluster, user_group(user, groups_));
+  to.sum.add(numerator);
+  to.weight.add(denominator);
   if (denominator > 0) ++touches_[static_cast<size_t>(cluster)];
+}
+
+void GroupedSums::add_row(int64_t cluster, const Row& row) {
+  for (size_t at = 0; at < row.cells.size(); ++at) {
+    const Cell& from = row.cells[at];
+    if (from.sum == FixedSum() && from.weight == FixedSum()) continue;
+    Cell& to = cell(cluster, row.groups.empty() ? static_cast<int64_t>(at) : row.groups[at]);
+    to.sum.add(from.sum);
+    to.weight.add(from.weight);
+  }
 }
 
 void GroupedSums::merge(const GroupedSums& other) {
   ALM_CHECK(other.clusters_ == clusters_ && other.groups_ == groups_);
-  for (size_t i = 0; i < sums_.size(); ++i) sums_[i].add(other.sums_[i]);
-  for (size_t i = 0; i < sums_.size(); ++i) weights_[i].add(other.weights_[i]);
-  for (size_t k = 0; k < touches_.size(); ++k) touches_[k] += other.touches_[k];
+  for (int64_t k = 0; k < clusters_; ++k) {
+    add_row(k, other.rows_[static_cast<size_t>(k)]);
+    touches_[static_cast<size_t>(k)] += other.touches_[static_cast<size_t>(k)];
+  }
 }
 
 void GroupedSums::reduce(Communicator& comm, const char* what) {
-  comm.all_reduce_sum(std::span<FixedSum>(sums_), what);
-  comm.all_reduce_sum(std::span<FixedSum>(weights_), what);
   comm.all_reduce_sum(std::span<int64_t>(touches_), what);
+  if (comm.size() == 1) return;
+  // Rows that no rank has are not sent.
+  std::vector<int64_t> used(rows_.size());
+  for (size_t k = 0; k < used.size(); ++k) used[k] = !rows_[k].cells.empty();
+  comm.all_reduce_max(std::span<int64_t>(used), what);
+  const int64_t at_once = std::max<int64_t>(1, kReducedCells / groups_);
+  std::vector<int64_t> clusters;
+  std::vector<FixedSum> cells;
+  for (int64_t k = 0; k < clusters_; ++k) {
+    if (used[static_cast<size_t>(k)] != 0) clusters.push_back(k);
+    const int64_t waiting = static_cast<int64_t>(clusters.size());
+    if (waiting == 0 || (waiting < at_once && k + 1 < clusters_)) continue;
+    cells.assign(static_cast<size_t>(2 * waiting * groups_), FixedSum());
+    for (int64_t row = 0; row < waiting; ++row) {
+      const Row& from = rows_[static_cast<size_t>(clusters[static_cast<size_t>(row)])];
+      FixedSum* to = cells.data() + 2 * row * groups_;
+      for (size_t at = 0; at < from.cells.size(); ++at) {
+        const size_t group = from.groups.empty() ? at : from.groups[at];
+        to[2 * group] = from.cells[at].sum;
+        to[2 * group + 1] = from.cells[at].weight;
+      }
+    }
+    comm.all_reduce_sum(std::span<FixedSum>(cells), what);
+    for (int64_t row = 0; row < waiting; ++row) {
+      const int64_t cluster = clusters[static_cast<size_t>(row)];
+      const FixedSum* from = cells.data() + 2 * row * groups_;
+      for (int64_t group = 0; group < groups_; ++group) {
+        const Cell total{from[2 * group], from[2 * group + 1]};
+        if (total.sum == FixedSum() && total.weight == FixedSum() && !find(cluster, group)) {
+          continue;
+        }
+        cell(cluster, group) = total;
+      }
+    }
+    clusters.clear();
+  }
+}
+
+double GroupedSums::sum(int64_t cluster, int64_t group) const {
+  const Cell* const found = find(cluster, group);
+  return found ? found->sum.value() : 0;
+}
+
+double GroupedSums::weight(int64_t cluster, int64_t group) const {
+  const Cell* const found = find(cluster, group);
+  return found ? found->weight.value() : 0;
 }
 
 double GroupedSums::sum(int64_t cluster) const {
   FixedSum total;
-  for (int64_t g = 0; g < groups_; ++g) total.add(sums_[at(cluster, g)]);
+  for (const Cell& cell : rows_[static_cast<size_t>(cluster)].cells) total.add(cell.sum);
   return total.value();
 }
 
 double GroupedSums::weight(int64_t cluster) const {
   FixedSum total;
-  for (int64_t g = 0; g < groups_; ++g) total.add(weights_[at(cluster, g)]);
+  for (const Cell& cell : rows_[static_cast<size_t>(cluster)].cells) total.add(cell.weight);
   return total.value();
 }
 
@@ -86,11 +170,11 @@ MeanEstimate GroupedSums::estimate(int64_t cluster) const {
   result.mean = sum(cluster) / result.weight;
   double squares = 0;
   int64_t groups = 0;
-  for (int64_t g = 0; g < groups_; ++g) {
-    const double residual = sum(cluster, g) - weight(cluster, g) * result.mean;
+  each_group(cluster, [&](int64_t, double sum_g, double weight_g) {
+    const double residual = sum_g - weight_g * result.mean;
     squares += residual * residual;
-    groups += weight(cluster, g) > 0 || sum(cluster, g) != 0;
-  }
+    groups += weight_g > 0 || sum_g != 0;
+  });
   // One group alone lies on its own mean: that is no error of 0 but none known.
   result.se = groups > 1 ? std::sqrt(squares) / result.weight : kNone;
   return result;
@@ -99,10 +183,7 @@ MeanEstimate GroupedSums::estimate(int64_t cluster) const {
 MeanEstimate GroupedSums::overall() const {
   GroupedSums one(1, groups_);
   for (int64_t k = 0; k < clusters_; ++k) {
-    for (int64_t g = 0; g < groups_; ++g) {
-      one.sums_[static_cast<size_t>(g)].add(sums_[at(k, g)]);
-      one.weights_[static_cast<size_t>(g)].add(weights_[at(k, g)]);
-    }
+    one.add_row(0, rows_[static_cast<size_t>(k)]);
     one.touches_[0] += touches_[static_cast<size_t>(k)];
   }
   return one.estimate(0);

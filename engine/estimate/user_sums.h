@@ -27,9 +27,11 @@ struct MeanEstimate {
 // {"mean", "se", "ci95", "weight", "touches"}; null with `why` when nothing was added.
 io::Json to_json(const MeanEstimate& estimate);
 
-// Weighted sums per (cluster, user group). Not thread-safe: one per thread, then merge.
+// Weighted sums per (cluster, user group). Memory goes with the pairs that occur, at most 32 bytes
+// for each possible pair. Not thread-safe: one per thread, then merge.
 class GroupedSums {
  public:
+  // One group: totals alone, their error is unknown.
   GroupedSums(int64_t clusters, int64_t groups);
   explicit GroupedSums(int64_t clusters);  // user_group_count(clusters) groups
 
@@ -53,24 +55,40 @@ class GroupedSums {
   MeanEstimate overall() const;
 
   // Sums of one cluster by group.
-  double sum(int64_t cluster, int64_t group) const { return sums_[at(cluster, group)].value(); }
-  double weight(int64_t cluster, int64_t group) const {
-    return weights_[at(cluster, group)].value();
-  }
+  double sum(int64_t cluster, int64_t group) const;
+  double weight(int64_t cluster, int64_t group) const;
   double sum(int64_t cluster) const;
   double weight(int64_t cluster) const;
   int64_t touches(int64_t cluster) const { return touches_[static_cast<size_t>(cluster)]; }
 
- private:
-  size_t at(int64_t cluster, int64_t group) const {
-    return static_cast<size_t>(cluster * groups_ + group);
+  // body(group, sum, weight) for every group that may have rows of the cluster, ascending.
+  template <class Body>
+  void each_group(int64_t cluster, const Body& body) const {
+    const Row& row = rows_[static_cast<size_t>(cluster)];
+    for (size_t at = 0; at < row.cells.size(); ++at) {
+      const int64_t group = row.groups.empty() ? static_cast<int64_t>(at) : row.groups[at];
+      body(group, row.cells[at].sum.value(), row.cells[at].weight.value());
+    }
   }
+
+ private:
+  struct Cell {
+    FixedSum sum, weight;
+  };
+  // Cells of the groups named, ascending; with no group named, of all groups.
+  struct Row {
+    std::vector<uint16_t> groups;
+    std::vector<Cell> cells;
+  };
+  Cell& cell(int64_t cluster, int64_t group);
+  // Null where there are no rows.
+  const Cell* find(int64_t cluster, int64_t group) const;
+  void add_row(int64_t cluster, const Row& row);
 
   int64_t clusters_;
   int64_t groups_;
-  std::vector<FixedSum> sums_;     // [clusters, groups]
-  std::vector<FixedSum> weights_;  // [clusters, groups]
-  std::vector<int64_t> touches_;   // [clusters]
+  std::vector<Row> rows_;         // [clusters]
+  std::vector<int64_t> touches_;  // [clusters]
 };
 
 // mean(a, cluster_a) - mean(b, cluster_b) with the error of the paired difference: the residuals of

@@ -174,6 +174,7 @@ void put_bundle(const Bundle& bundle, io::CheckpointBlobs& checkpoint) {
                                  {"holdout", bundle.holdout},
                                  {"tabular", bundle.tabular},
                                  {"log_manifest", bundle.log_manifest},
+                                 {"backdoor_own", bundle.backdoor_own},
                                  {"fits", names}};
   put_blob(stats.item_admitted, "item_admitted", checkpoint);
   put_blob(bundle.backdoor, "backdoor", checkpoint);
@@ -198,6 +199,7 @@ Bundle get_bundle(const io::CheckpointBlobs& checkpoint) {
   json.at("tabular").get_to(bundle.tabular);
   json.at("log_manifest").get_to(bundle.log_manifest);
   bundle.backdoor = get_blob<double>("backdoor", checkpoint, -1);
+  bundle.backdoor_own = json.value("backdoor_own", std::vector<int64_t>());
   bundle.tabular_counts = get_blob<int64_t>("tabular_counts", checkpoint, -1);
   const std::unique_ptr<Model> model = bundle.make_model();
   for (const io::Json& name : json.at("fits")) {

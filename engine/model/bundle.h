@@ -29,6 +29,7 @@ struct Bundle {
   std::map<std::string, ModelWeights> fits;
   std::vector<int64_t> tabular_counts;  // packed, of --nuisance tabular; else empty
   std::vector<double> backdoor;         // coefficients; empty before the regression is fitted
+  std::vector<int64_t> backdoor_own;    // clusters that share none; empty: all of them
 
   // Whether estimates are made on this user of the training log.
   bool scored(uint64_t user) const;

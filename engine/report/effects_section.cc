@@ -13,6 +13,7 @@ namespace {
 constexpr size_t kShownWhole = 24;  // up to so many clusters the plot shows all of them
 constexpr size_t kShownTop = 12;
 constexpr size_t kShownBottom = 8;
+constexpr size_t kTableRows = 1000;  // a longer table is read by no one: estimates.json has it
 constexpr int64_t kNameLength = 48;
 
 struct Wording {
@@ -124,7 +125,28 @@ std::vector<int64_t> places(const Effects& effects,
   return place;
 }
 
-// The whole table. The buttons above it reorder the rows by style alone.
+// The rows of the table, in the order of the file: all, or the kTableRows of the largest effect
+// either way, ranked clusters before those with too few touches to be ranked.
+Effects tabled(const Effects& effects, Estimand estimand) {
+  if (effects.rows.size() <= kTableRows) return effects;
+  std::vector<std::pair<bool, double>> key(effects.rows.size());  // unranked, minus its size
+  for (size_t row = 0; row < key.size(); ++row) {
+    const Number best = estimate_of(effects.rows[row], estimand).best();
+    key[row] = {true, best ? -std::fabs(*best) : 1.0};
+  }
+  for (const size_t row : effects.ranked) key[row].first = false;
+  std::vector<size_t> order(key.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return key[a] < key[b]; });
+  order.resize(kTableRows);
+  std::sort(order.begin(), order.end());
+  Effects shown;
+  shown.arm_log = effects.arm_log;
+  for (const size_t row : order) shown.rows.push_back(effects.rows[row]);
+  return shown;
+}
+
+// The buttons above it reorder the rows by style alone.
 std::string table(const Effects& effects, Estimand estimand) {
   const auto of = [estimand](const Effect& effect) -> const Estimate& {
     return estimate_of(effect, estimand);
@@ -265,12 +287,18 @@ std::string effects_section(const Effects& effects) {
     const std::string why_not = reasons(effects, estimand);
     if (!effects.has(estimand) && why_not.empty()) continue;
     const Wording words = wording(estimand, effects.arm_log);
-    html += "<details><summary>All " +
-            counted(static_cast<double>(effects.rows.size()), effects.arm_log ? "arm" : "cluster",
-                    effects.arm_log ? "arms" : "clusters") +
+    const std::string all =
+        counted(static_cast<double>(effects.rows.size()), effects.arm_log ? "arm" : "cluster",
+                effects.arm_log ? "arms" : "clusters");
+    const Effects shown = tabled(effects, estimand);
+    html += "<details><summary>" +
+            (shown.rows.size() == effects.rows.size()
+                 ? "All " + all
+                 : "The " + count(static_cast<double>(shown.rows.size())) + " largest effects of " +
+                       all + " (estimates.json has all)") +
             ", " + words.name + "</summary>\n<p class=\"note\" style=\"margin-top:10px\">" +
             escape(words.question) + "</p>\n" + why_not +
-            (effects.has(estimand) ? table(effects, estimand) : "") + "</details>\n";
+            (effects.has(estimand) ? table(shown, estimand) : "") + "</details>\n";
   }
   return section("effects",
                  effects.arm_log ? "The arms against the reference" : "Effect of one touch", html);

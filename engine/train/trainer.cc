@@ -1,11 +1,14 @@
 #include "engine/train/trainer.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <numeric>
 
 #include "engine/estimate/arm_estimates.h"
 #include "engine/estimate/backdoor_fit.h"
+#include "engine/estimate/estimate_memory.h"
 #include "engine/train/fit.h"
 #include "engine/train/run_checkpoint.h"
 #include "kernels/base/clock.h"
@@ -93,9 +96,11 @@ class Trainer {
       }
     }
     if (bundle_.backdoor.empty()) {
-      bundle_.backdoor = fit_backdoor(
+      FittedBackdoor fitted = fit_backdoor(
           job_.log, *bundle_.stats, [&](uint64_t user) { return splits_.fitted(user); },
           job_.compute, job_.world);
+      bundle_.backdoor = std::move(fitted.coefficients);
+      bundle_.backdoor_own = std::move(fitted.own);
     }
     save(nullptr, true);
     return finish();
@@ -130,6 +135,12 @@ class Trainer {
         job_.log, job_.options.model, training, [&](uint64_t user) { return splits_.scored(user); },
         job_.compute.threads(), job_.world);
     report_first_pass(pass);
+    const double scored = static_cast<double>(pass.scored_rows) / static_cast<double>(pass.rows);
+    const std::string advice = memory_advice(
+        pass.stats.schema, static_cast<int64_t>(scored * static_cast<double>(job_.log->touches())),
+        job_.compute.threads(), job_.world.local_size(),
+        ::sysconf(_SC_PHYS_PAGES) * ::sysconf(_SC_PAGE_SIZE));
+    if (!advice.empty()) log_warning(advice);
     const double expected = job_.options.validation * static_cast<double>(pass.rows);
     if (expected > kValidationRows) {
       log_info("validation: rows are many, a part of the validation users is enough");
@@ -153,6 +164,7 @@ class Trainer {
       Bundle saved = get_bundle(*newest);
       bundle_.fits = std::move(saved.fits);
       bundle_.backdoor = std::move(saved.backdoor);
+      bundle_.backdoor_own = std::move(saved.backdoor_own);
       newest->header.at("steps_before").get_to(steps_before_);
       metrics_->truncate(newest->header.at("metrics_bytes").get<int64_t>());
       log_info("resuming: " + newest->header.at("where").get<std::string>());

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <set>
@@ -93,6 +94,69 @@ TEST(GroupedSums, BitsDoNotDependOnTheNumberOfRanks) {
       EXPECT_EQ(first[k].se, result[k].se);
       EXPECT_EQ(first[k].touches, result[k].touches);
     }
+  }
+}
+
+// Rows of few groups, of nearly an eighth, of all; clusters that one rank alone has; most empty.
+TEST(GroupedSums, ManyClustersOfAnySizeEqualPlainSumsOnAnyRanks) {
+  constexpr int64_t kClusters = 10007;
+  std::vector<Row> rows;
+  for (int64_t i = 0; i < 6007; ++i) {
+    Rng rng(5, Stream::test, static_cast<uint64_t>(i));
+    const int64_t cluster = i % 3 == 0   ? 7
+                            : i % 3 == 1 ? 11 + static_cast<int64_t>(rng.below(53))
+                                         : static_cast<int64_t>(rng.below(kClusters));
+    rows.push_back({cluster, rng.below(5000), rng.normal(), i % 11 == 0 ? 0.0 : rng.uniform()});
+  }
+  std::map<std::pair<int64_t, int64_t>, std::pair<double, double>> plain;
+  for (const Row& row : rows) {
+    auto& cell = plain[{row.cluster, user_group(row.user, 256)}];
+    cell.first += row.value * row.weight;
+    cell.second += row.weight;
+  }
+  std::vector<MeanEstimate> first;
+  for (const int64_t ranks : {1, 2, 3, 4}) {
+    ThreadWorld(ranks).run([&](Communicator& comm) {
+      GroupedSums mine(kClusters), other(kClusters);
+      for (size_t i = 0; i < rows.size(); ++i) {
+        if (static_cast<int64_t>(i / 5) % comm.size() != comm.rank()) continue;
+        (i % 2 == 0 ? mine : other)
+            .add(rows[i].cluster, rows[i].user, rows[i].value, rows[i].weight);
+      }
+      mine.merge(other);
+      mine.reduce(comm, "test");
+      if (comm.rank() != comm.size() - 1) return;
+      int64_t found = 0;
+      for (int64_t k = 0; k < kClusters; ++k) {
+        int64_t before = -1;
+        mine.each_group(k, [&](int64_t group, double sum, double weight) {
+          EXPECT_GT(group, before);
+          before = group;
+          EXPECT_EQ(mine.sum(k, group), sum);
+          EXPECT_EQ(mine.weight(k, group), weight);
+          const auto cell = plain.find({k, group});
+          EXPECT_NEAR(sum, cell == plain.end() ? 0 : cell->second.first, 1e-11);
+          EXPECT_NEAR(weight, cell == plain.end() ? 0 : cell->second.second, 1e-11);
+          found += weight > 0;
+        });
+      }
+      EXPECT_EQ(found, std::count_if(plain.begin(), plain.end(), [](const auto& cell) {
+                  return cell.second.second > 0;  // rows of no weight need no cell
+                }));
+      std::vector<MeanEstimate> estimates;
+      for (int64_t k = 0; k < kClusters; ++k) estimates.push_back(mine.estimate(k));
+      if (first.empty()) first = estimates;
+      for (size_t k = 0; k < first.size(); ++k) {
+        EXPECT_EQ(estimates[k].touches, first[k].touches);
+        if (first[k].touches == 0) continue;
+        EXPECT_EQ(estimates[k].mean, first[k].mean);
+        EXPECT_EQ(estimates[k].weight, first[k].weight);
+        EXPECT_EQ(std::isnan(estimates[k].se), std::isnan(first[k].se));
+        if (!std::isnan(first[k].se)) {
+          EXPECT_EQ(estimates[k].se, first[k].se);
+        }
+      }
+    });
   }
 }
 

@@ -262,6 +262,19 @@ TEST(Report, StaysSmallWithAThousandClusters) {
   EXPECT_LT(page.size(), 2u * 1000 * 1000);
 }
 
+TEST(Report, ShowsTheLargestEffectsOfManyClustersAndSaysHowManyThereAre) {
+  SampleRun run = with_clusters(5003, "some");
+  run.estimates["effects"][17]["ett"]["one_step"] = -0.4;
+  run.estimates["effects"][18]["ett"]["one_step"] = 0.9;
+  run.estimates["effects"][18]["touches"] = 3;  // too few to be ranked
+  const std::string page = run.render();
+  EXPECT_EQ(markup_fault(page), "");
+  EXPECT_LT(page.size(), 2u * 1000 * 1000);
+  EXPECT_TRUE(has(page, "The 1,000 largest effects of 5,003 clusters (estimates.json has all)"));
+  EXPECT_TRUE(has(page, "<bdi>some 17</bdi>"));
+  EXPECT_FALSE(has(page, "<bdi>some 18</bdi>"));
+}
+
 TEST(Report, IsAPureFunction) {
   EXPECT_EQ(sample_run("sequence").render(), sample_run("sequence").render());
 }
