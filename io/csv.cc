@@ -172,7 +172,8 @@ char csv_separator(const std::string& path) {
   return name.ends_with(".tsv") || name.ends_with(".tab") ? '\t' : ',';
 }
 
-void read_csv(const std::string& path, char separator, const OnCsvRecord& on_record) {
+void read_csv(const std::string& path, char separator, const OnCsvRecord& on_record,
+              const std::function<void(int64_t bytes)>& on_bytes) {
   // zlib passes what is not gzip through as it is.
   std::unique_ptr<gzFile_s, int (*)(gzFile)> file(gzopen(path.c_str(), "rb"), &gzclose_r);
   if (!file) {
@@ -186,6 +187,7 @@ void read_csv(const std::string& path, char separator, const OnCsvRecord& on_rec
   while (true) {
     const std::string_view bytes = read_bytes(file.get(), path, buffer);
     if (bytes.empty()) break;
+    if (on_bytes) on_bytes(gzoffset(file.get()));
     if (start && bytes.starts_with(kZstdMagic)) zstd.emplace();
     if (!zstd) {
       feed_lines(records, start ? without_mark(path, bytes) : bytes);

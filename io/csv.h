@@ -20,6 +20,8 @@ char csv_separator(const std::string& path);
 // line ends inside quotes, LF and CRLF, a byte order mark, gzip and zstd are understood; blanks
 // around unquoted fields are dropped. UserError naming file, line and column on a broken quote, a
 // file that cannot be read or is cut off, or UTF-16. What `on_record` throws goes through.
-void read_csv(const std::string& path, char separator, const OnCsvRecord& on_record);
+// `on_bytes` is told now and then how many bytes of the file, packed as they are, were read.
+void read_csv(const std::string& path, char separator, const OnCsvRecord& on_record,
+              const std::function<void(int64_t bytes)>& on_bytes = {});
 
 }  // namespace alm::io

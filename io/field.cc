@@ -129,8 +129,37 @@ std::optional<int64_t> parse_time(std::string_view text, TimeUnit unit) {
   return *count * 1000;
 }
 
+std::optional<int64_t> parse_duration(std::string_view text) {
+  if (text.empty()) return std::nullopt;
+  int64_t unit = 0;
+  switch (text.back()) {
+    case 'd':
+      unit = 86'400'000;
+      break;
+    case 'h':
+      unit = 3'600'000;
+      break;
+    case 'm':
+      unit = 60'000;
+      break;
+    case 's':
+      unit = 1000;
+      break;
+    default:
+      return std::nullopt;
+  }
+  constexpr int64_t kLongest = int64_t{100'000} * 86'400'000;
+  const std::optional<int64_t> count = whole<int64_t>(text.substr(0, text.size() - 1));
+  if (!count || *count < 1 || *count > kLongest / unit) return std::nullopt;
+  return *count * unit;
+}
+
 uint64_t label_id(std::string_view text) {
   return canonical<uint64_t>(text).value_or(text_hash(text));
+}
+
+bool is_number_label(std::string_view text) {
+  return canonical<uint64_t>(text).has_value();
 }
 
 int64_t signed_label_id(std::string_view text) {

@@ -19,11 +19,15 @@ enum class TimeUnit { seconds, milliseconds, microseconds };
 // Unix milliseconds of a whole number in `unit`, or of "2024-05-31", "2024-05-31 12:30:00" and
 // "2024-05-31T12:30:00.250Z" (UTC). Microseconds are rounded down.
 std::optional<int64_t> parse_time(std::string_view text, TimeUnit unit);
+// Milliseconds of "30d", "12h", "15m" or "90s", above 0 and at most 100,000 days.
+std::optional<int64_t> parse_duration(std::string_view text);
 
 // An id that depends on the text alone, so it is the same in every import: a whole number from 0 on
 // written without leading zeros is that number, every other text a hash of its bytes (FNV-1a,
 // mixed).
 uint64_t label_id(std::string_view text);
+// Whether the id is the number itself, so that no other text can have it but by a rare accident.
+bool is_number_label(std::string_view text);
 // The same for signed columns: whole numbers stand for themselves, hashes are below 2^63.
 int64_t signed_label_id(std::string_view text);
 

@@ -1,19 +1,40 @@
-// Text tables into a log, by a mapping.
+// Text tables into a log, by a mapping: tables of any size, by any number of processes.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "io/label_collisions.h"
 #include "io/log_reader.h"
 #include "io/mapping.h"
 
 namespace alm::io {
 
+// The processes that import together, on disks they share.
+struct ImportRanks {
+  int64_t rank = 0;
+  int64_t ranks = 1;
+  // COLLECTIVE: every process's bytes, by rank. Not needed when there is one.
+  std::function<std::vector<std::string>(const std::string& mine)> all_gather;
+};
+
+// How far this process is.
+struct ImportProgress {
+  const char* phase;  // "read" (bytes of tables), "group" and "write" (lots of rows)
+  int64_t done;
+  int64_t total;
+  int64_t rows;  // read so far
+};
+
 struct ImportOptions {
   OnBadRow on_bad_row = OnBadRow::fail;
-  int64_t rows_per_file = int64_t{1} << 22;  // journeys
+  int64_t rows_per_file = int64_t{1} << 20;  // journeys
+  ImportRanks ranks{};
+  std::function<void(const ImportProgress&)> on_progress{};
+  int64_t lot_bytes = int64_t{16} << 20;  // of rows held at once; memory is some times this
 };
 
 struct ImportSummary {
@@ -22,7 +43,8 @@ struct ImportSummary {
   std::map<std::string, int64_t> dropped;  // why -> rows
   std::string first_bad_row;               // "FILE, line 12, column 'age': ...", or empty
   int64_t journeys = 0;
-  int64_t journeys_dropped = 0;  // form = touch: with one bad row the whole journey goes
+  int64_t journeys_dropped = 0;  // rows of a key: with one bad row the whole journey goes
+  int64_t windows_open = 0;      // form = event: journeys whose window reaches past the log's end
   int64_t touches = 0;
   LogSchema schema;
   double mean_outcome = 0;
@@ -33,15 +55,27 @@ struct ImportSummary {
     double mediator_rate = 0;  // over touches with an observed mediator; NaN without any
   };
   std::vector<Cluster> clusters;
-  std::vector<std::string> files;  // written
+  LabelCounts users;                  // that are texts and no numbers
+  std::vector<std::string> warnings;  // sentences
+  std::vector<std::string> files;     // written
 };
 
-// Reads `tables` in order and writes part-00000.h5 ... into the directory `out`, which must not
-// hold anything yet. Journeys keep the order of their first rows; nothing is written unless all of
-// it was understood. All rows are held in memory meanwhile, about the bytes of the table. Not
-// collective: one process calls it. UserError naming file, line and column of the first bad row
-// under OnBadRow::fail; under skip such rows (form = touch: their journeys) are dropped and
-// counted.
+// Files, directories (the .csv, .tsv, .tab and .txt tables in them, plain, .gz or .zst) and globs,
+// each sorted by name. UserError when one names nothing, or a table stands twice.
+std::vector<std::string> expand_tables(const std::vector<std::string>& paths);
+
+// Reads `tables` and writes part-00000.h5 ... into the directory `out`, which must not hold
+// anything yet and appears whole or not at all. COLLECTIVE over options.ranks; the files are the
+// same bytes for any number of processes, and every process gets the summary, or the error.
+//
+// Rows are set aside in "<out>.spill" (about the bytes of the plain tables; removed whatever
+// happens, but for a kill) and come back in lots that hold all rows of each journey. Memory is
+// bounded whatever the tables' size, except for the names of clusters and the longest journey. The
+// journeys come lot by lot, within a lot by their first rows, so those of small tables and of
+// form = journey by their first rows altogether.
+//
+// UserError naming file, line and column of the first bad row under OnBadRow::fail; under skip such
+// rows (where rows form journeys: their journeys) are dropped and counted.
 ImportSummary import_tables(const std::vector<std::string>& tables, const Mapping& mapping,
                             const std::string& out, const ImportOptions& options);
 

@@ -39,6 +39,8 @@ constexpr std::array kKeys = {
 
 constexpr std::array kFileKeys = {"form",         "separator",     "time_unit",
                                   "outcome_kind", "reference_arm", "proxy_leaky"};
+constexpr std::array kWindowKeys = {"lookback", "outcome", "every", "end"};
+constexpr int64_t kMostWindows = 1000;  // that one touch may lie before
 
 std::string trim(const std::string& text) {
   const size_t begin = text.find_first_not_of(" \t\r");
@@ -84,10 +86,10 @@ class MappingParser {
 
   void enter(const std::string& line) {
     section_ = line;
-    for (const char* known : {"[file]", "[columns]", "[missing]", "[clusters]"}) {
+    for (const char* known : {"[file]", "[columns]", "[window]", "[missing]", "[clusters]"}) {
       if (line == known) return;
     }
-    fail(line + " is no section: there are [file], [columns], [missing] and [clusters]");
+    fail(line + " is no section: there are [file], [columns], [window], [missing] and [clusters]");
   }
 
   void take(const std::string& line) {
@@ -103,6 +105,7 @@ class MappingParser {
     if (value.empty()) fail("'" + name + "' has no value");
     if (section_ == "[file]") take_file(name, value);
     if (section_ == "[columns]") take_column(name, value);
+    if (section_ == "[window]") take_window(name, value);
     if (section_ == "[clusters]" && !mapping_.clusters.emplace(name, value).second) {
       fail("'" + name + "' is given twice");
     }
@@ -126,12 +129,15 @@ class MappingParser {
     }
     if (!seen_.insert({name, line_}).second) fail("'" + name + "' is given twice");
     if (name == "form") {
-      mapping_.touch_form = choose<bool>(name, value, {{"journey", false}, {"touch", true}});
+      mapping_.form = choose<RowForm>(
+          name, value,
+          {{"journey", RowForm::journey}, {"touch", RowForm::touch}, {"event", RowForm::event}});
     } else if (name == "separator") {
       if (value != "tab" && value.size() != 1) fail("separator is one character, or the word tab");
       if (value == "\"") fail("separator cannot be a quote");
       mapping_.separator = value == "tab" ? '\t' : value[0];
     } else if (name == "time_unit") {
+      mapping_.time_unit_given = true;
       mapping_.time_unit = choose<TimeUnit>(name, value,
                                             {{"s", TimeUnit::seconds},
                                              {"ms", TimeUnit::milliseconds},
@@ -144,6 +150,25 @@ class MappingParser {
     } else {
       mapping_.leaky = list(value);
     }
+  }
+
+  void take_window(const std::string& name, const std::string& value) {
+    if (std::find(kWindowKeys.begin(), kWindowKeys.end(), name) == kWindowKeys.end()) {
+      fail("'" + name + "' is no key of [window]: there are " +
+           join({kWindowKeys.begin(), kWindowKeys.end()}, ", "));
+    }
+    if (!seen_.insert({"window " + name, line_}).second) fail("'" + name + "' is given twice");
+    if (!mapping_.window) mapping_.window.emplace();
+    WindowRule& window = *mapping_.window;
+    if (name == "end") {
+      window_end_ = {value, line_};
+      return;
+    }
+    const std::optional<int64_t> length = parse_duration(value);
+    if (!length) fail(name + " is '" + value + "', not a length of time such as 7d, 12h, 15m, 90s");
+    (name == "lookback"  ? window.lookback
+     : name == "outcome" ? window.outcome
+                         : window.every) = *length;
   }
 
   void take_column(const std::string& name, const std::string& value) {
@@ -164,29 +189,28 @@ class MappingParser {
     }
   }
 
-  void check_whole() const {
+  void check_whole() {
     if (seen_.count("form") == 0) {
       fail_whole("form is missing: say form = journey or form = touch in [file]");
     }
     for (const char* name : {"outcome", "cluster"}) {
       if (!mapping_.has(name)) fail_whole(format("[columns] lacks %s", name));
     }
-    if (mapping_.touch_form) {
-      if (!mapping_.has("user") && !mapping_.has("journey")) {
-        fail_whole(
-            "form = touch needs user or journey in [columns], to know which rows belong together");
-      }
-      if (!mapping_.reference_arm.empty()) {
-        fail_whole("reference_arm belongs to form = journey: an arm log has one touch a journey");
-      }
-    } else {
+    if (mapping_.form == RowForm::journey) {
       if (mapping_.has("journey")) {
         fail_whole("journey belongs to form = touch: in form = journey every row is one");
       }
       if (mapping_.reference_arm.empty()) {
         fail_whole("form = journey makes an arm log and needs reference_arm in [file]");
       }
+    } else if (!mapping_.reference_arm.empty()) {
+      fail_whole("reference_arm belongs to form = journey: an arm log has one touch a journey");
     }
+    if (mapping_.form == RowForm::touch && !mapping_.has("user") && !mapping_.has("journey")) {
+      fail_whole(
+          "form = touch needs user or journey in [columns], to know which rows belong together");
+    }
+    check_window();
     for (const auto& [name, texts] : mapping_.missing) {
       if (name != "*" && !is_mapped(name)) {
         fail_whole("[missing] names the column '" + name + "', which [columns] does not use");
@@ -202,6 +226,39 @@ class MappingParser {
     }
   }
 
+  void check_window() {
+    if (mapping_.form != RowForm::event) {
+      if (mapping_.window) fail_whole("[window] belongs to form = event");
+      return;
+    }
+    for (const char* name : {"user", "touch_time"}) {
+      if (!mapping_.has(name)) fail_whole(format("form = event needs %s in [columns]", name));
+    }
+    for (const char* name : {"journey", "time", "outcome_time"}) {
+      if (mapping_.has(name)) {
+        fail_whole(format("%s does not go with form = event: [window] makes it", name));
+      }
+    }
+    WindowRule& window = mapping_.window ? *mapping_.window : mapping_.window.emplace();
+    if (window.lookback == 0 || window.outcome == 0) {
+      fail_whole("form = event needs lookback and outcome in [window], such as lookback = 7d");
+    }
+    if (window.every == 0) window.every = window.outcome;
+    if (window.lookback < window.every || window.lookback / window.every > kMostWindows) {
+      fail_whole(
+          format("lookback must be 1 to %lld times every (without it: outcome), so that "
+                 "each touch lies before some window and before few",
+                 static_cast<long long>(kMostWindows)));
+    }
+    if (window_end_.first.empty()) return;
+    window.end = parse_time(window_end_.first, mapping_.time_unit);
+    constexpr int64_t kLargest = int64_t{1} << 60;
+    if (!window.end || *window.end > kLargest || *window.end < -kLargest) {
+      line_ = window_end_.second;
+      fail("end is '" + window_end_.first + "', not a time such as 2024-05-31");
+    }
+  }
+
   bool is_mapped(const std::string& column) const {
     return std::any_of(mapping_.columns.begin(), mapping_.columns.end(), [&](const auto& entry) {
       return std::find(entry.second.begin(), entry.second.end(), column) != entry.second.end();
@@ -210,7 +267,8 @@ class MappingParser {
 
   Mapping mapping_;
   std::string section_;
-  std::map<std::string, int64_t> seen_;  // keys of [file] and their lines
+  std::map<std::string, int64_t> seen_;         // keys of [file] and their lines
+  std::pair<std::string, int64_t> window_end_;  // its text and line: the unit may come later
   int64_t line_ = 0;
 };
 
@@ -221,6 +279,9 @@ std::span<const MappingKey> mapping_keys() {
 }
 std::span<const char* const> mapping_file_keys() {
   return kFileKeys;
+}
+std::span<const char* const> mapping_window_keys() {
+  return kWindowKeys;
 }
 
 Mapping parse_mapping(const std::string& text, const std::string& name) {

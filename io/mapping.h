@@ -34,14 +34,32 @@ struct MappingKey {
   bool several;  // takes a list of columns
 };
 std::span<const MappingKey> mapping_keys();
-// Keys of [file].
+// Keys of [file] and of [window].
 std::span<const char* const> mapping_file_keys();
+std::span<const char* const> mapping_window_keys();
+
+// What one row of a table is.
+enum class RowForm {
+  journey,  // a journey with one touch
+  touch,    // a touch; rows of one key form a journey
+  event,    // a touch or an outcome of a user; windows make journeys of them
+};
+
+// [window]: which journeys the events of a user make. All in milliseconds.
+struct WindowRule {
+  int64_t lookback = 0;        // touches this long before the window belong to its journey
+  int64_t outcome = 0;         // length of the window in which outcomes count
+  int64_t every = 0;           // windows start at multiples of this since 1970
+  std::optional<int64_t> end;  // of the log; nullopt: its last event
+};
 
 struct Mapping {
-  std::string name;         // of the file or the data set, for messages
-  bool touch_form = false;  // a row is a touch; else a journey with one touch
-  char separator = 0;       // 0: by the name of the table
+  std::string name;  // of the file or the data set, for messages
+  RowForm form = RowForm::journey;
+  char separator = 0;  // 0: by the name of the table
   TimeUnit time_unit = TimeUnit::milliseconds;
+  bool time_unit_given = false;
+  std::optional<WindowRule> window;         // form = event
   std::optional<OutcomeKind> outcome_kind;  // nullopt: binary when every value is 0 or 1
   std::string reference_arm;                // journey form only
   std::map<std::string, std::vector<std::string>> columns;  // key -> columns of the table

@@ -2,12 +2,14 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "io/datasets.h"
 #include "io/import.h"
 #include "kernels/base/check.h"
+#include "kernels/base/clock.h"
 #include "kernels/base/log.h"
 #include "kernels/base/text.h"
 #include "launch/commands.h"
@@ -56,6 +58,17 @@ std::string summary_text(const io::ImportSummary& summary, const std::string& ou
                  counted(static_cast<int64_t>(summary.files.size()), "file").c_str(),
                  counted(summary.journeys, "journey").c_str(),
                  counted(summary.touches, "touch", "es").c_str(), out.c_str());
+  if (summary.windows_open > 0) {
+    text += format("windows  %s reach past the log's end and were left out\n",
+                   with_commas(summary.windows_open).c_str());
+  }
+  if (summary.users.labels > 0) {
+    text +=
+        format("users    %s that are texts, hashed to 64 bits: %s share an id (%.2g expected)\n",
+               with_commas(summary.users.labels).c_str(),
+               with_commas(summary.users.labels - summary.users.ids).c_str(),
+               io::expected_collisions(summary.users.labels));
+  }
   text += format("outcome  %s, mean %.6g\n",
                  schema.outcome == io::OutcomeKind::binary ? "binary" : "continuous",
                  summary.mean_outcome);
@@ -77,23 +90,53 @@ std::string summary_text(const io::ImportSummary& summary, const std::string& ou
   return text;
 }
 
-void import_here(const Options& options) {
+// One bar a phase, of this rank's share.
+class PhaseBars {
+ public:
+  void show(const io::ImportProgress& progress) {
+    if (phase_ != progress.phase) {
+      phase_ = progress.phase;
+      const bool reads = phase_ == "read";
+      bar_.reset();
+      bar_.emplace("import, " + phase_, progress.total,
+                   reads               ? "bytes"
+                   : phase_ == "write" ? "journeys"
+                                       : "lots");
+    }
+    bar_->update(std::min(progress.done, progress.total),
+                 phase_ == "read" ? human_count(static_cast<double>(progress.rows)) + " rows" : "");
+  }
+
+ private:
+  std::string phase_;
+  std::optional<Progress> bar_;
+};
+
+int run_import(const Options& options, Communicator& world) {
+  const io::Mapping mapping = mapping_of(options);
+  const std::vector<std::string> tables = io::expand_tables(options.texts("in"));
+  const std::string out = options.text("out");
+  PhaseBars bars;
   io::ImportOptions import;
   import.on_bad_row =
       options.text("on-bad-row") == "skip" ? io::OnBadRow::skip : io::OnBadRow::fail;
-  const std::string out = options.text("out");
-  log_info("importing " + join(options.texts("in"), " "));
-  const io::ImportSummary summary =
-      io::import_tables(options.texts("in"), mapping_of(options), out, import);
-  std::fputs(summary_text(summary, out).c_str(), stdout);
+  import.rows_per_file = options.integer("rows-per-file");
+  import.ranks = {world.rank(), world.size(),
+                  [&](const std::string& mine) {
+                    return world.all_gather_strings(mine, "import");
 }
-
-// A table is read from its beginning, so rank 0 does the work and the others wait for its end. An
-// error there ends all ranks.
-int run_import(const Options& options, Communicator& world) {
-  if (world.rank() == 0) import_here(options);
-  world.barrier("end of import");
-  return 0;
+};  // namespace
+import.on_progress = [&](const io::ImportProgress& progress) { bars.show(progress);
+};  // namespace alm
+const Timer timer;
+const io::ImportSummary summary = io::import_tables(tables, mapping, out, import);
+if (world.rank() != 0) return 0;
+for (const std::string& warning : summary.warnings) log_warning(warning);
+std::fputs(summary_text(summary, out).c_str(), stdout);
+log_info(format("%s rows in %s (%s rows/s)", with_commas(summary.rows_read).c_str(),
+                human_seconds(timer.seconds()).c_str(),
+                human_count(static_cast<double>(summary.rows_read) / timer.seconds()).c_str()));
+return 0;
 }
 
 }  // namespace
@@ -104,13 +147,14 @@ Command import_command() {
   spec.summary = "make a log of CSV or TSV tables";
   spec.details =
       "Reads text tables (plain, gzip or zstd) and writes a log. Either a mapping file says which "
-      "column "
-      "is "
-      "what (docs/import.md), or --dataset names a public experiment. Prints rows read, kept, and "
-      "dropped "
-      "and why.";
+      "column is what (docs/import.md), or --dataset names a public experiment. Prints rows read, "
+      "kept, and dropped and why. Several ranks share the tables; the log is the same for any "
+      "number of them. Needs room beside --out for about the bytes of the plain tables.";
   spec.options = {
-      {.name = "in", .help = "Tables, read in this order.", .required = true, .several = true},
+      {.name = "in",
+       .help = "Tables, directories of tables or globs, read in this order.",
+       .required = true,
+       .several = true},
       {.name = "out", .help = "New directory for the log.", .required = true},
       {.name = "mapping", .help = "Mapping file (INI)."},
       {.name = "dataset",
@@ -133,6 +177,12 @@ Command import_command() {
        .default_text = "fail",
        .help = "Whether a bad row ends the import, or is dropped and counted.",
        .choices = {"fail", "skip"}},
+      {.name = "rows-per-file",
+       .type = OptionType::integer,
+       .default_text = "1048576",
+       .help = "Journeys of a file of the log; ranks share the writing by files.",
+       .lowest = 1,
+       .highest = 1e15},
   };
   return {spec, run_import};
 }

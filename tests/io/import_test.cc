@@ -3,15 +3,23 @@
 #include <gtest/gtest.h>
 #include <zlib.h>
 
+#include <algorithm>
+#include <array>
+#include <barrier>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <limits>
+#include <random>
+#include <set>
 #include <sstream>
+#include <thread>
 
 #include "io/codec.h"
 #include "io/datasets.h"
+#include "io/log_writer.h"
 #include "kernels/base/check.h"
 
 namespace alm::io {
@@ -59,6 +67,7 @@ class Import : public testing::Test {
     } catch (const UserError& error) {
       EXPECT_FALSE(fs::exists(folder_ / "out"));
       EXPECT_FALSE(fs::exists(folder_ / "out.tmp"));
+      EXPECT_FALSE(fs::exists(folder_ / "out.spill"));
       return error.what();
     }
     return "no error";
@@ -74,6 +83,9 @@ const char* const kArms =
 const char* const kTouches =
     "[file]\nform = touch\n"
     "[columns]\nuser = u\njourney = j\ncluster = k\noutcome = y\ntime = w\ntouch_time = t\n";
+const char* const kEvents =
+    "[file]\nform = event\n"
+    "[columns]\nuser = u\ncluster = k\noutcome = y\ntouch_time = t\n";
 
 void expect_contains(const std::string& text, const std::string& part) {
   EXPECT_NE(text.find(part), std::string::npos) << text;
@@ -121,6 +133,7 @@ TEST_F(Import, DocumentationShowsAndDescribesEveryKey) {
     }
   }
   for (const char* key : mapping_file_keys()) expect_key(key);
+  for (const char* key : mapping_window_keys()) expect_key(key);
 }
 
 TEST_F(Import, FirstExampleOfTheDocumentationMakesTheArmLogItDescribes) {
@@ -261,7 +274,8 @@ TEST_F(Import, FilesThatAreNoTablesAreRefusedInOneLine) {
   expect_contains(error_of((folder_ / "none.csv").string(), mapping), "none.csv: cannot be opened");
   expect_contains(error_of(folder_.string(), mapping), "cannot be read");
   expect_contains(error_of(write("empty.csv", ""), mapping), "is empty");
-  expect_contains(error_of(write("head.csv", "arm,y,m,x\n"), mapping), "no row is left");
+  expect_contains(error_of(write("head.csv", "arm,y,m,x\n"), mapping),
+                  "head.csv: no row is left to import (0 read)");
   expect_contains(error_of(write("names.csv", "arm,y,m,z\na,1,1,1\n"), mapping),
                   "no column is called 'x'; there are arm, y, m, z");
   expect_contains(error_of(write("twice.csv", "arm,y,m,x,x\na,1,1,1,1\n"), mapping),
@@ -410,6 +424,338 @@ TEST_F(Import, ALogIsCutIntoFilesByRows) {
   }
 }
 
+// Several processes in one: threads that meet wherever all of them gather.
+class Gathering {
+ public:
+  explicit Gathering(int64_t ranks) : barrier_(ranks), all_(static_cast<size_t>(ranks)) {}
+  ImportRanks of_rank(int64_t rank) {
+    return {rank, static_cast<int64_t>(all_.size()), [this, rank](const std::string& mine) {
+              all_[static_cast<size_t>(rank)] = mine;
+              barrier_.arrive_and_wait();
+              const std::vector<std::string> gathered = all_;
+              barrier_.arrive_and_wait();
+              return gathered;
+            }};
+  }
+
+ private:
+  std::barrier<> barrier_;
+  std::vector<std::string> all_;
+};
+
+// Imports on `ranks` threads; the first rank's error, which all must have.
+std::string import_on(int64_t ranks, const std::vector<std::string>& tables, const Mapping& mapping,
+                      const std::string& out, ImportOptions options,
+                      ImportSummary* summary = nullptr) {
+  Gathering gathering(ranks);
+  std::vector<std::string> errors(static_cast<size_t>(ranks));
+  std::vector<std::thread> threads;
+  for (int64_t rank = 0; rank < ranks; ++rank) {
+    threads.emplace_back([&, rank] {
+      ImportOptions mine = options;
+      mine.ranks = gathering.of_rank(rank);
+      try {
+        const ImportSummary made = import_tables(tables, mapping, out, mine);
+        if (rank == ranks - 1 && summary != nullptr) *summary = made;
+      } catch (const UserError& error) {
+        errors[static_cast<size_t>(rank)] = error.what();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const std::string& error : errors) EXPECT_EQ(error, errors[0]);
+  return errors[0];
+}
+
+std::string bytes_of(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream bytes;
+  bytes << file.rdbuf();
+  return bytes.str();
+}
+
+// Rows of many journeys, shuffled over several tables.
+std::vector<std::string> many_touches(int64_t journeys) {
+  std::vector<std::string> rows;
+  for (int64_t journey = 0; journey < journeys; ++journey) {
+    for (int64_t touch = 0; touch <= journey % 5; ++touch) {
+      rows.push_back(format(
+          "%lld,j%lld,c%lld,%lld,1000,%lld\n", static_cast<long long>(journey / 2),
+          static_cast<long long>(journey), static_cast<long long>((journey + touch) % 7),
+          static_cast<long long>(journey % 2), static_cast<long long>(touch * 3 + journey % 11)));
+    }
+  }
+  std::mt19937 random(7);
+  std::shuffle(rows.begin(), rows.end(), random);
+  std::vector<std::string> tables(5, "u,j,k,y,w,t\n");
+  for (size_t row = 0; row < rows.size(); ++row) tables[row % 7 % 5] += rows[row];
+  return tables;
+}
+
+TEST_F(Import, TheLogIsTheSameForAnyNumberOfRanks) {
+  std::vector<std::string> tables;
+  for (const std::string& text : many_touches(997)) {
+    tables.push_back(write(format("table%zu.csv", tables.size()), text));
+  }
+  ImportOptions options;
+  options.lot_bytes = 1000;  // several lots, and partitions of several goes
+  options.rows_per_file = 300;
+  const Mapping mapping = parse_mapping(kTouches, "touches");
+  for (const int64_t ranks : {1, 2, 3, 7}) {
+    const std::string out = (folder_ / format("out%lld", static_cast<long long>(ranks))).string();
+    ImportSummary summary;
+    EXPECT_EQ(import_on(ranks, tables, mapping, out, options, &summary), "");
+    EXPECT_EQ(summary.journeys, 997);
+    ASSERT_EQ(summary.files.size(), 4u);
+    EXPECT_FALSE(fs::exists(out + ".spill"));
+    for (int64_t file = 0; file < 4; ++file) {
+      const std::string name = log_file_name(file);
+      EXPECT_EQ(bytes_of(fs::path(out) / name), bytes_of(folder_ / "out1" / name)) << ranks;
+    }
+  }
+}
+
+TEST_F(Import, ManySmallLotsHoldEveryJourneyWholeAndOnce) {
+  std::vector<std::string> tables;
+  for (const std::string& text : many_touches(499)) {
+    tables.push_back(write(format("table%zu.csv", tables.size()), text));
+  }
+  ImportOptions options;
+  options.lot_bytes = 300;
+  import_tables(tables, parse_mapping(kTouches, "touches"), (folder_ / "out").string(), options);
+  const Journeys journeys = log();
+  ASSERT_EQ(journeys.size(), 499);
+  // A journey is known by its user and outcome: two of each user, of different parity.
+  std::set<std::pair<uint64_t, float>> seen;
+  for (int64_t row = 0; row < 499; ++row) {
+    const auto at = static_cast<size_t>(row);
+    const auto journey =
+        static_cast<int64_t>(2 * journeys.user[at]) + static_cast<int64_t>(journeys.outcome[at]);
+    EXPECT_TRUE(seen.insert({journeys.user[at], journeys.outcome[at]}).second);
+    ASSERT_EQ(journeys.touches_of(row), journey % 5 + 1);
+    for (int64_t touch = 0; touch < journeys.touches_of(row); ++touch) {
+      const auto place = static_cast<size_t>(journeys.touch_begin[at] + touch);
+      EXPECT_EQ(journeys.cluster[place], (journey + touch) % 7);
+      EXPECT_EQ(journeys.touch_time[place], touch * 3 + journey % 11);
+    }
+  }
+}
+
+TEST_F(Import, RowsKeepTheirOrderAndNumbersInManyLotsAndOnManyRanks) {
+  std::vector<std::string> tables;
+  for (int64_t table = 0; table < 3; ++table) {
+    std::string text = "arm,y,m,x\n";
+    for (int64_t row = 0; row < 101; ++row)
+      text += format("a,1,0,%lld\n", static_cast<long long>(table * 101 + row));
+    tables.push_back(write(format("table%lld.csv", static_cast<long long>(table)), text));
+  }
+  ImportOptions options;
+  options.lot_bytes = 500;
+  EXPECT_EQ(import_on(2, tables, parse_mapping(kArms, "arms"), (folder_ / "out").string(), options),
+            "");
+  const Journeys journeys = log();
+  ASSERT_EQ(journeys.size(), 303);
+  for (size_t row = 0; row < 303; ++row) {
+    ASSERT_EQ(journeys.user[row], row);
+    ASSERT_EQ(journeys.dense[row], static_cast<float>(row));
+  }
+}
+
+TEST_F(Import, AnErrorOnOneRankIsTheErrorOfAllAndLeavesNothing) {
+  const std::string good = "arm,y,m,x\na,1,0,1\n";
+  const std::vector<std::string> tables = {write("one.csv", good),
+                                           write("two.csv", good + "a,2,5,0\n"),
+                                           write("three.csv", good + "a,q,0,0\n")};
+  const std::string out = (folder_ / "out").string();
+  expect_contains(import_on(3, tables, parse_mapping(kArms, "arms"), out, {}),
+                  "two.csv, line 3, column 'm': '5' is not 0 or 1");
+  for (const char* end : {"", ".tmp", ".spill"}) EXPECT_FALSE(fs::exists(out + end)) << end;
+}
+
+TEST_F(Import, DirectoriesAndGlobsStandForTheirTables) {
+  fs::create_directories(folder_ / "in");
+  const auto in = [&](const char* name) {
+    return write((fs::path("in") / name).string(), "arm,y,m,x\na,1,0,1\n");
+  };
+  const std::string b = in("b.csv.gz"), a = in("a.tsv"), c = in("c.csv.zst");
+  in("notes.md");
+  EXPECT_EQ(expand_tables({(folder_ / "in").string()}), (std::vector<std::string>{a, b, c}));
+  EXPECT_EQ(expand_tables({c, (folder_ / "in" / "*.gz").string()}),
+            (std::vector<std::string>{c, b}));
+  const auto error = [&](const std::vector<std::string>& paths) -> std::string {
+    try {
+      expand_tables(paths);
+    } catch (const UserError& thrown) {
+      return thrown.what();
+    }
+    return "no error";
+  };
+  fs::create_directories(folder_ / "bare");
+  expect_contains(error({(folder_ / "bare").string()}), "holds no table");
+  expect_contains(error({(folder_ / "x*.csv").string()}), "no file matches");
+  expect_contains(error({a, (folder_ / "in").string()}), "a.tsv: is given twice");
+}
+
+// What form = event should make, by looking at every window of every user.
+Journeys windows_by_hand(const std::vector<std::array<int64_t, 4>>& events, int64_t lookback,
+                         int64_t length, int64_t every, int64_t end, int64_t* open) {
+  Journeys all;
+  std::vector<int64_t> users;
+  for (const auto& event : events) {
+    if (std::find(users.begin(), users.end(), event[0]) == users.end()) users.push_back(event[0]);
+  }
+  for (const int64_t user : users) {
+    for (int64_t start = 0; start <= 4000; start += every) {
+      std::vector<std::pair<int64_t, int64_t>> touches;  // time, cluster
+      int64_t first_outcome = -1;
+      for (const auto& [who, when, cluster, outcome] : events) {
+        if (who != user) continue;
+        if (cluster >= 0 && when >= start - lookback && when < start) {
+          touches.push_back({when, cluster});
+        }
+        if (outcome == 1 && when >= start && when < start + length &&
+            (first_outcome < 0 || when < first_outcome)) {
+          first_outcome = when;
+        }
+      }
+      if (touches.empty()) continue;
+      if (start + length > end) {
+        ++*open;
+        continue;
+      }
+      std::stable_sort(touches.begin(), touches.end(),
+                       [](const auto& a, const auto& b) { return a.first < b.first; });
+      all.user.push_back(static_cast<uint64_t>(user));
+      all.time.push_back(start);
+      all.outcome.push_back(first_outcome >= 0 ? 1.0f : 0.0f);
+      all.outcome_time.push_back(first_outcome);
+      for (const auto& [when, cluster] : touches) {
+        all.touch_time.push_back(when);
+        all.cluster.push_back(static_cast<uint32_t>(cluster));
+      }
+      all.touch_begin.push_back(static_cast<int64_t>(all.touch_time.size()));
+    }
+  }
+  return all;
+}
+
+TEST_F(Import, WindowsHoldWhatLookingAtEachOfThemFinds) {
+  std::mt19937 random(11);
+  for (const auto& [lookback, length, every] :
+       {std::array<int64_t, 3>{100, 100, 100}, {300, 100, 100}, {200, 500, 100}, {700, 200, 300}}) {
+    std::vector<std::array<int64_t, 4>> events;  // user, second, cluster or -1, outcome or -1
+    std::string text = "u,k,y,t\n";
+    for (int64_t event = 0; event < 400; ++event) {
+      const auto draw = [&](int64_t below) { return static_cast<int64_t>(random()) % below; };
+      const int64_t cluster = event < 5 ? event : draw(3) == 0 ? -1 : draw(5);
+      const int64_t outcome = cluster >= 0 ? draw(2) - 1 : draw(2);
+      events.push_back({draw(23), draw(12) == 0 ? draw(30) * 100 : draw(3000), cluster, outcome});
+      const auto word = [](int64_t value) { return value < 0 ? "" : std::to_string(value); };
+      text += word(events.back()[0]) + "," + word(cluster) + "," + word(outcome) + "," +
+              word(events.back()[1]) + "\n";
+    }
+    int64_t end = 0, open = 0;
+    for (const auto& event : events) end = std::max(end, event[1]);
+    const Journeys wanted = windows_by_hand(events, lookback, length, every, end, &open);
+    const std::string rule = format("[window]\nlookback = %llds\noutcome = %llds\nevery = %llds\n",
+                                    static_cast<long long>(lookback),
+                                    static_cast<long long>(length), static_cast<long long>(every));
+    const ImportSummary summary =
+        run(write("events.csv", text),
+            parse_mapping(std::string(kEvents) + "[file]\ntime_unit = s\n" + rule, "events"));
+    const Journeys journeys = log();
+    const auto seconds = [](std::vector<int64_t> times) {
+      for (int64_t& time : times) time = time == -1 ? -1 : time / 1000;
+      return times;
+    };
+    EXPECT_EQ(journeys.user, wanted.user);
+    EXPECT_EQ(seconds(journeys.time), wanted.time);
+    EXPECT_EQ(journeys.outcome, wanted.outcome);
+    EXPECT_EQ(seconds(journeys.outcome_time), wanted.outcome_time);
+    EXPECT_EQ(journeys.touch_begin, wanted.touch_begin);
+    EXPECT_EQ(seconds(journeys.touch_time), wanted.touch_time);
+    EXPECT_EQ(journeys.cluster, wanted.cluster);
+    EXPECT_EQ(summary.windows_open, open);
+    EXPECT_GT(open, 0);
+  }
+}
+
+TEST_F(Import, ThirdExampleOfTheDocumentationMakesTheWindowsItDescribes) {
+  const std::string text = documentation();
+  const std::string table = write("table.csv", fenced(text, "csv").at(2));
+  const ImportSummary summary = run(table, parse_mapping(fenced(text, "ini").at(2), "docs"));
+  EXPECT_EQ(summary.rows_read, 5);
+  EXPECT_EQ(summary.windows_open, 1);
+  const Journeys journeys = log();
+  const int64_t day = 86'400'000;
+  const int64_t may = 1714521600000;  // 2024-05-01
+  EXPECT_EQ(journeys.user, (std::vector<uint64_t>{7, 7, 7, 8}));
+  EXPECT_EQ(journeys.time,
+            (std::vector<int64_t>{may + day, may + 2 * day, may + 3 * day, may + 3 * day}));
+  EXPECT_EQ(journeys.touch_begin, (std::vector<int64_t>{0, 1, 3, 4, 5}));
+  EXPECT_EQ(journeys.outcome, (std::vector<float>{0, 1, 0, 0}));
+  EXPECT_EQ(journeys.outcome_time,
+            (std::vector<int64_t>{-1, may + 2 * day + 10 * 3'600'000, -1, -1}));
+  // Watched only after the upload: of no part in it, but in that of the next day.
+  EXPECT_EQ(journeys.mediator, (std::vector<uint8_t>{1, 1, 0, 1, 0}));
+}
+
+TEST_F(Import, IdsOfAllSixtyFourBitsAreReadExactly) {
+  const std::string table = write("ids.csv",
+                                  "u,k,y,i,c\n18446744073709551615,a,0,9223372036854775808,"
+                                  "9223372036854775807\n007,a,1,18446744073709551616,-1\n");
+  run(table, parse_mapping("[file]\nform = touch\n[columns]\nuser = u\ncluster = k\noutcome = y\n"
+                           "item = i\ntouch_cat = c\n",
+                           "ids"));
+  const Journeys journeys = log();
+  EXPECT_EQ(journeys.user[0], std::numeric_limits<uint64_t>::max());
+  EXPECT_EQ(journeys.item[0], uint64_t{1} << 63);
+  EXPECT_EQ(journeys.touch_cat[0], std::numeric_limits<int64_t>::max());
+  EXPECT_EQ(journeys.touch_cat[1], -1);
+  // Too large for 64 bits, and a seven that is not written as one: texts.
+  EXPECT_EQ(journeys.item[1], label_id("18446744073709551616"));
+  EXPECT_NE(journeys.user[1], 7u);
+}
+
+TEST_F(Import, UsersThatAreTextsAreCountedByTextAndById) {
+  std::string text = "arm,y,m,x,u\n";
+  for (int64_t row = 0; row < 3000; ++row) {
+    text +=
+        format("a,1,0,1,%s%lld\n", row % 3 == 0 ? "" : "user-", static_cast<long long>(row % 1000));
+  }
+  const Mapping mapping = parse_mapping(std::string(kArms) + "user = u\n", "arms");
+  const ImportSummary summary = run(write("users.csv", text), mapping);
+  std::set<std::string> labels;
+  for (int64_t row = 0; row < 3000; ++row) {
+    if (row % 3 != 0) labels.insert(std::to_string(row % 1000));
+  }
+  EXPECT_EQ(summary.users.labels, static_cast<int64_t>(labels.size()));
+  EXPECT_EQ(summary.users.ids, summary.users.labels);
+  EXPECT_NEAR(expected_collisions(int64_t{1} << 32), 0.5, 1e-9);
+}
+
+TEST_F(Import, LabelsThatShareAnIdAreFound) {
+  const std::string path = (folder_ / "labels").string();
+  SpillWriter writer(path, 0, 1, 64);
+  const std::pair<uint64_t, uint64_t> labels[] = {{5, 1}, {6, 1}, {5, 2}, {5, 1}, {7, 3}};
+  for (const auto& label : labels) writer.append(0, std::as_bytes(std::span(&label, 1)));
+  const LabelCounts counts = count_labels({path}, writer.finish()[0]);
+  EXPECT_EQ(counts.labels, 4);
+  EXPECT_EQ(counts.ids, 3);
+}
+
+TEST_F(Import, SecondsReadAsMillisecondsAreWarnedOf) {
+  const auto warnings = [&](const std::string& time, const std::string& more) {
+    const std::string row = "1,p,a,0," + time + "9," + time + "8\n";
+    return run(write("t.csv", "u,j,k,y,w,t\n" + row),
+               parse_mapping(std::string(kTouches) + more, "times"))
+        .warnings.size();
+  };
+  EXPECT_EQ(warnings("171452160", ""), 1u);
+  EXPECT_EQ(warnings("171452160", "[file]\ntime_unit = s\n"), 0u);
+  EXPECT_EQ(warnings("171452160000", ""), 0u);
+}
+
 TEST_F(Import, ADirectoryThatHoldsFilesIsRefused) {
   const std::string table = write("table.csv", "arm,y,m,x\na,1,0,1\n");
   const Mapping mapping = parse_mapping(kArms, "arms");
@@ -426,6 +772,17 @@ TEST(Mapping, ComplaintsNameFileAndLineAndWhatIsKnown) {
       {"[file]\n\n# note\nshape = touch\n", "line 4: 'shape' is no key of [file]: there are form,"},
       {"[table]\n", "line 1: [table] is no section"},
       {"form = touch\n", "line 1: 'form' stands before any section"},
+      {std::string(kTouches) + "[window]\noutcome = 1d\n", "[window] belongs to form = event"},
+      {std::string(kEvents) + "[window]\nlookback = 7\n", "line 9: lookback is '7', not a length"},
+      {std::string(kEvents) + "[window]\nlength = 7d\n", "line 9: 'length' is no key of [window]"},
+      {std::string(kEvents) + "[window]\noutcome = 1d\n", "needs lookback and outcome"},
+      {std::string(kEvents) + "[window]\noutcome = 1d\nlookback = 1h\n", "lookback must be 1 to"},
+      {std::string(kEvents) + "[window]\noutcome = 1s\nlookback = 1d\n", "lookback must be 1 to"},
+      {std::string(kEvents) + "time = w\n", "time does not go with form = event"},
+      {std::string(kEvents) + "[window]\noutcome = 1d\nlookback = 1d\nend = soon\n",
+       "line 11: end is 'soon', not a time"},
+      {"[file]\nform = event\n[columns]\nuser = u\ncluster = k\noutcome = y\n",
+       "form = event needs touch_time"},
       {"[columns]\nagent = a\n",
        "line 2: 'agent' is no key of [columns]: there are user, journey,"},
       {"[columns]\nuser\n", "line 2: 'user' is not of the form key = value"},

@@ -1,0 +1,117 @@
+#include "io/spill.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "kernels/base/check.h"
+
+namespace alm::io {
+
+namespace {
+
+size_t at(int64_t index) {
+  return static_cast<size_t>(index);
+}
+
+// An open file, closed at the end.
+class Descriptor {
+ public:
+  Descriptor(const std::string& path, int flags) : number_(::open(path.c_str(), flags, 0600)) {}
+  ~Descriptor() {
+    if (number_ >= 0) ::close(number_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int number() const { return number_; }
+  bool is_open() const { return number_ >= 0; }
+
+ private:
+  int number_;
+};
+
+[[noreturn]] void fail(const std::string& path, const char* what) {
+  throw MachineError(format("%s: a temporary file of the import cannot be %s: %s", path.c_str(),
+                            what, std::strerror(errno)));
+}
+
+}  // namespace
+
+struct SpillWriter::State {
+  std::string path;
+  int64_t file;
+  size_t buffer_bytes;
+  Descriptor descriptor;
+  int64_t end = 0;
+  std::vector<std::vector<std::byte>> buffers;
+  std::vector<std::vector<SpillPiece>> pieces;
+
+  void write(int64_t partition, std::span<const std::byte> bytes) {
+    if (bytes.empty()) return;
+    pieces[at(partition)].push_back({file, end, static_cast<int64_t>(bytes.size())});
+    end += static_cast<int64_t>(bytes.size());
+    while (!bytes.empty()) {
+      const ssize_t count = ::write(descriptor.number(), bytes.data(), bytes.size());
+      if (count < 0 && errno == EINTR) continue;
+      if (count < 0) fail(path, "written (free space there, or name --out on another disk)");
+      bytes = bytes.subspan(static_cast<size_t>(count));
+    }
+  }
+};
+
+SpillWriter::SpillWriter(const std::string& path, int64_t file, int64_t partitions,
+                         int64_t buffer_bytes)
+    : state_(new State{path, file, at(buffer_bytes),
+                       Descriptor(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC), 0,
+                       std::vector<std::vector<std::byte>>(at(partitions)),
+                       std::vector<std::vector<SpillPiece>>(at(partitions))}) {
+  if (!state_->descriptor.is_open()) fail(path, "made");
+}
+
+SpillWriter::~SpillWriter() = default;
+
+void SpillWriter::append(int64_t partition, std::span<const std::byte> record) {
+  std::vector<std::byte>& buffer = state_->buffers[at(partition)];
+  if (buffer.size() + record.size() > state_->buffer_bytes) {
+    state_->write(partition, buffer);
+    buffer.clear();
+  }
+  if (record.size() > state_->buffer_bytes) return state_->write(partition, record);
+  if (buffer.capacity() == 0) buffer.reserve(state_->buffer_bytes);
+  buffer.insert(buffer.end(), record.begin(), record.end());
+}
+
+void SpillWriter::flush(int64_t partition) {
+  std::vector<std::byte>& buffer = state_->buffers[at(partition)];
+  state_->write(partition, buffer);
+  std::vector<std::byte>().swap(buffer);
+}
+
+std::vector<std::vector<SpillPiece>> SpillWriter::finish() {
+  for (size_t partition = 0; partition < state_->buffers.size(); ++partition) {
+    flush(static_cast<int64_t>(partition));
+  }
+  return std::move(state_->pieces);
+}
+
+void read_spill(const std::string& path, const SpillPiece& piece, std::vector<std::byte>& to) {
+  const Descriptor file(path, O_RDONLY | O_CLOEXEC);
+  if (!file.is_open()) fail(path, "opened");
+  const size_t before = to.size();
+  to.resize(before + at(piece.bytes));
+  int64_t done = 0;
+  while (done < piece.bytes) {
+    const ssize_t count = ::pread(file.number(), to.data() + before + at(done),
+                                  at(piece.bytes - done), piece.offset + done);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail(path, "read");
+    if (count == 0) {
+      throw MachineError(path + ": a temporary file of the import is shorter than it was written");
+    }
+    done += count;
+  }
+}
+
+}  // namespace alm::io
