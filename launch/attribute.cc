@@ -3,11 +3,12 @@
 #include <cstdio>
 
 #include "engine/estimate/attribution.h"
-#include "engine/train/trainer.h"
+#include "engine/train/run_dir.h"
 #include "io/attribution_writer.h"
 #include "kernels/base/log.h"
 #include "launch/commands.h"
 #include "launch/log_flags.h"
+#include "launch/signals.h"
 
 namespace alm {
 namespace {
@@ -38,12 +39,19 @@ void warn(const Attribution& result, const Bundle& bundle) {
 }
 
 int run_attribute(const Options& options, Communicator& world) {
+  install_stop_signals();
   const std::string out = options.text("out");
   io::check_attribution_path(out);
-  const Bundle bundle = load_run(options.text("run"));
-  const std::shared_ptr<const io::Log> log = open_log(options);
+  check_output_file(out, world);
+  const Bundle bundle = load_run(options.text("run"), world);
+  const std::shared_ptr<const io::Log> log = open_log(options, world);
   const std::unique_ptr<Compute> compute = make_compute(options, world);
-  const Attribution result = attribute({log, bundle, *compute, world}, out);
+  Attribution result;
+  try {
+    result = attribute({log, bundle, *compute, world}, out);
+  } catch (const Stopped& stopped) {
+    return say_stopped(stopped);
+  }
   warn(result, bundle);
   if (world.rank() != 0) return 0;
   std::printf("attribution %s: %s touches of %s journeys\n", out.c_str(),

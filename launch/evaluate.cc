@@ -1,12 +1,14 @@
 // alm evaluate: the estimates of a trained run on a log.
 #include <cstdio>
 
-#include "engine/train/trainer.h"
+#include "engine/estimate/coordinator.h"
+#include "engine/train/run_dir.h"
 #include "kernels/base/log.h"
 #include "kernels/base/text.h"
 #include "launch/commands.h"
 #include "launch/effects_table.h"
 #include "launch/log_flags.h"
+#include "launch/signals.h"
 
 namespace alm {
 namespace {
@@ -33,12 +35,21 @@ void warn(const io::Json& estimates) {
 }
 
 int run_evaluate(const Options& options, Communicator& world) {
-  const Bundle bundle = load_run(options.text("run"));
-  const std::shared_ptr<const io::Log> log = open_log(options);
+  install_stop_signals();
+  check_output_file(options.text("out"), world);
+  const Bundle bundle = load_run(options.text("run"), world);
+  const std::shared_ptr<const io::Log> log = open_log(options, world);
   const std::unique_ptr<Compute> compute = make_compute(options, world);
-  const Estimates estimates = make_estimates({log, bundle, *compute, world});
+  Estimates estimates;
+  try {
+    estimates = make_estimates({log, bundle, *compute, world});
+  } catch (const Stopped& stopped) {
+    return say_stopped(stopped);
+  }
+  world.together("estimates file", [&] {
+    if (world.rank() == 0) io::write_json_atomically(options.text("out"), estimates.json);
+  });
   if (world.rank() != 0) return 0;
-  io::write_json_atomically(options.text("out"), estimates.json);
   warn(estimates.json);
   std::fputs(effects_table(estimates.json).c_str(), stdout);
   std::printf("\nestimates %s\n", options.text("out").c_str());

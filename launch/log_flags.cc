@@ -1,6 +1,12 @@
 #include "launch/log_flags.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
 
 #include "kernels/base/log.h"
 #include "kernels/base/text.h"
@@ -27,15 +33,42 @@ std::vector<OptionSpec> log_flags() {
            .highest = 65536}};
 }
 
-std::shared_ptr<const io::Log> open_log(const Options& options) {
+std::shared_ptr<const io::Log> open_log(const Options& options, Communicator& world) {
   io::LogOptions log_options;
   log_options.index_dir = options.text("index-dir");
   log_options.on_bad_row =
       options.text("on-bad-row") == "skip" ? io::OnBadRow::skip : io::OnBadRow::fail;
   log_options.max_touches = options.integer("max-touches");
-  std::shared_ptr<const io::Log> log = io::Log::open(options.texts("log"), log_options);
+  std::shared_ptr<const io::Log> log;
+  world.together("opening the log",
+                 [&] { log = io::Log::open(options.texts("log"), log_options); });
   for (const std::string& warning : log->warnings()) log_warning(warning);
   return log;
+}
+
+void check_output_file(const std::string& path, Communicator& world) {
+  namespace fs = std::filesystem;
+  world.together("output file", [&] {
+    if (world.rank() != 0) return;
+    std::error_code error;
+    if (fs::is_directory(path, error)) {
+      throw UserError("--out " + path + ": is a directory; name a file in it");
+    }
+    fs::path parent = fs::path(path).parent_path();
+    if (parent.empty()) parent = ".";
+    fs::create_directories(parent, error);
+    if (error) {
+      throw UserError("--out " + path + ": its directory cannot be made: " + error.message());
+    }
+    // Under the name that the writers use until the file is whole.
+    const std::string trial = path + ".tmp";
+    const int file = ::open(trial.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (file < 0) {
+      throw UserError("--out " + path + ": cannot be written there: " + std::strerror(errno));
+    }
+    ::close(file);
+    ::unlink(trial.c_str());
+  });
 }
 
 std::vector<OptionSpec> device_flags() {
@@ -57,7 +90,9 @@ std::unique_ptr<Compute> make_compute(const Options& options, Communicator& worl
     world.all_reduce_min(std::span(&highest, 1), "SIMD level");
     level = levels[static_cast<size_t>(highest)];
   }
-  auto compute = std::make_unique<Compute>(make_cpu_device(level), threads_of_rank(options, world));
+  std::unique_ptr<Device> device;
+  world.together("the device", [&] { device = make_cpu_device(level); });
+  auto compute = std::make_unique<Compute>(std::move(device), threads_of_rank(options, world));
   log_info(format("%s; %lld rank%s of %lld thread%s, %s", compute->device().describe().c_str(),
                   static_cast<long long>(world.size()), world.size() == 1 ? "" : "s",
                   static_cast<long long>(compute->threads()), compute->threads() == 1 ? "" : "s",

@@ -12,8 +12,12 @@ namespace alm {
 
 // --log, --index-dir, --on-bad-row, --max-touches.
 std::vector<OptionSpec> log_flags();
-// Opens the log; says its warnings.
-std::shared_ptr<const io::Log> open_log(const Options& options);
+// COLLECTIVE. Opens the log; says its warnings.
+std::shared_ptr<const io::Log> open_log(const Options& options, Communicator& world);
+
+// COLLECTIVE. UserError unless a file can be written at `path`, the value of --out; makes the
+// directory it lies in. So that hours of work do not end in a slip of the keyboard.
+void check_output_file(const std::string& path, Communicator& world);
 
 // --device, --simd.
 std::vector<OptionSpec> device_flags();

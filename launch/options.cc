@@ -89,9 +89,17 @@ int64_t edit_distance(const std::string& from, const std::string& to) {
                              : format("; did you mean --%s?", nearest.c_str()).c_str()));
 }
 
+// 1,000,000 and 1e15 and 1e-6.
 std::string as_typed(double value) {
-  return std::floor(value) == value && std::fabs(value) < 1e15 ? format("%.0f", value)
-                                                               : format("%g", value);
+  if (std::floor(value) == value && std::fabs(value) < 1e12) {
+    return (value < 0 ? "-" : "") + with_commas(static_cast<int64_t>(std::fabs(value)));
+  }
+  std::string text = format("%g", value);
+  const size_t exponent = text.find('e');
+  if (exponent == text.npos) return text;
+  const std::string sign = text[exponent + 1] == '-' ? "-" : "";
+  text.replace(exponent + 1, text.find_first_not_of("+-0", exponent + 1) - exponent - 1, sign);
+  return text;
 }
 
 std::string bounds_text(const OptionSpec& option) {
@@ -99,6 +107,13 @@ std::string bounds_text(const OptionSpec& option) {
   if (low && high) return as_typed(option.lowest) + " to " + as_typed(option.highest);
   if (low) return "at least " + as_typed(option.lowest);
   return high ? "at most " + as_typed(option.highest) : "";
+}
+
+// What check_value() wants of a number: "a whole number, 0 to 1e15".
+std::string wanted_number(const OptionSpec& option) {
+  const std::string bounds = bounds_text(option);
+  return (option.type == OptionType::integer ? "a whole number" : "a number") +
+         (bounds.empty() ? "" : ", " + bounds);
 }
 
 std::optional<double> parse_real(const std::string& text) {
@@ -139,7 +154,7 @@ void check_value(const OptionSpec& option, const std::string& text, const std::s
                            source.c_str(), wanted.c_str()));
   };
   const auto check_bounds = [&](double value) {
-    if (value < option.lowest || value > option.highest) refuse(bounds_text(option));
+    if (value < option.lowest || value > option.highest) refuse(wanted_number(option));
   };
   switch (option.type) {
     case OptionType::text:
@@ -150,13 +165,13 @@ void check_value(const OptionSpec& option, const std::string& text, const std::s
       return;
     case OptionType::integer: {
       const auto value = parse_integer(text);
-      if (!value) refuse("a whole number");
+      if (!value) refuse(wanted_number(option));
       check_bounds(static_cast<double>(*value));
       return;
     }
     case OptionType::real: {
       const auto value = parse_real(text);
-      if (!value) refuse("a number");
+      if (!value) refuse(wanted_number(option));
       check_bounds(*value);
       return;
     }
@@ -212,6 +227,13 @@ Given parse_command_line(const CommandSpec& command, std::vector<std::string> ar
             .style(style::allow_long | style::long_allow_adjacent | style::long_allow_next)
             .run();
     for (const po::option& option : parsed.options) {
+      // "-out X": a dash too few, not a value (a number may begin so, but only where one is taken).
+      const bool free_words = option.position_key >= 0 || option.value.size() > 1;
+      for (const std::string& word : option.value) {
+        if (free_words && word.size() > 1 && word[0] == '-') {
+          unknown_option(command, word.substr(word.find_first_not_of('-')), "");
+        }
+      }
       if (option.position_key >= 0) {
         throw UserError(format("unexpected \"%s\": every value of alm %s follows its --option",
                                option.value.empty() ? "" : option.value[0].c_str(),

@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "kernels/base/check.h"
-#include "kernels/base/stop_flag.h"
+#include "kernels/base/log.h"
 
 namespace alm {
 namespace {
@@ -36,6 +36,12 @@ void install_stop_signals() {
     while (true) pause();
   }).detach();
   ALM_CHECK(pthread_sigmask(SIG_BLOCK, &stop_signals, nullptr) == 0);
+}
+
+int say_stopped(const Stopped& stopped) {
+  log_warning(
+      format("stopped (%s): nothing was written; the same command starts anew", stopped.what()));
+  return stopped.exit_code();
 }
 
 }  // namespace alm

@@ -228,7 +228,7 @@ void write_report(const std::string& run_dir) {
 int run_train(const Options& options, Communicator& world) {
   install_stop_signals();
   const TrainOptions resolved = train_options(options);
-  const std::shared_ptr<const io::Log> log = open_log(options);
+  const std::shared_ptr<const io::Log> log = open_log(options, world);
   const std::unique_ptr<Compute> compute = make_compute(options, world);
   const std::string run_dir = options.text("out");
   const TrainResult result = train({.log = log,
@@ -239,11 +239,13 @@ int run_train(const Options& options, Communicator& world) {
                                     .compute = *compute,
                                     .world = world});
   if (!result.finished) return 75;
+  world.together("report", [&] {
+    if (world.rank() == 0) write_report(run_dir);
+  });
   if (world.rank() != 0) return 0;
-  write_report(run_dir);
   std::fputs(effects_table(result.estimates.json).c_str(), stdout);
   std::printf("\nreport %s/report.html\n", run_dir.c_str());
-  if (!result.digest.empty()) std::printf("parameters sha256 %s\n", result.digest.c_str());
+  std::printf("parameters sha256 %s\n", result.digest.c_str());
   return 0;
 }
 

@@ -1,8 +1,64 @@
 #include "engine/comm/communicator.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <new>
+
+#include "kernels/base/stop_flag.h"
 
 namespace alm {
+namespace {
+
+// "1 the words of a UserError"; an exit code and a message, for another rank to throw.
+std::string packed_error() {
+  try {
+    throw;
+  } catch (const Error& error) {
+    return std::to_string(error.exit_code()) + " " + error.what();
+  } catch (const std::bad_alloc&) {
+    return "2 out of memory";
+  } catch (const std::exception& error) {
+    return std::string("2 ") + error.what();
+  }
+}
+
+[[noreturn]] void throw_packed(const std::string& packed, const std::string& whose) {
+  const std::string message = whose + packed.substr(packed.find(' ') + 1);
+  switch (std::atoi(packed.c_str())) {
+    case 1:
+      throw UserError(message);
+    case Stopped::kExitCode:
+      throw Stopped(message);
+    default:
+      throw MachineError(message);
+  }
+}
+
+}  // namespace
+
+void Communicator::together(const char* what, const std::function<void()>& body) {
+  if (size() == 1) return body();
+  std::string error;
+  try {
+    body();
+  } catch (const std::exception&) {
+    error = packed_error();
+    raise_alarm();
+  }
+  int64_t failed = error.empty() ? 0 : 1;
+  all_reduce_sum(std::span<int64_t>(&failed, 1), what);
+  if (failed == 0) return;
+  const std::vector<std::string> errors = all_gather_strings(error, what);
+  const auto first = std::find_if(errors.begin(), errors.end(),
+                                  [](const std::string& text) { return !text.empty(); });
+  // Rank 0 meets what concerns all; a wish to stop is anyone's.
+  const bool of_all = first == errors.begin() || failed == size() ||
+                      std::atoi(first->c_str()) == Stopped::kExitCode;
+  throw_packed(
+      *first, of_all ? ""
+                     : format("rank %lld of %lld: ", static_cast<long long>(first - errors.begin()),
+                              static_cast<long long>(size())));
+}
 
 void Communicator::all_reduce_sum(std::span<FixedSum> sums, const char* what) {
   limbs_.resize(sums.size() * FixedSum::kLimbs);

@@ -1,11 +1,12 @@
-// Talk between ranks: host spans in, host spans out. Every function but rank(), size(), name() and
-// abort() is COLLECTIVE: all ranks call it in the same order with equal sizes (all_gather_v,
-// all_to_all_v: sizes free), and never inside a rank-dependent branch. `what` names the operation
-// in messages. Failures throw MachineError. One thread at a time.
+// Talk between ranks: host spans in, host spans out. Every function but rank(), size(), name(),
+// alarm() and abort() is COLLECTIVE: all ranks call it in the same order with equal sizes
+// (all_gather_v, all_to_all_v: sizes free), and never inside a rank-dependent branch. `what` names
+// the operation in messages. Failures throw MachineError. One thread at a time.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -44,8 +45,21 @@ class Communicator {
       const std::vector<std::vector<std::byte>>& send, const char* what) = 0;
   virtual void barrier(const char* what) = 0;
 
+  // True once another rank has failed inside together(): work that lasts looks now and then, and
+  // ends early. NOT collective.
+  virtual bool alarm() = 0;
+  // The last collective of a rank that cannot go on, with what it has to say. Waits at most
+  // `seconds` for all ranks to come here, whatever collectives they left; then gives their words
+  // by rank (cut to some 2,000 bytes). Empty when not all came: they wait in other collectives, and
+  // only abort() ends them.
+  virtual std::vector<std::string> meet(const std::string& words, double seconds) = 0;
   // NOT collective: ends every rank at once with this exit code.
   [[noreturn]] virtual void abort(int exit_code) = 0;
+
+  // Runs `body` on every rank. When it throws on any, all throw the error of the lowest such rank,
+  // its number in front unless it is 0: so no rank goes on to wait for one that is gone. `body`
+  // holds no collectives.
+  void together(const char* what, const std::function<void()>& body);
 
   // Exact order-free sum of fixed-point sums, in place (limbs on the wire).
   void all_reduce_sum(std::span<FixedSum> sums, const char* what);
@@ -55,6 +69,9 @@ class Communicator {
   std::string broadcast_string(const std::string& text, int64_t root, const char* what);
 
  private:
+  // Makes alarm() true on the other ranks, soon. NOT collective.
+  virtual void raise_alarm() = 0;
+
   std::vector<int64_t> limbs_;  // kept, so that summing every step allocates nothing
 };
 

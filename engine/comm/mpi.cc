@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <thread>
 
 #include "engine/comm/communicator.h"
 #include "engine/comm/launcher.h"
@@ -59,8 +61,14 @@ class MpiCommunicator : public Communicator {
     MPI_Comm_rank(host, &local_rank_);
     MPI_Comm_size(host, &local_size_);
     MPI_Comm_free(&host);
+    // Its own messages, so that ranks which left different collectives can still meet.
+    check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &aside_), "MPI_Comm_dup", "start of MPI");
   }
-  ~MpiCommunicator() override { MPI_Finalize(); }
+  ~MpiCommunicator() override {
+    while (alarm_waits()) take_alarm();
+    MPI_Comm_free(&aside_);
+    MPI_Finalize();
+  }
 
   int64_t rank() const override { return rank_; }
   int64_t size() const override { return size_; }
@@ -168,6 +176,37 @@ class MpiCommunicator : public Communicator {
     check_mpi(MPI_Barrier(MPI_COMM_WORLD), "MPI_Barrier", what);
   }
 
+  bool alarm() override {
+    if (!alarm_ && alarm_waits()) {
+      take_alarm();
+      alarm_ = true;
+    }
+    return alarm_;
+  }
+
+  std::vector<std::string> meet(const std::string& words, double seconds) override {
+    MPI_Request request = MPI_REQUEST_NULL;
+    if (MPI_Ibarrier(aside_, &request) != MPI_SUCCESS) return {};
+    const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
+    for (int met = 0; met == 0;) {
+      if (MPI_Test(&request, &met, MPI_STATUS_IGNORE) != MPI_SUCCESS) return {};
+      if (met != 0) break;
+      if (std::chrono::steady_clock::now() > end) return {};
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    std::vector<char> mine(kWords), all(kWords * static_cast<size_t>(size_));
+    words.copy(mine.data(), kWords - 1);
+    if (MPI_Allgather(mine.data(), kWords, MPI_CHAR, all.data(), kWords, MPI_CHAR, aside_) !=
+        MPI_SUCCESS) {
+      return {};
+    }
+    std::vector<std::string> spoken;
+    for (size_t rank = 0; rank < static_cast<size_t>(size_); ++rank) {
+      spoken.emplace_back(&all[rank * kWords]);
+    }
+    return spoken;
+  }
+
   [[noreturn]] void abort(int exit_code) override {
     MPI_Abort(MPI_COMM_WORLD, exit_code);
     std::_Exit(exit_code);
@@ -175,6 +214,26 @@ class MpiCommunicator : public Communicator {
 
  private:
   static constexpr int kTag = 1;
+  static constexpr int kAlarmTag = 2;
+  static constexpr int kWords = 2048;
+
+  void raise_alarm() override {
+    for (int other = 0; other < size_; ++other) {
+      if (other == rank_) continue;
+      // Empty, so it leaves at once whether or not the other looks.
+      MPI_Request request = MPI_REQUEST_NULL;
+      MPI_Isend(nullptr, 0, MPI_BYTE, other, kAlarmTag, aside_, &request);
+      MPI_Request_free(&request);
+    }
+  }
+  bool alarm_waits() const {
+    int waits = 0;
+    const int status = MPI_Iprobe(MPI_ANY_SOURCE, kAlarmTag, aside_, &waits, MPI_STATUS_IGNORE);
+    return status == MPI_SUCCESS && waits != 0;
+  }
+  void take_alarm() {
+    MPI_Recv(nullptr, 0, MPI_BYTE, MPI_ANY_SOURCE, kAlarmTag, aside_, MPI_STATUS_IGNORE);
+  }
 
   // Calls piece(first item, items) for runs of at most message_limit_bytes.
   template <class Piece>
@@ -194,6 +253,8 @@ class MpiCommunicator : public Communicator {
     });
   }
 
+  MPI_Comm aside_ = MPI_COMM_NULL;
+  bool alarm_ = false;  // another rank's
   int rank_ = 0;
   int size_ = 1;
   int local_rank_ = 0;

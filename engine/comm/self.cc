@@ -35,8 +35,13 @@ class SelfCommunicator : public Communicator {
     return send;
   }
   void barrier(const char*) override {}
+  bool alarm() override { return false; }
+  std::vector<std::string> meet(const std::string& words, double) override { return {words}; }
   // Not exit(): other threads may be running, and nothing of this process is worth finishing.
   [[noreturn]] void abort(int exit_code) override { std::_Exit(exit_code); }
+
+ private:
+  void raise_alarm() override {}
 };
 
 }  // namespace

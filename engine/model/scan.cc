@@ -1,15 +1,42 @@
 #include "engine/model/scan.h"
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 
 #include "engine/model/feature_stats.h"
 #include "kernels/base/log.h"
+#include "kernels/base/stop_flag.h"
 
 namespace alm {
+namespace {
+
+// The sums of a scan hold terms up to 2^60, some of them products of squares of weight and outcome.
+constexpr double kLargestWeighted = 1e9;
+
+void check_sizes(const io::Journeys& journeys) {
+  for (size_t row = 0; row < journeys.outcome.size(); ++row) {
+    const double weight = journeys.weight.empty() ? 1 : journeys.weight[row];
+    const double outcome = std::max(1.0, std::fabs(static_cast<double>(journeys.outcome[row])));
+    if (weight * outcome <= kLargestWeighted &&
+        weight * outcome * outcome <= kLargestWeighted * kLargestWeighted) {
+      continue;
+    }
+    const bool blame_weight = weight > outcome;
+    throw UserError(
+        format("row %lld: %s is %g: exact sums hold weight times outcome up to 1e9; "
+               "divide the column by a constant%s",
+               static_cast<long long>(journeys.row[row]),
+               blame_weight ? "/journey/weight" : "/journey/outcome",
+               blame_weight ? weight : static_cast<double>(journeys.outcome[row]),
+               blame_weight ? " (only the ratios of weights matter)" : ""));
+  }
+}
+
+}  // namespace
 
 io::ReadReport scan_blocks(
-    std::shared_ptr<const io::Log> log, int64_t threads, const Communicator& world,
+    std::shared_ptr<const io::Log> log, int64_t threads, Communicator& world,
     const io::UserFilter& filter, const io::ColumnSet& columns, const std::string& title,
     const std::function<void(int64_t block, const std::vector<io::Journeys>&)>& body) {
   const int64_t blocks = static_cast<int64_t>(log->blocks().size());
@@ -21,20 +48,30 @@ io::ReadReport scan_blocks(
   options.columns = columns;
   options.filter = filter;
   options.threads = threads;
-  io::ScanStream stream(log, options);
-  std::optional<Progress> progress;
-  if (!title.empty()) progress.emplace(title, mine.last - mine.first, "blocks");
-  int64_t block = 0;
-  while (const std::vector<io::Journeys>* batches = stream.next(&block)) {
-    body(block, *batches);
-    if (progress) progress->update(block - mine.first + 1);
-  }
-  return stream.report();
+  const std::string doing = title.empty() ? "validation rows" : title;
+  io::ReadReport report;
+  world.together(doing.c_str(), [&] {
+    io::ScanStream stream(log, options);
+    std::optional<Progress> progress;
+    if (!title.empty() && mine.last > mine.first) {
+      progress.emplace(title, mine.last - mine.first, "blocks");
+    }
+    int64_t block = 0;
+    while (const std::vector<io::Journeys>* batches = stream.next(&block)) {
+      for (const io::Journeys& journeys : *batches) check_sizes(journeys);
+      body(block, *batches);
+      if (progress) progress->update(block - mine.first + 1);
+      if (stop_requested()) throw Stopped(doing);
+      if (world.alarm()) return;  // all ranks are about to throw what one has met
+    }
+    report = stream.report();
+  });
+  return report;
 }
 
-io::ReadReport scan_log(std::shared_ptr<const io::Log> log, Compute& compute,
-                        const Communicator& world, const io::UserFilter& filter,
-                        const io::ColumnSet& columns, const std::string& title,
+io::ReadReport scan_log(std::shared_ptr<const io::Log> log, Compute& compute, Communicator& world,
+                        const io::UserFilter& filter, const io::ColumnSet& columns,
+                        const std::string& title,
                         const std::function<void(const io::Journeys&, int64_t thread)>& body) {
   return scan_blocks(log, std::max<int64_t>(1, compute.threads() / 2), world, filter, columns,
                      title, [&](int64_t, const std::vector<io::Journeys>& batches) {

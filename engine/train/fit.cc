@@ -205,8 +205,9 @@ void Fit::report(const StepResult& result, const Losses* validation, double rate
                     {"propensity", io::number(of.propensity)}};
   };
   const int64_t step = progress_.step - (refitting() ? progress_.refit_start : 0);
-  const double decline = learning_rate_at(
-      step, phase_end() - (refitting() ? progress_.refit_start : 0), 1.0, in_.options.warmup_steps);
+  const int64_t total_steps = phase_end() - (refitting() ? progress_.refit_start : 0);
+  // The rate that the step just taken used, as run_phase() worked it out.
+  const double decline = learning_rate_at(step - 1, total_steps, 1.0, in_.options.warmup_steps);
   io::Json line{{"fit", in_.name},
                 {"phase", refitting() ? "second_stage" : "train"},
                 {"step", progress_.step},

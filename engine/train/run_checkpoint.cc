@@ -36,12 +36,16 @@ void RunCheckpoints::save(int64_t step, const io::CheckpointBlobs& checkpoint) {
 std::optional<io::CheckpointBlobs> RunCheckpoints::load_newest() {
   std::vector<std::string> notes;
   std::optional<io::CheckpointBlobs> newest;
-  if (world_.rank() == 0) newest = io::load_newest_checkpoint(root_, notes);
+  world_.together("newest checkpoint", [&] {
+    if (world_.rank() == 0) newest = io::load_newest_checkpoint(root_, notes);
+  });
   for (const std::string& note : notes) log_warning(note);
   const int64_t step = newest ? newest->header.at("step").get<int64_t>() : -1;
   const std::string agreed = world_.broadcast_string(std::to_string(step), 0, "newest checkpoint");
   if (agreed == "-1") return std::nullopt;
-  if (!newest) newest = io::load_checkpoint(root_, std::stoll(agreed));
+  world_.together("newest checkpoint", [&] {
+    if (!newest) newest = io::load_checkpoint(root_, std::stoll(agreed));
+  });
   return newest;
 }
 

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <numeric>
 
 #include "engine/estimate/arm_estimates.h"
@@ -11,31 +10,16 @@
 #include "engine/estimate/estimate_memory.h"
 #include "engine/train/fit.h"
 #include "engine/train/run_checkpoint.h"
+#include "engine/train/run_dir.h"
+#include "io/digest.h"
 #include "kernels/base/clock.h"
 #include "kernels/base/hash.h"
 #include "kernels/base/log.h"
+#include "kernels/base/stop_flag.h"
 #include "kernels/base/text.h"
 
 namespace alm {
 namespace {
-
-namespace fs = std::filesystem;
-
-Bundle newest_bundle(const std::string& run_dir, const char* option, bool whole) {
-  std::vector<std::string> notes;
-  const std::optional<io::CheckpointBlobs> checkpoint =
-      io::load_newest_checkpoint(run_dir + "/checkpoints", notes);
-  for (const std::string& note : notes) log_warning(note);
-  if (!checkpoint) {
-    throw UserError(format("%s %s has no checkpoint: train first", option, run_dir.c_str()));
-  }
-  if (whole && !checkpoint->header.at("complete").get<bool>()) {
-    throw UserError(format("%s %s stopped before its estimates (%s): go on with alm train --resume",
-                           option, run_dir.c_str(),
-                           checkpoint->header.at("where").get<std::string>().c_str()));
-  }
-  return get_bundle(*checkpoint);
-}
 
 // Validation rows are kept in memory: more than this many tell the loss no better.
 constexpr double kValidationRows = 200'000;
@@ -67,6 +51,13 @@ FitUsers half_users(const Splits& splits, int half) {
           [=](uint64_t user) { return in_half(user) && splits.validating(user); }};
 }
 
+// The tabular counterpart of weights_digest(): the counts are all that was learned.
+std::string counts_digest(const std::vector<int64_t>& counts) {
+  io::Sha256 digest;
+  digest.update(std::as_bytes(std::span(counts)));
+  return digest.hex();
+}
+
 int64_t total(const std::vector<int64_t>& rows) {
   return std::accumulate(rows.begin(), rows.end(), int64_t{0});
 }
@@ -80,7 +71,16 @@ class Trainer {
         splits_{job_.options.holdout, job_.options.validation} {}
 
   TrainResult run() {
-    prepare_run_dir();
+    claim_run_dir(job_.run_dir, job_.options.resume, job_.world);
+    try {
+      return run_claimed();
+    } catch (const Stopped& stopped) {
+      return this->stopped(stopped.what());
+    }
+  }
+
+ private:
+  TrainResult run_claimed() {
     if (job_.options.max_minutes > 0) deadline_ = now_seconds() + 60 * job_.options.max_minutes;
     first_pass_and_bundle();
     if (job_.options.tabular) {
@@ -92,7 +92,7 @@ class Trainer {
       fit_options_.batch = resolved_batch(job_.options.batch, total(fit_rows_[0]));
       if (!run_fit(kMainFit, main_users(splits_), fit_rows_[0], job_.options.seed) ||
           !run_halves()) {
-        return stopped();
+        return stopped("training");
       }
     }
     if (bundle_.backdoor.empty()) {
@@ -106,24 +106,6 @@ class Trainer {
     return finish();
   }
 
- private:
-  void prepare_run_dir() {
-    int64_t occupied = 0;
-    if (job_.world.rank() == 0) {
-      const bool there = fs::exists(job_.run_dir) && !fs::is_empty(job_.run_dir);
-      occupied = there && !job_.options.resume;
-      if (occupied == 0) fs::create_directories(job_.run_dir + "/checkpoints");
-    }
-    job_.world.all_reduce_max(std::span(&occupied, 1), "run directory");
-    if (occupied != 0) {
-      throw UserError(
-          "--out " + job_.run_dir +
-          " is not empty: name another directory, or give --resume to go on with that run");
-    }
-    metrics_ =
-        std::make_unique<MetricsLog>(job_.run_dir + "/metrics.jsonl", job_.world.rank() == 0);
-  }
-
   void first_pass_and_bundle() {
     const std::optional<io::CheckpointBlobs> newest =
         job_.options.resume ? store_.load_newest() : std::nullopt;
@@ -135,6 +117,7 @@ class Trainer {
         job_.log, job_.options.model, training, [&](uint64_t user) { return splits_.scored(user); },
         job_.compute.threads(), job_.world);
     report_first_pass(pass);
+    if (pass.scored_rows == 0) throw UserError(kNobodyScored);
     const double scored = static_cast<double>(pass.scored_rows) / static_cast<double>(pass.rows);
     const std::string advice = memory_advice(
         pass.stats.schema, static_cast<int64_t>(scored * static_cast<double>(job_.log->touches())),
@@ -159,7 +142,10 @@ class Trainer {
                           {"manifest_hash", job_.log->manifest_hash()},
                           {"bad_rows", pass.report.bad_rows},
                           {"truncated_rows", pass.report.truncated_rows}};
+    metrics_ =
+        std::make_unique<MetricsLog>(job_.run_dir + "/metrics.jsonl", job_.world.rank() == 0);
     if (newest) {
+      has_checkpoint_ = true;
       resume_from_ = *newest;
       Bundle saved = get_bundle(*newest);
       bundle_.fits = std::move(saved.fits);
@@ -171,9 +157,10 @@ class Trainer {
     } else {
       metrics_->truncate(0);  // of a run that was lost before its first checkpoint
     }
-    if (job_.world.rank() == 0) {
+    job_.world.together("config.json", [&] {
+      if (job_.world.rank() != 0) return;
       io::write_json_atomically(job_.run_dir + "/config.json", job_.config);
-    }
+    });
   }
 
   void report_first_pass(const FirstPass& pass) {
@@ -229,7 +216,8 @@ class Trainer {
         resume_from_->header["fit"]["name"] == name) {
       fit.load(*resume_from_);
     } else if (main && !job_.init.empty()) {
-      fit.start_from(newest_bundle(job_.init, "--init", false), kMainFit);
+      job_.world.together(
+          "--init", [&] { fit.start_from(newest_bundle(job_.init, "--init", false), kMainFit); });
     }
     resume_from_.reset();
     if (main) {
@@ -264,7 +252,7 @@ class Trainer {
     const int64_t step = steps_before_ + (fit != nullptr ? fit->step() : 0);
     io::CheckpointBlobs checkpoint;
     if (job_.world.rank() == 0) {
-      checkpoint.header["options"] = run_options(job_.options);
+      checkpoint.header["options"] = options_that_matter();
       checkpoint.header["complete"] = complete;
       checkpoint.header["metrics_bytes"] = metrics_->size();
       checkpoint.header["where"] = complete ? std::string("all fits done")
@@ -278,10 +266,19 @@ class Trainer {
       checkpoint.header["steps_before"] = steps_before_;
     }
     store_.save(step, checkpoint);
+    has_checkpoint_ = true;
+  }
+
+  // What must be the same when the run goes on.
+  io::Json options_that_matter() const {
+    io::Json json = run_options(job_.options);
+    // Levels round differently, which only bit-identical parameters notice.
+    if (job_.options.deterministic) json["simd"] = job_.compute.ops().name;
+    return json;
   }
 
   void check_same_run(const io::CheckpointBlobs& checkpoint) {
-    const io::Json now = run_options(job_.options);
+    const io::Json now = options_that_matter();
     const io::Json& then = checkpoint.header.at("options");
     for (const auto& [name, value] : now.items()) {
       if (then.contains(name) && then.at(name) != value) {
@@ -309,20 +306,28 @@ class Trainer {
     }
   }
 
-  TrainResult stopped() {
-    log_info("stopped early with a good checkpoint; the same command with --resume goes on");
+  TrainResult stopped(const std::string& where) {
+    if (has_checkpoint_) {
+      log_info("stopped early with a good checkpoint (" + where +
+               "); the same command with --resume goes on");
+    } else {
+      log_warning("stopped early (" + where +
+                  "), before there was a checkpoint: the same command starts anew");
+    }
     return {};
   }
 
   TrainResult finish() {
     TrainResult result;
     result.finished = true;
-    result.digest = bundle_.tabular ? "" : weights_digest(*model_, bundle_.fits.at(kMainFit));
+    result.digest = bundle_.tabular ? counts_digest(bundle_.tabular_counts)
+                                    : weights_digest(*model_, bundle_.fits.at(kMainFit));
     result.estimates = make_estimates({job_.log, bundle_, job_.compute, job_.world});
-    if (job_.world.rank() == 0) {
+    job_.world.together("estimates.json", [&] {
+      if (job_.world.rank() != 0) return;
       io::write_json_atomically(job_.run_dir + "/estimates.json", result.estimates.json);
       io::write_json_atomically(job_.run_dir + "/examples.json", result.estimates.examples);
-    }
+    });
     return result;
   }
 
@@ -341,6 +346,7 @@ class Trainer {
   Bundle bundle_;
   std::vector<std::vector<int64_t>> fit_rows_;  // [main, half 0, half 1][blocks] training rows
   int64_t steps_before_ = 0;
+  bool has_checkpoint_ = false;
   double validation_thinning_ = 1;
   double deadline_ = 0;
   std::optional<io::CheckpointBlobs> resume_from_;
@@ -350,10 +356,6 @@ class Trainer {
 
 TrainResult train(TrainJob job) {
   return Trainer(std::move(job)).run();
-}
-
-Bundle load_run(const std::string& run_dir) {
-  return newest_bundle(run_dir, "--run", true);
 }
 
 }  // namespace alm

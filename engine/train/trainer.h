@@ -24,17 +24,15 @@ struct TrainJob {
 
 struct TrainResult {
   bool finished = false;  // false: stopped early with a good checkpoint (exit code 75)
-  std::string digest;     // `parameters sha256` of the main fit
+  std::string digest;     // `parameters sha256` of the main fit, or of the tabular counts
   Estimates estimates;    // rank 0
 };
 
 // COLLECTIVE. Writes RUN/config.json, metrics.jsonl, checkpoints/, estimates.json, examples.json.
-// With options.resume goes on from the newest good checkpoint, if there is one. UserError when RUN
-// holds something and resume is off, or when options or log differ from the checkpoint's.
+// With options.resume goes on from the newest good checkpoint, if there is one. UserError, before
+// anything is written, when nobody would be trained or scored, when RUN holds something and resume
+// is off (what a start that failed left there does not count), or when options or log differ from
+// the checkpoint's.
 TrainResult train(TrainJob job);
-
-// The bundle of a finished or stopped run, from its newest good checkpoint. UserError when RUN has
-// none or the training had not come as far as estimates. Not collective.
-Bundle load_run(const std::string& run_dir);
 
 }  // namespace alm

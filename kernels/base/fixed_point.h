@@ -10,15 +10,19 @@
 
 namespace alm {
 
+// UserError: which columns make a term so large, and what to do.
+[[noreturn]] void cannot_sum(double term);
+
 // Sum of doubles as a 128-bit integer in units of 2^-44. Terms up to 2^60 in size are kept to
-// 2^-45; the sum of 2^20 such terms still fits. Adding a non-finite term is an error: guard before.
+// 2^-45; the sum of 2^20 such terms still fits. Larger and non-finite terms are a UserError:
+// extreme values of a log make them.
 class FixedSum {
  public:
   static constexpr int kShift = 44;
   static constexpr int64_t kLimbs = 4;  // int64 words on the wire, 32 bits of payload each
 
   void add(double term) {
-    ALM_CHECK(std::isfinite(term) && std::fabs(term) < 0x1p60, "term %g cannot be summed", term);
+    if (!(std::fabs(term) < 0x1p60)) cannot_sum(term);
     const double scaled = std::nearbyint(term * 0x1p44);
     sum_ += std::fabs(scaled) < 0x1p62 ? static_cast<__int128>(static_cast<int64_t>(scaled))
                                        : static_cast<__int128>(scaled);

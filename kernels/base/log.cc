@@ -12,7 +12,6 @@ namespace {
 
 struct LogState {
   int64_t rank = 0;
-  int64_t ranks = 1;
   bool quiet = false;
   bool terminal = isatty(STDERR_FILENO) != 0;
 };
@@ -24,9 +23,8 @@ LogState& state() {
 
 }  // namespace
 
-void configure_log(int64_t rank, int64_t ranks, bool quiet) {
+void configure_log(int64_t rank, bool quiet) {
   state().rank = rank;
-  state().ranks = ranks;
   state().quiet = quiet;
 }
 
@@ -39,12 +37,7 @@ void log_warning(const std::string& line) {
 }
 
 void log_error(const std::string& line) {
-  if (state().ranks > 1) {
-    std::fprintf(stderr, "error (rank %lld of %lld): %s\n", static_cast<long long>(state().rank),
-                 static_cast<long long>(state().ranks), line.c_str());
-  } else {
-    std::fprintf(stderr, "error: %s\n", line.c_str());
-  }
+  std::fprintf(stderr, "error: %s\n", line.c_str());
 }
 
 Progress::Progress(std::string title, int64_t total, std::string unit, double every_seconds)

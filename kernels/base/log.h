@@ -1,5 +1,4 @@
-// What the program says on stderr. Rank 0 speaks; warnings and errors name the rank when there are
-// several.
+// What the program says on stderr. Rank 0 speaks.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +10,7 @@
 namespace alm {
 
 // Set once at start, before threads are made.
-void configure_log(int64_t rank, int64_t ranks, bool quiet);
+void configure_log(int64_t rank, bool quiet);
 
 // Lines for people: rank 0 only, silent under --quiet.
 void log_info(const std::string& line);

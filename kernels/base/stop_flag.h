@@ -4,7 +4,16 @@
 
 #include <atomic>
 
+#include "kernels/base/check.h"
+
 namespace alm {
+
+// Work was broken off because the wish to stop was seen; not an error.
+class Stopped : public Error {
+ public:
+  static constexpr int kExitCode = 75;
+  explicit Stopped(const std::string& where) : Error(kExitCode, where) {}
+};
 
 namespace detail {
 inline std::atomic<bool> stop_flag{false};

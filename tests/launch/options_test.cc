@@ -163,6 +163,23 @@ TEST(Options, MalformedAndOutOfBoundsValuesAreRefused) {
   EXPECT_NE(refusal({}).find("environment"), std::string::npos);
 }
 
+TEST(Options, BoundsAreToldAsPeopleWriteNumbers) {
+  EXPECT_EQ(refusal({"--rows-per-file", "0"}),
+            "--rows-per-file 0 (command line): wanted a whole number, 1 to 1,000,000,000");
+  EXPECT_EQ(refusal({"--direct", "much"}),
+            "--direct much (command line): wanted a number, -1 to 1");
+  CommandSpec spec = sample_command();
+  spec.options[3].highest = 9e15;
+  spec.options[4].lowest = 1e-6;
+  spec.options[4].highest = 1e308;
+  EXPECT_NE(refusal({"--rows-per-file", "0"}, spec).find("1 to 9e15"), std::string::npos);
+  EXPECT_NE(refusal({"--direct", "0"}, spec).find("at least 1e-6"), std::string::npos);
+}
+
+TEST(Options, ADashTooFewIsAnUnknownOption) {
+  EXPECT_NE(refusal({"-out", "x"}).find("did you mean --out?"), std::string::npos);
+}
+
 TEST(Options, MissingRequiredOptionIsRefusedUnlessHelpIsWanted) {
   CommandSpec spec = sample_command();
   spec.options[1].required = true;

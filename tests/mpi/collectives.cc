@@ -1,11 +1,14 @@
 // Every collective against values each rank works out for itself, with odd sizes, whole and cut in
 // pieces. A plain program and not a gtest one: all ranks must walk the same path, and MPI starts
 // once a process.
+#include <chrono>
 #include <cstdio>
 #include <numeric>
+#include <thread>
 
 #include "engine/comm/communicator.h"
 #include "engine/comm/message_limit.h"
+#include "kernels/base/stop_flag.h"
 
 namespace alm {
 namespace {
@@ -153,6 +156,55 @@ void check_all(Communicator& world) {
   check_strings(world);
 }
 
+// What together() throws when the ranks of `fails` throw: "code message", empty for nothing.
+template <class Fails>
+std::string thrown_together(Communicator& world, Fails&& fails) {
+  try {
+    world.together("test", [&] {
+      if (fails(world.rank())) throw UserError("wrong here " + std::to_string(world.rank()));
+    });
+  } catch (const Error& error) {
+    return std::to_string(error.exit_code()) + " " + error.what();
+  }
+  return "";
+}
+
+void check_together(Communicator& world) {
+  expect(thrown_together(world, [](int64_t) { return false; }).empty(), world, "none failing", 0);
+  expect(!world.alarm(), world, "alarm without need", 0);
+  const int64_t last = world.size() - 1;
+  const std::string whose =
+      last == 0 ? ""
+                : "rank " + std::to_string(last) + " of " + std::to_string(world.size()) + ": ";
+  expect(thrown_together(world, [&](int64_t rank) { return rank == last; }) ==
+             "1 " + whose + "wrong here " + std::to_string(last),
+         world, "error of the last rank", 0);
+  expect(thrown_together(world, [](int64_t) { return true; }) == "1 wrong here 0", world,
+         "error of all ranks", 0);
+  try {
+    world.together("test", [&] {
+      if (world.rank() == last) throw Stopped("scan");
+      while (!world.alarm()) {
+      }
+    });
+    expect(false, world, "stop of the last rank", 0);
+  } catch (const Stopped& stopped) {
+    expect(std::string(stopped.what()) == "scan", world, "stop of the last rank", 0);
+  }
+}
+
+// The ranks come from different collectives, and at different times.
+void check_meeting(Communicator& world) {
+  std::vector<std::byte> bytes(4);
+  if (world.rank() == 0) world.broadcast(bytes, 0, "left by the others");
+  if (world.rank() == 1) std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  const std::vector<std::string> said = world.meet("rank " + std::to_string(world.rank()), 10);
+  expect(static_cast<int64_t>(said.size()) == world.size(), world, "meeting of all", 0);
+  for (size_t rank = 0; rank < said.size(); ++rank) {
+    expect(said[rank] == "rank " + std::to_string(rank), world, "words of the meeting", 0);
+  }
+}
+
 }  // namespace
 }  // namespace alm
 
@@ -166,7 +218,12 @@ int main(int argc, char** argv) {
   alm::message_limit_bytes = whole;
   alm::expect(world->local_size() >= 1 && world->local_rank() < world->local_size(), *world,
               "place on the host", 0);
+  alm::check_together(*world);
   world->all_reduce_sum(std::span<int64_t>(&alm::failures, 1), "failures");
+  const int64_t earlier = alm::failures;
+  alm::failures = 0;
+  alm::check_meeting(*world);
+  alm::failures += earlier;  // other collectives are out of step now
   if (world->rank() == 0) {
     std::printf("%s, %lld ranks: %lld failures\n", world->name().c_str(),
                 static_cast<long long>(world->size()), static_cast<long long>(alm::failures));

@@ -476,10 +476,14 @@ def case_damaged_checkpoint():
 
 def refused(log, out, *options, ranks=0, says=()):
     text = train(log, out, *options, ranks=ranks, wanted=1)
-    # Rank 0 speaks and ends the others; on a loaded machine one may still say the same.
+    complaint(text, says)
+
+
+def complaint(text, says):
+    """Errors are said once and the ranks end in good order, however many met them."""
     lines = [line for line in text.splitlines() if line.startswith("error")]
-    said = {re.sub(r"^error \(rank \d+ of \d+\)", "error", line) for line in lines}
-    check(len(said) == 1, f"not one line of complaint:\n{text}")
+    check(len(lines) == 1, f"not one line of complaint:\n{text}")
+    check("MPI_ABORT" not in text, f"the ranks were aborted:\n{text}")
     for word in says:
         check(word in lines[0], f"'{word}' is not in: {lines[0]}")
     print(lines[0])
@@ -568,6 +572,256 @@ def case_unfinished_run():
     text = alm(["evaluate", "--run", "run", "--log", log, "--out", "x.json", "--quiet"], 2,
                wanted=1)
     check("stopped before its estimates" in text and "--resume" in text, text)
+
+
+def case_said_once():
+    log = sequence_log()
+    train(log, "run", *SMALL, "--epochs", "1")
+    Path("folder").mkdir()
+    common = ["--run", "run", "--log", log, "--quiet"]
+    for ranks in (0, 3):
+        for arguments, says in (
+                (["inspect", "--log", "gone"], ("gone",)),
+                (["train", "--log", "gone", "--out", "x"], ("gone",)),
+                (["train", "--log", log, "--out", "x", "--epoch", "1"], ("did you mean --epochs",)),
+                (["train", "--log", log, "-out", "x"], ("did you mean --out",)),
+                (["train", "--log", log, "--out", "x", "--seed", "-1"], ("0 to 1e15",)),
+                (["train", "--log", log, "--out", "x", "--report-every", "1e10"],
+                 ("1 to 1,000,000,000",)),
+                (["train", "--log", log, "--out", f"{sorted(Path(log).glob('*.h5'))[0]}/x"], ("directory",)),
+                (["evaluate", "--log", log, "--run", "gone", "--out", "x.json"],
+                 ("--run gone", "no such directory")),
+                (["evaluate", *common, "--out", "folder"], ("--out folder", "is a directory")),
+                (["evaluate", *common, "--out", "run/config.json/x"], ("--out run/config.json/x",)),
+                (["attribute", *common, "--out", "folder.csv/"], (".csv",))):
+            complaint(alm(arguments, ranks, wanted=1), says)
+    Path("dir.csv").mkdir()
+    complaint(alm(["attribute", *common, "--out", "dir.csv"], 3, wanted=1), ("is a directory",))
+    for arguments in (["help", "train"], ["train", "-h"]):
+        check("--epochs" in alm(arguments), f"{arguments} is no help")
+    check("evaluate" in alm(["help"]), "alm help is no help")
+
+
+def case_one_rank_fails():
+    """What only one rank meets, in its share of the log, all ranks end with."""
+    log = sequence_log()
+    train(log, "run", *SMALL, "--epochs", "1")
+    last = sorted(Path(log).glob("*.h5"))[-1]
+    content = bytearray(last.read_bytes())
+    for at in range(len(content) // 4, len(content) // 2, 64):
+        content[at] ^= 1
+    # Under its old date, so that the index beside it still holds and only reading the rows fails.
+    before = last.stat()
+    last.write_bytes(content)
+    os.utime(last, ns=(before.st_atime_ns, before.st_mtime_ns))
+    start = time.monotonic()
+    refused(log, "bad", *SMALL, ranks=3, says=("rank 2 of 3", last.name))
+    check(time.monotonic() - start < 20, "the ranks took long to agree")
+    complaint(alm(["evaluate", "--run", "run", "--log", log, "--out", "x.json"], 3, wanted=1),
+              (last.name,))
+
+
+def case_failed_start():
+    """Known before training, and the same --out may be used again."""
+    log = sequence_log()
+    refused(log, "run", *SMALL, "--holdout", "1e-9", says=("--holdout",))
+    check(not list(Path("run").iterdir()), "a failed start left something")
+    refused(log, "run", *SMALL, "--batch", "16", ranks=17, says=("micro-blocks",))
+    train(log, "run", *SMALL, "--epochs", "1")
+    Path("mine").mkdir()
+    Path("mine/config.json").write_text("{}")
+    refused(log, "mine", *SMALL, says=("not empty",))
+    # One class among the training users.
+    rows = [[f"u{i}", 1_700_000_000_000, "ab"[i % 2], i % 3 == 0, 0] for i in range(3000)]
+    one = imported_log("one", [[int(v) if isinstance(v, bool) else v for v in row]
+                               for row in rows], ["u", "t", "k", "m", "y"],
+                       "[file]\nform = journey\nreference_arm = a\n[columns]\nuser = u\n"
+                       "time = t\ncluster = k\nmediator = m\noutcome = y\n")
+    refused(one, "one-run", *SMALL, says=("/journey/outcome is 0",))
+    check(not list(Path("one-run").iterdir()), "a failed start left something")
+
+
+def wait_for(condition, job, what):
+    deadline = time.monotonic() + 60
+    while not condition():
+        if job.poll() is not None or time.monotonic() > deadline:
+            job.terminate()
+            raise Failure(f"never came to {what}:\n{job.communicate()[0]}")
+        time.sleep(0.001)
+
+
+def takes_signals(pid):
+    """Whether a process has its handler of USR1 in place."""
+    try:
+        caught = re.search(r"^SigCgt:\s*([0-9a-f]+)", Path(f"/proc/{pid}/status").read_text(), re.M)
+    except OSError:
+        return False
+    return bool(int(caught.group(1), 16) >> (signal.SIGUSR1 - 1) & 1)
+
+
+def in_background(ranks, arguments):
+    job = subprocess.Popen(command(ranks, arguments), stdout=subprocess.PIPE,
+                           stderr=subprocess.STDOUT, text=True)
+    JOBS.append(job)
+    return job
+
+
+def scoring(run):
+    """Whether the fits of a run are done and its estimates are under way."""
+    try:
+        header = json.loads(
+            next(Path(run).glob("checkpoints/step-*[0-9]/header.json")).read_text())
+        return header["complete"]
+    except (StopIteration, OSError, ValueError):
+        return False
+
+
+def longer_log():
+    alm(["synth", "--journeys", 60000, "--clusters", 20, "--rows-per-file", 5000, "--out",
+         "longer", "--quiet"])
+    loud = [option for option in SMALL if option != "--quiet"]
+    return "longer", loud + ["--batch", "2048", "--epochs", "1", "--refit-epochs", "0"]
+
+
+def ready(job, ranks):
+    """The ranks of a job, once all of them take signals."""
+    pids = []
+
+    def all_ready():
+        pids[:] = ranks_of(job) if ranks else [job.pid]
+        return len(pids) == max(ranks, 1) and all(map(takes_signals, pids))
+
+    wait_for(all_ready, job, "its first pass")
+    return pids
+
+
+def case_stopped_anywhere():
+    log, options = longer_log()
+    for ranks in (0, 3):
+        # In the first pass.
+        run = f"run-{ranks}"
+        job = in_background(ranks, arguments_of(log, run, options))
+        ready(job, ranks)
+        job.send_signal(signal.SIGUSR1)
+        text = job.communicate(timeout=60)[0]
+        check(job.returncode == 75, f"exit code {job.returncode}:\n{text}")
+        check("before there was a checkpoint" in text, text)
+        # While scoring; the same command line without --resume had started anew before.
+        job = in_background(ranks, arguments_of(log, run, options))
+        wait_for(lambda: scoring(run), job, "its estimates")
+        job.send_signal(signal.SIGUSR2)
+        text = job.communicate(timeout=60)[0]
+        check(job.returncode == 75, f"exit code {job.returncode}:\n{text}")
+        check("good checkpoint (scoring)" in text, text)
+        check(not Path(run, "estimates.json").exists(), "estimates of a stopped run")
+        train(log, run, *options, "--resume", ranks=ranks)
+        for name, out in (("evaluate", "out.json"), ("attribute", "out.csv"),
+                          ("attribute", "out.h5")):
+            Path("outputs").mkdir(exist_ok=True)
+            job = in_background(ranks, [name, "--run", run, "--log", log, "--out",
+                                        f"outputs/{out}"])
+            ready(job, ranks)
+            job.send_signal(signal.SIGUSR1)
+            text = job.communicate(timeout=60)[0]
+            check(job.returncode == 75, f"{name}: exit code {job.returncode}:\n{text}")
+            check("nothing was written" in text, text)
+            check(not list(Path("outputs").iterdir()), "a stopped command left something")
+
+
+def case_killed_outside_training():
+    log, options = longer_log()
+    for moment in ("start", "estimates"):
+        job = in_background(3, arguments_of(log, moment, options))
+        if moment == "start":
+            pids = ready(job, 3)
+        else:
+            wait_for(lambda: scoring("estimates"), job, "its estimates")
+            pids = ranks_of(job)
+        check(len(pids) == 3, f"found {pids}")
+        os.kill(pids[1], signal.SIGKILL)
+        start = time.monotonic()
+        text = job.communicate(timeout=60)[0]
+        seconds = time.monotonic() - start
+        check(job.returncode not in (0, 75), f"the job ended with {job.returncode}:\n{text}")
+        check(not Path(moment, "estimates.json").exists(), f"killed too late:\n{text}")
+        while any(alive(pid) for pid in pids):
+            check(time.monotonic() < start + 10, f"of ranks {pids} some outlived the job")
+            time.sleep(0.05)
+        check(seconds <= 10, f"the job ended only after {seconds:.1f} s")
+        print(f"killed in {moment}: ended after {seconds:.1f} s")
+        train(log, moment, *options, "--resume", ranks=2)
+
+
+def case_damaged_run():
+    """evaluate names the damage, and says why there are no numbers; --resume mends the run."""
+    log = sequence_log()
+    options = SMALL + ["--epochs", "1", "--checkpoint-every", "3"]
+    train(log, "run", *options)
+    wanted = estimates("run/estimates.json")
+    step = Path("run/checkpoints") / f"step-{latest_step('run')}"
+    blob = step / "backdoor"
+    content = bytearray(blob.read_bytes())
+    content[0] ^= 1
+    blob.write_bytes(content)
+    for ranks in (0, 2):
+        text = alm(["evaluate", "--run", "run", "--log", log, "--out", "x.json"], ranks, wanted=1)
+        complaint(text, ("newest checkpoint is damaged", "fit half1", "--resume"))
+        check(f"{blob}: damaged" in text, text)
+    train(log, "run", *options, "--resume")
+    alm(["evaluate", "--run", "run", "--log", log, "--out", "x.json"])
+    check_equal(wanted, estimates("x.json"), "estimates before and after the damage")
+
+
+def case_extreme_values():
+    """Finite values that exact sums do not hold: an error that names the column."""
+    def weighted(name, weight, outcome):
+        draw = random.Random(3)
+        rows = [[i, 1_700_000_000_000, draw.choice("abc"), int(draw.random() < 0.4),
+                 f"{outcome * draw.random():g}", f"{weight:g}"] for i in range(3000)]
+        return imported_log(name, rows, ["u", "t", "k", "m", "y", "w"],
+                            "[file]\nform = journey\nreference_arm = a\n"
+                            "outcome_kind = continuous\n[columns]\nuser = u\ntime = t\n"
+                            "cluster = k\nmediator = m\noutcome = y\nweight = w\n")
+    options = SMALL + ["--epochs", "1"]
+    weighted("heavy", 1e30, 1)
+    for ranks in (0, 2):
+        refused("heavy", f"heavy-run-{ranks}", *options, ranks=ranks,
+                says=("row 0", "/journey/weight", "divide"))
+    plain = weighted("plain", 1, 1)
+    train(plain, "run", *options)
+    for log, column in ((weighted("large", 1, 1e30), "/journey/outcome"),
+                        ("heavy", "/journey/weight")):
+        for name, out in (("evaluate", "x.json"), ("attribute", "x.csv")):
+            complaint(alm([name, "--run", "run", "--log", log, "--out", out], wanted=1),
+                      (column, "divide"))
+    # Large, but within the sums.
+    alm(["evaluate", "--run", "run", "--log", weighted("some", 1e4, 1e4), "--out", "x.json"])
+
+
+def case_told_truly():
+    """The rate in metrics.jsonl is the one that was used; --simd binds a deterministic run; what
+    tabular learned has a digest."""
+    log = sequence_log()
+    options = [*SMALL, "--epochs", "1", "--report-every", "1", "--warmup-steps", "0",
+               "--deterministic"]
+    train(log, "run", *options, "--simd", "scalar")
+    for phase in ("train", "second_stage"):
+        rates = [line["lr"] for line in learned("run")
+                 if line["fit"] == "main" and line["phase"] == phase]
+        peak = {"train": 0.003, "second_stage": 0.002}[phase]
+        check(rates[0] == peak, f"the first step of {phase} used {peak}, told {rates[0]}")
+        check(rates[-1] > 0, f"the last step of {phase} used a rate above 0: {rates}")
+    if "avx2" in Path("/proc/cpuinfo").read_text():
+        refused(log, "run", *options, "--simd", "avx2", "--resume",
+                says=("--simd", "scalar", "avx2"))
+    train(log, "run", *options, "--simd", "scalar", "--resume")
+    arms = arm_log_again()
+    shas = {sha(train(arms, f"arms-{ranks}", "--nuisance", "tabular", ranks=ranks))
+            for ranks in (0, 3)}
+    check(len(shas) == 1, f"digests of tabular counts differ: {shas}")
+    alm(["synth", "--journeys", 900, "--out", "short", "--quiet"])
+    text = train("short", "short-run", "--model", "tiny", "--epochs", "1", ranks=3)
+    check("0 of 0" not in text, f"progress over nothing:\n{text}")
 
 
 def main():

@@ -81,9 +81,14 @@ class ThreadWorld {
       return received;
     }
     void barrier(const char*) override { world_.barrier_.arrive_and_wait(); }
+    bool alarm() override { return false; }
+    std::vector<std::string> meet(const std::string& words, double) override {
+      return all_gather_strings(words, "meeting");
+    }
     [[noreturn]] void abort(int) override { std::terminate(); }
 
    private:
+    void raise_alarm() override {}
     std::vector<std::vector<std::byte>> exchange(std::vector<std::byte> mine) {
       world_.slots_[static_cast<size_t>(rank_)] = std::move(mine);
       world_.barrier_.arrive_and_wait();
