@@ -172,6 +172,7 @@ std::string thrown_together(Communicator& world, Fails&& fails) {
 void check_together(Communicator& world) {
   expect(thrown_together(world, [](int64_t) { return false; }).empty(), world, "none failing", 0);
   expect(!world.alarm(), world, "alarm without need", 0);
+  world.barrier("the alarm was looked at");
   const int64_t last = world.size() - 1;
   const std::string whose =
       last == 0 ? ""
