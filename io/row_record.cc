@@ -9,8 +9,10 @@ namespace alm::io {
 namespace {
 
 void add(std::vector<std::byte>& record, const void* from, size_t bytes) {
-  const auto* first = static_cast<const std::byte*>(from);
-  record.insert(record.end(), first, first + bytes);
+  // Not insert(), of which g++ 12 warns wrongly.
+  const size_t end = record.size();
+  record.resize(end + bytes);
+  if (bytes > 0) std::memcpy(record.data() + end, from, bytes);
 }
 
 void start(const RowPlace& place, std::string_view key, RowRecordHead head,
