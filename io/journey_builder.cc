@@ -1,12 +1,14 @@
 #include "io/journey_builder.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <numeric>
 
 #include "io/schema.h"
 #include "kernels/base/check.h"
+#include "kernels/base/hash.h"
 #include "kernels/base/text.h"
 
 namespace alm::io {
@@ -32,7 +34,6 @@ JourneyBuilder::JourneyBuilder(const Mapping& mapping, const RowParser& parser,
 }
 
 void JourneyBuilder::build(const SpilledRows& rows) {
-  group_of_key_.clear();
   groups_.clear();
   flat_.clear();
   touch_group_.clear();
@@ -40,6 +41,7 @@ void JourneyBuilder::build(const SpilledRows& rows) {
   journeys_.clear();
   counts_ = {};
   list_rows(rows);
+  slots_.assign(std::bit_ceil(2 * rows_.size() + 1), -1);
   for (const RowAt& row : rows_) take(rows, row);
   order_touches();
   make_journeys();
@@ -60,12 +62,28 @@ void JourneyBuilder::list_rows(const SpilledRows& rows) {
   });
 }
 
-int64_t JourneyBuilder::group_of(std::string_view key, const RowPlace& place) {
+// Where the group of a key is, or is to be, written.
+int64_t& JourneyBuilder::slot_of(std::string_view key, uint64_t hash) {
+  const size_t mask = slots_.size() - 1;
+  // The rows of a lot have their high bits in common, and with several goes their low remainders.
+  for (size_t slot = mix(hash) & mask;; slot = (slot + 1) & mask) {
+    int64_t& group = slots_[slot];
+    if (group < 0) return group;
+    const Group& there = groups_[at(group)];
+    if (there.hash == hash && there.key == key) return group;
+  }
+}
+
+int64_t JourneyBuilder::group_of(std::string_view key, uint64_t hash, const RowPlace& place) {
   const auto next = static_cast<int64_t>(groups_.size());
   int64_t group = next;
-  if (mapping_.form != RowForm::journey) group = group_of_key_.emplace(key, next).first->second;
+  if (mapping_.form != RowForm::journey) {
+    int64_t& slot = slot_of(key, hash);
+    if (slot < 0) slot = next;
+    group = slot;
+  }
   if (group == next) {
-    groups_.push_back({place});
+    groups_.push_back({key, hash, place});
     for_each_column([&](const auto& column) {
       if (column.scope != Scope::journey) return;
       auto& values = flat_.*column.values;
@@ -84,8 +102,9 @@ int64_t JourneyBuilder::group_of(std::string_view key, const RowPlace& place) {
 
 void JourneyBuilder::take(const SpilledRows& rows, const RowAt& row) {
   const auto record = std::span(rows.bytes).subspan(row.offset);
-  const int64_t group = group_of(key_of_record(record), row.place);
-  if (read_head(record).is_bad != 0) {
+  const RowRecordHead head = read_head(record);
+  const int64_t group = group_of(key_of_record(record), head.key_hash, row.place);
+  if (head.is_bad != 0) {
     groups_[at(group)].is_dropped = true;
     ++counts_.bad_rows;
     return;

@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "io/import_counts.h"
@@ -58,10 +57,12 @@ class JourneyBuilder {
  private:
   // Rows with one key.
   struct Group {
+    std::string_view key;  // in the lot
+    uint64_t hash = 0;
     RowPlace first;
+    int64_t rows = 0;
     bool is_empty = true;  // no good row yet
     bool is_dropped = false;
-    int64_t rows = 0;
   };
   struct RowAt {
     RowPlace place;
@@ -85,7 +86,8 @@ class JourneyBuilder {
   };
 
   void list_rows(const SpilledRows& rows);
-  int64_t group_of(std::string_view key, const RowPlace& place);
+  int64_t& slot_of(std::string_view key, uint64_t hash);
+  int64_t group_of(std::string_view key, uint64_t hash, const RowPlace& place);
   void take(const SpilledRows& rows, const RowAt& row);
   void store_group(int64_t group);
   void check_constant(int64_t group) const;
@@ -101,10 +103,10 @@ class JourneyBuilder {
   std::array<std::vector<std::string>, kSlots> columns_;  // of the tables, by data set of the log
 
   std::vector<RowAt> rows_;
-  std::unordered_map<std::string_view, int64_t> group_of_key_;
   std::vector<Group> groups_;
-  Journeys row_;   // the row at hand
-  Journeys flat_;  // journey columns by group, touch columns in the order of the rows
+  std::vector<int64_t> slots_;  // hash table of groups by key, twice the rows; -1: empty
+  Journeys row_;                // the row at hand
+  Journeys flat_;               // journey columns by group, touch columns in the order of the rows
   std::vector<int64_t> touch_group_;
   std::vector<OutcomeAt> outcomes_;
   std::vector<int64_t> order_;  // touches by group and time

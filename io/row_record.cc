@@ -2,7 +2,9 @@
 
 #include <cstring>
 
+#include "io/field.h"
 #include "io/schema.h"
+#include "kernels/base/hash.h"
 
 namespace alm::io {
 
@@ -33,8 +35,14 @@ void set_bytes(std::vector<std::byte>& record) {
 
 }  // namespace
 
-void pack_row(const RowPlace& place, const ParsedRow& row, std::vector<std::byte>& record) {
+uint64_t key_hash(std::string_view key) {
+  return mix(label_id(key));
+}
+
+void pack_row(const RowPlace& place, const ParsedRow& row, uint64_t hash,
+              std::vector<std::byte>& record) {
   RowRecordHead head;
+  head.key_hash = hash;
   head.has_touch = row.has_touch ? 1 : 0;
   start(place, row.key, head, record);
   for_each_column([&](const auto& column) {
@@ -44,8 +52,10 @@ void pack_row(const RowPlace& place, const ParsedRow& row, std::vector<std::byte
   set_bytes(record);
 }
 
-void pack_bad_row(const RowPlace& place, std::string_view key, std::vector<std::byte>& record) {
+void pack_bad_row(const RowPlace& place, std::string_view key, uint64_t hash,
+                  std::vector<std::byte>& record) {
   RowRecordHead head;
+  head.key_hash = hash;
   head.is_bad = 1;
   start(place, key, head, record);
   set_bytes(record);

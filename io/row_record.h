@@ -16,6 +16,7 @@ struct RowRecordHead {
   uint32_t part = 0;   // table the row is of
   int64_t row = 0;     // in its table, from 0
   int64_t line = 0;    // in its table
+  uint64_t key_hash = 0;
   uint32_t key_bytes = 0;
   uint8_t is_bad = 0;  // no values follow: the row makes its journey go
   uint8_t has_touch = 0;
@@ -29,9 +30,14 @@ struct RowPlace {
   int64_t line = 0;
 };
 
-// Fills `record` with a good row, or with one that is bad.
-void pack_row(const RowPlace& place, const ParsedRow& row, std::vector<std::byte>& record);
-void pack_bad_row(const RowPlace& place, std::string_view key, std::vector<std::byte>& record);
+// Of the text that groups rows, and so the same for all of them: mix(label_id(key)).
+uint64_t key_hash(std::string_view key);
+
+// Fills `record` with a good row, or with one that is bad. `hash`: key_hash of the key.
+void pack_row(const RowPlace& place, const ParsedRow& row, uint64_t hash,
+              std::vector<std::byte>& record);
+void pack_bad_row(const RowPlace& place, std::string_view key, uint64_t hash,
+                  std::vector<std::byte>& record);
 
 // `record` begins with a record; `schema` is that of the parser. The key points into it.
 RowRecordHead read_head(std::span<const std::byte> record);

@@ -1,7 +1,6 @@
 #include "io/spilled_lots.h"
 
 #include "io/row_record.h"
-#include "io/table_intake.h"
 
 namespace alm::io {
 
@@ -59,9 +58,9 @@ void load_lot(const Lot& lot, const std::vector<std::string>& paths, SpilledRows
       read_spill(path, piece, piece_bytes);
       for (size_t at = 0; at < piece_bytes.size();) {
         const auto record = std::span<const std::byte>(piece_bytes).subspan(at);
-        const size_t bytes = read_head(record).bytes;
-        const uint64_t low = key_hash(key_of_record(record)) & 0xffffffffu;
-        if (low % lot.goes == lot.go) {
+        const RowRecordHead head = read_head(record);
+        const size_t bytes = head.bytes;
+        if ((head.key_hash & 0xffffffffu) % lot.goes == lot.go) {
           rows.bytes.insert(rows.bytes.end(), record.begin(),
                             record.begin() + static_cast<std::ptrdiff_t>(bytes));
         }

@@ -5,9 +5,7 @@
 
 #include "io/bytes.h"
 #include "io/csv.h"
-#include "io/field.h"
 #include "kernels/base/check.h"
-#include "kernels/base/hash.h"
 #include "kernels/base/text.h"
 
 namespace alm::io {
@@ -81,10 +79,6 @@ std::vector<int64_t> share_tables(const std::vector<int64_t>& bytes, int64_t ran
   return first;
 }
 
-uint64_t key_hash(std::string_view key) {
-  return mix(label_id(key));
-}
-
 TableIntake::TableIntake(const Mapping& mapping, OnBadRow on_bad_row,
                          const std::vector<std::string>& tables, const std::string& rows_path,
                          const std::string& labels_path, int64_t file)
@@ -136,15 +130,19 @@ void TableIntake::take(std::span<const std::string_view> fields, size_t columns,
   } catch (const BadRow& bad) {
     count_bad(bad, place);
     if (key.empty()) return;
-    pack_bad_row(place, key, record_);
-    spill_.append(static_cast<int64_t>(key_hash(key) >> 56), record_);
-    return;
+    const uint64_t hash = key_hash(key);
+    pack_bad_row(place, key, hash, record_);
+    return spill(hash);
   }
   look_at_values();
-  pack_row(place, row_, record_);
-  spill_.append(
-      mapping_.form == RowForm::journey ? table_ : static_cast<int64_t>(key_hash(key) >> 56),
-      record_);
+  const uint64_t hash = key_hash(row_.key);
+  pack_row(place, row_, hash, record_);
+  spill(hash);
+}
+
+void TableIntake::spill(uint64_t hash) {
+  const bool by_table = mapping_.form == RowForm::journey;
+  spill_.append(by_table ? table_ : static_cast<int64_t>(hash >> 56), record_);
 }
 
 void TableIntake::count_bad(const BadRow& bad, const RowPlace& place) {

@@ -37,9 +37,8 @@ struct Intake {
 std::vector<int64_t> share_tables(const std::vector<int64_t>& bytes, int64_t ranks);
 
 // Partitions rows are set aside in: by table in form = journey, else by the key that groups rows,
-// kKeyPartitions of them. A row of a key goes by mix(label_id(key)): high bits the partition.
+// kKeyPartitions of them, by the high bits of key_hash.
 inline constexpr int64_t kKeyPartitions = 256;
-uint64_t key_hash(std::string_view key);
 
 class TableIntake {
  public:
@@ -56,6 +55,7 @@ class TableIntake {
 
  private:
   void take(std::span<const std::string_view> fields, size_t columns, int64_t line);
+  void spill(uint64_t hash);
   void count_bad(const BadRow& bad, const RowPlace& place);
   void look_at_values();
 
