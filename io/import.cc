@@ -154,7 +154,8 @@ class Import {
     }
     const std::vector<int64_t> first = share_tables(bytes, ranks());
     const std::vector<std::string> all = all_do([&] {
-      TableIntake intake(mapping_, options_.on_bad_row, tables_, row_files_[at(rank())],
+      TableIntake intake(mapping_, options_.on_bad_row, tables_,
+                         partitions_for(mapping_, tables_, bytes), row_files_[at(rank())],
                          label_files_[at(rank())], rank());
       const auto begin = bytes.begin() + first[at(rank())];
       const auto end = bytes.begin() + first[at(rank() + 1)];

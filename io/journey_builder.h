@@ -23,7 +23,7 @@ struct SpilledRows {
   std::vector<std::byte> bytes;  // records one after the other
   struct Run {
     size_t end = 0;    // in bytes; the run begins where the one before ends
-    int64_t file = 0;  // spill file it came from
+    int64_t file = 0;  // whose spill it came from
   };
   std::vector<Run> runs;
 };

@@ -29,8 +29,8 @@ uint64_t second_hash(std::string_view text) {
 
 }  // namespace
 
-LabelSpill::LabelSpill(const std::string& path, int64_t file)
-    : file_(path, file, kLabelPartitions, kBufferBytes), recent_(kRecent) {}
+LabelSpill::LabelSpill(const std::string& path, int64_t writer)
+    : spill_(path, writer, kLabelPartitions, kBufferBytes), recent_(kRecent) {}
 
 void LabelSpill::add(std::string_view label) {
   if (is_number_label(label)) return;
@@ -39,7 +39,7 @@ void LabelSpill::add(std::string_view label) {
   uint64_t& seen = recent_[mark % kRecent];
   if (seen == mark) return;
   seen = mark;
-  file_.append(static_cast<int64_t>(mix(pair.first) >> 56), std::as_bytes(std::span(&pair, 1)));
+  spill_.append(static_cast<int64_t>(mix(pair.first) >> 56), std::as_bytes(std::span(&pair, 1)));
 }
 
 LabelCounts count_labels(const std::vector<std::string>& paths,
@@ -55,7 +55,7 @@ LabelCounts count_labels(const std::vector<std::string>& paths,
     labels.clear();
     for (const SpillPiece& piece : pieces) {
       read.clear();
-      read_spill(paths[static_cast<size_t>(piece.file)], piece, read);
+      read_spill(paths[static_cast<size_t>(piece.writer)], piece, read);
       for (size_t at = 0; at < read.size(); at += sizeof(Label)) {
         Label label;
         std::memcpy(static_cast<void*>(&label), read.data() + at, sizeof(Label));

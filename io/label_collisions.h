@@ -15,13 +15,13 @@ namespace alm::io {
 // Labels set aside for counting: texts whose id is a hash of them.
 class LabelSpill {
  public:
-  LabelSpill(const std::string& path, int64_t file);
+  LabelSpill(const std::string& path, int64_t writer);
   // Texts that are numbers stand for themselves and are not counted.
   void add(std::string_view label);
-  std::vector<std::vector<SpillPiece>> finish() { return file_.finish(); }
+  std::vector<std::vector<SpillPiece>> finish() { return spill_.finish(); }
 
  private:
-  SpillWriter file_;
+  SpillWriter spill_;
   std::vector<uint64_t> recent_;  // labels seen a moment ago, which need not be written again
 };
 
@@ -30,7 +30,7 @@ struct LabelCounts {
   int64_t ids = 0;     // different ids of them
 };
 
-// Those of one partition, whose pieces are spread over spill files. Memory is bounded.
+// Those of one partition, whose pieces are spread over writers of `paths`. Memory is bounded.
 LabelCounts count_labels(const std::vector<std::string>& paths, std::span<const SpillPiece> pieces);
 
 // Pairs that share an id by chance, of `labels` different texts: n (n - 1) / 2^65.

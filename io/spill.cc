@@ -12,6 +12,8 @@ namespace alm::io {
 
 namespace {
 
+constexpr int64_t kPieceBytes = int64_t{1} << 20;
+
 size_t at(int64_t index) {
   return static_cast<size_t>(index);
 }
@@ -32,6 +34,10 @@ class Descriptor {
   int number_;
 };
 
+std::string file_of(const std::string& path, int64_t partition) {
+  return path + "." + std::to_string(partition);
+}
+
 [[noreturn]] void fail(const std::string& path, const char* what) {
   throw MachineError(format("%s: a temporary file of the import cannot be %s: %s", path.c_str(),
                             what, std::strerror(errno)));
@@ -41,34 +47,43 @@ class Descriptor {
 
 struct SpillWriter::State {
   std::string path;
-  int64_t file;
+  int64_t writer;
   size_t buffer_bytes;
-  Descriptor descriptor;
-  int64_t end = 0;
   std::vector<std::vector<std::byte>> buffers;
   std::vector<std::vector<SpillPiece>> pieces;
 
+  // The piece that `bytes` more belong to.
+  SpillPiece& piece_for(int64_t partition) {
+    std::vector<SpillPiece>& of_partition = pieces[at(partition)];
+    if (of_partition.empty()) {
+      of_partition.push_back({writer, partition, 0, 0});
+    } else if (of_partition.back().bytes >= kPieceBytes) {
+      const SpillPiece& last = of_partition.back();
+      of_partition.push_back({writer, partition, last.offset + last.bytes, 0});
+    }
+    return of_partition.back();
+  }
+
   void write(int64_t partition, std::span<const std::byte> bytes) {
     if (bytes.empty()) return;
-    pieces[at(partition)].push_back({file, end, static_cast<int64_t>(bytes.size())});
-    end += static_cast<int64_t>(bytes.size());
+    piece_for(partition).bytes += static_cast<int64_t>(bytes.size());
+    const std::string name = file_of(path, partition);
+    const Descriptor file(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC);
+    if (!file.is_open()) fail(name, "made");
     while (!bytes.empty()) {
-      const ssize_t count = ::write(descriptor.number(), bytes.data(), bytes.size());
+      const ssize_t count = ::write(file.number(), bytes.data(), bytes.size());
       if (count < 0 && errno == EINTR) continue;
-      if (count < 0) fail(path, "written (free space there, or name --out on another disk)");
+      if (count < 0) fail(name, "written (free space there, or name --out on another disk)");
       bytes = bytes.subspan(static_cast<size_t>(count));
     }
   }
 };
 
-SpillWriter::SpillWriter(const std::string& path, int64_t file, int64_t partitions,
+SpillWriter::SpillWriter(const std::string& path, int64_t writer, int64_t partitions,
                          int64_t buffer_bytes)
-    : state_(new State{path, file, at(buffer_bytes),
-                       Descriptor(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC), 0,
+    : state_(new State{path, writer, at(buffer_bytes),
                        std::vector<std::vector<std::byte>>(at(partitions)),
-                       std::vector<std::vector<SpillPiece>>(at(partitions))}) {
-  if (!state_->descriptor.is_open()) fail(path, "made");
-}
+                       std::vector<std::vector<SpillPiece>>(at(partitions))}) {}
 
 SpillWriter::~SpillWriter() = default;
 
@@ -97,8 +112,9 @@ std::vector<std::vector<SpillPiece>> SpillWriter::finish() {
 }
 
 void read_spill(const std::string& path, const SpillPiece& piece, std::vector<std::byte>& to) {
-  const Descriptor file(path, O_RDONLY | O_CLOEXEC);
-  if (!file.is_open()) fail(path, "opened");
+  const std::string name = file_of(path, piece.partition);
+  const Descriptor file(name, O_RDONLY | O_CLOEXEC);
+  if (!file.is_open()) fail(name, "opened");
   const size_t before = to.size();
   to.resize(before + at(piece.bytes));
   int64_t done = 0;
@@ -106,9 +122,9 @@ void read_spill(const std::string& path, const SpillPiece& piece, std::vector<st
     const ssize_t count = ::pread(file.number(), to.data() + before + at(done),
                                   at(piece.bytes - done), piece.offset + done);
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail(path, "read");
+    if (count < 0) fail(name, "read");
     if (count == 0) {
-      throw MachineError(path + ": a temporary file of the import is shorter than it was written");
+      throw MachineError(name + ": a temporary file of the import is shorter than it was written");
     }
     done += count;
   }

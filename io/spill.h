@@ -10,19 +10,21 @@
 
 namespace alm::io {
 
-// A run of whole records of one partition in a spill file.
+// A run of whole records of one partition.
 struct SpillPiece {
-  int64_t file = 0;  // which of several spill files: the rank that wrote it
-  int64_t offset = 0;
+  int64_t writer = 0;  // which of several: the rank
+  int64_t partition = 0;
+  int64_t offset = 0;  // in the partition's file
   int64_t bytes = 0;
 };
 
-// Writes one file. Each partition has a buffer, written as a piece when it is full, so the file is
-// written in large pieces whatever the order of records. Not thread-safe.
+// Writes a file a partition, "<path>.<partition>" where there are records. Each partition has a
+// buffer, so files are written in large parts whatever the order of records; none is open in
+// between. Not thread-safe.
 class SpillWriter {
  public:
-  // MachineError when the file cannot be made. `file`: number of this file in its pieces.
-  SpillWriter(const std::string& path, int64_t file, int64_t partitions, int64_t buffer_bytes);
+  // `writer`: number of this one in its pieces.
+  SpillWriter(const std::string& path, int64_t writer, int64_t partitions, int64_t buffer_bytes);
   ~SpillWriter();
   SpillWriter(const SpillWriter&) = delete;
   SpillWriter& operator=(const SpillWriter&) = delete;
@@ -31,7 +33,8 @@ class SpillWriter {
   void append(int64_t partition, std::span<const std::byte> record);
   // Writes what the partition has buffered and gives its buffer back.
   void flush(int64_t partition);
-  // Flushes all and closes. The pieces of each partition, in the order of appending.
+  // Flushes all. The pieces of each partition, in the order of appending, of about 1 MiB or one
+  // buffer, whichever is more.
   std::vector<std::vector<SpillPiece>> finish();
 
  private:
@@ -39,7 +42,8 @@ class SpillWriter {
   std::unique_ptr<State> state_;
 };
 
-// Appends the bytes of a piece of file `path` to `to`. MachineError when they cannot be read.
+// Appends the bytes of a piece to `to`; `path` is its writer's. MachineError when they cannot be
+// read.
 void read_spill(const std::string& path, const SpillPiece& piece, std::vector<std::byte>& to);
 
 }  // namespace alm::io

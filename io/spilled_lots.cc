@@ -50,7 +50,7 @@ void load_lot(const Lot& lot, const std::vector<std::string>& paths, SpilledRows
   rows.runs.clear();
   std::vector<std::byte> piece_bytes;
   for (const SpillPiece& piece : lot.pieces) {
-    const std::string& path = paths[static_cast<size_t>(piece.file)];
+    const std::string& path = paths[static_cast<size_t>(piece.writer)];
     if (lot.goes == 1) {
       read_spill(path, piece, rows.bytes);
     } else {
@@ -67,7 +67,7 @@ void load_lot(const Lot& lot, const std::vector<std::string>& paths, SpilledRows
         at += bytes;
       }
     }
-    rows.runs.push_back({rows.bytes.size(), piece.file});
+    rows.runs.push_back({rows.bytes.size(), piece.writer});
   }
 }
 

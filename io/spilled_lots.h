@@ -23,7 +23,7 @@ struct Lot {
 std::vector<Lot> plan_lots(const std::vector<std::vector<SpillPiece>>& partitions, bool ordered,
                            int64_t lot_bytes);
 
-// `paths`: of the spill files. MachineError when they cannot be read.
+// `paths`: of the writers. MachineError when they cannot be read.
 void load_lot(const Lot& lot, const std::vector<std::string>& paths, SpilledRows& rows);
 
 }  // namespace alm::io

@@ -1,6 +1,7 @@
 #include "io/table_intake.h"
 
 #include <algorithm>
+#include <bit>
 #include <numeric>
 
 #include "io/bytes.h"
@@ -12,7 +13,12 @@ namespace alm::io {
 
 namespace {
 
-constexpr int64_t kBufferBytes = int64_t{1} << 16;
+constexpr int64_t kAllBuffers = int64_t{16} << 20;
+constexpr int64_t kSmallestBuffer = int64_t{1} << 13;
+constexpr int64_t kLargestBuffer = int64_t{1} << 20;
+constexpr int64_t kMostPartitions = 8192;
+constexpr int64_t kPartitionBytes = int64_t{4} << 20;  // of the table, roughly, unpacked
+constexpr int64_t kUnpacked = 6;                       // times as large as gz or zst, roughly
 
 void put_pieces(const std::vector<std::vector<SpillPiece>>& partitions, BytesWriter& to) {
   to.put(static_cast<int64_t>(partitions.size()));
@@ -79,18 +85,31 @@ std::vector<int64_t> share_tables(const std::vector<int64_t>& bytes, int64_t ran
   return first;
 }
 
+int64_t partitions_for(const Mapping& mapping, const std::vector<std::string>& tables,
+                       const std::vector<int64_t>& bytes) {
+  const auto count = static_cast<int64_t>(tables.size());
+  if (mapping.form == RowForm::journey) return count;
+  int64_t plain = 0;
+  for (size_t table = 0; table < tables.size(); ++table) {
+    const bool is_packed = tables[table].ends_with(".gz") || tables[table].ends_with(".zst");
+    plain += bytes[table] * (is_packed ? kUnpacked : 1);
+  }
+  const auto wanted = static_cast<uint64_t>(plain / kPartitionBytes + 1);
+  return std::min(kMostPartitions, static_cast<int64_t>(std::bit_ceil(wanted)));
+}
+
 TableIntake::TableIntake(const Mapping& mapping, OnBadRow on_bad_row,
-                         const std::vector<std::string>& tables, const std::string& rows_path,
-                         const std::string& labels_path, int64_t file)
+                         const std::vector<std::string>& tables, int64_t partitions,
+                         const std::string& rows_path, const std::string& labels_path,
+                         int64_t writer)
     : mapping_(mapping),
       on_bad_row_(on_bad_row),
       tables_(tables),
       parser_(mapping),
-      spill_(
-          rows_path, file,
-          mapping.form == RowForm::journey ? static_cast<int64_t>(tables.size()) : kKeyPartitions,
-          kBufferBytes),
-      labels_(labels_path, file) {
+      partitions_(partitions),
+      spill_(rows_path, writer, partitions,
+             std::clamp(kAllBuffers / partitions, kSmallestBuffer, kLargestBuffer)),
+      labels_(labels_path, writer) {
   intake_.rows.assign(tables.size(), 0);
 }
 
@@ -141,8 +160,9 @@ void TableIntake::take(std::span<const std::string_view> fields, size_t columns,
 }
 
 void TableIntake::spill(uint64_t hash) {
-  const bool by_table = mapping_.form == RowForm::journey;
-  spill_.append(by_table ? table_ : static_cast<int64_t>(hash >> 56), record_);
+  // The high bits; at most 2^13 partitions.
+  const uint64_t by_key = (hash >> 51) * static_cast<uint64_t>(partitions_) >> 13;
+  spill_.append(mapping_.form == RowForm::journey ? table_ : static_cast<int64_t>(by_key), record_);
 }
 
 void TableIntake::count_bad(const BadRow& bad, const RowPlace& place) {

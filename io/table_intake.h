@@ -36,15 +36,17 @@ struct Intake {
 // boundaries[r] is the first of rank r; there are ranks + 1.
 std::vector<int64_t> share_tables(const std::vector<int64_t>& bytes, int64_t ranks);
 
-// Partitions rows are set aside in: by table in form = journey, else by the key that groups rows,
-// kKeyPartitions of them, by the high bits of key_hash.
-inline constexpr int64_t kKeyPartitions = 256;
+// Partitions rows are set aside in: the tables in form = journey, else by the high bits of the
+// key's hash a power of two of them, so many that those of tables of `bytes` fit into lots.
+int64_t partitions_for(const Mapping& mapping, const std::vector<std::string>& tables,
+                       const std::vector<int64_t>& bytes);
 
 class TableIntake {
  public:
-  // `rows_path`, `labels_path`: spill files to make, the `file`-th of their kind.
+  // `rows_path`, `labels_path`: spills to make, the `writer`-th of their kind.
   TableIntake(const Mapping& mapping, OnBadRow on_bad_row, const std::vector<std::string>& tables,
-              const std::string& rows_path, const std::string& labels_path, int64_t file);
+              int64_t partitions, const std::string& rows_path, const std::string& labels_path,
+              int64_t writer);
 
   // UserError as read_csv and find_columns say, and for the first bad row under OnBadRow::fail.
   // `on_bytes`: of the file, read so far.
@@ -63,6 +65,7 @@ class TableIntake {
   OnBadRow on_bad_row_;
   const std::vector<std::string>& tables_;
   RowParser parser_;
+  int64_t partitions_;
   SpillWriter spill_;
   LabelSpill labels_;
   Intake intake_;
