@@ -2,10 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <exception>
 #include <filesystem>
 #include <limits>
-#include <new>
 #include <numeric>
 #include <optional>
 #include <unordered_map>
@@ -18,6 +16,7 @@
 #include "io/spilled_lots.h"
 #include "io/table_intake.h"
 #include "kernels/base/check.h"
+#include "kernels/base/stop_flag.h"
 #include "kernels/base/text.h"
 
 namespace alm::io {
@@ -99,36 +98,38 @@ class Import {
   }
 
  private:
-  // COLLECTIVE: every process works, learns what came of the others' work, and throws when any of
-  // them failed: the error of the lowest rank, which has the first tables and lots.
+  // Thrown where another process has failed, whose error all are about to throw.
+  struct EndedEarly {};
+
+  // COLLECTIVE: what `work` returned on every process. When it throws on any, all throw: the error
+  // of the lowest rank, which has the first tables and lots.
   template <class Work>
   std::vector<std::string> all_do(Work&& work) {
     std::string mine;
-    try {
-      mine = "=" + work();
-    } catch (const UserError& error) {
-      mine = std::string("u") + error.what();
-    } catch (const std::bad_alloc&) {
-      mine = "mout of memory";
-    } catch (const std::exception& error) {
-      mine = std::string("m") + error.what();
+    const auto body = [&] {
+      try {
+        mine = work();
+      } catch (const EndedEarly&) {
+      } catch (const fs::filesystem_error& error) {
+        throw MachineError(error.what());
+      }
+    };
+    if (options_.ranks.ranks == 1) {
+      body();
+      return {mine};
     }
-    std::vector<std::string> all =
-        options_.ranks.ranks > 1 ? options_.ranks.all_gather(mine) : std::vector{mine};
-    for (std::string& result : all) {
-      const char kind = result[0];
-      result.erase(0, 1);
-      if (kind == 'u') throw UserError(result);
-      if (kind == 'm') throw MachineError(result);
-    }
-    return all;
+    options_.ranks.together(body);
+    return options_.ranks.all_gather(mine);
   }
 
   int64_t rank() const { return options_.ranks.rank; }
   int64_t ranks() const { return options_.ranks.ranks; }
 
+  // Says how far this process is, and looks whether to go on.
   void tell(const char* phase, int64_t done, int64_t total, int64_t rows) const {
     if (options_.on_progress) options_.on_progress({phase, done, total, rows});
+    if (stop_requested()) throw Stopped("import");
+    if (options_.ranks.ranks > 1 && options_.ranks.alarm()) throw EndedEarly();
   }
 
   void prepare(const std::string& out) {

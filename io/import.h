@@ -17,8 +17,14 @@ namespace alm::io {
 struct ImportRanks {
   int64_t rank = 0;
   int64_t ranks = 1;
-  // COLLECTIVE: every process's bytes, by rank. Not needed when there is one.
-  std::function<std::vector<std::string>(const std::string& mine)> all_gather;
+  // None of these is needed when there is one process.
+  // COLLECTIVE: every process's bytes, by rank.
+  std::function<std::vector<std::string>(const std::string& mine)> all_gather{};
+  // COLLECTIVE: runs `body` on every process; when it throws on any, all throw the error of the
+  // lowest one.
+  std::function<void(const std::function<void()>& body)> together{};
+  // True once another process's body has thrown.
+  std::function<bool()> alarm{};
 };
 
 // How far this process is.
@@ -75,7 +81,8 @@ std::vector<std::string> expand_tables(const std::vector<std::string>& paths);
 // form = journey by their first rows altogether.
 //
 // UserError naming file, line and column of the first bad row under OnBadRow::fail; under skip such
-// rows (where rows form journeys: their journeys) are dropped and counted.
+// rows (where rows form journeys: their journeys) are dropped and counted. Stopped soon after a
+// wish to stop.
 ImportSummary import_tables(const std::vector<std::string>& tables, const Mapping& mapping,
                             const std::string& out, const ImportOptions& options);
 

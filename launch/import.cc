@@ -13,6 +13,7 @@
 #include "kernels/base/log.h"
 #include "kernels/base/text.h"
 #include "launch/commands.h"
+#include "launch/signals.h"
 
 namespace alm {
 namespace {
@@ -113,30 +114,36 @@ class PhaseBars {
 };
 
 int run_import(const Options& options, Communicator& world) {
+  install_stop_signals();
   const io::Mapping mapping = mapping_of(options);
   const std::vector<std::string> tables = io::expand_tables(options.texts("in"));
   const std::string out = options.text("out");
   PhaseBars bars;
-  io::ImportOptions import;
-  import.on_bad_row =
-      options.text("on-bad-row") == "skip" ? io::OnBadRow::skip : io::OnBadRow::fail;
-  import.rows_per_file = options.integer("rows-per-file");
-  import.ranks = {world.rank(), world.size(),
-                  [&](const std::string& mine) {
-                    return world.all_gather_strings(mine, "import");
-}
-};  // namespace
-import.on_progress = [&](const io::ImportProgress& progress) { bars.show(progress);
-};  // namespace alm
-const Timer timer;
-const io::ImportSummary summary = io::import_tables(tables, mapping, out, import);
-if (world.rank() != 0) return 0;
-for (const std::string& warning : summary.warnings) log_warning(warning);
-std::fputs(summary_text(summary, out).c_str(), stdout);
-log_info(format("%s rows in %s (%s rows/s)", with_commas(summary.rows_read).c_str(),
-                human_seconds(timer.seconds()).c_str(),
-                human_count(static_cast<double>(summary.rows_read) / timer.seconds()).c_str()));
-return 0;
+  io::ImportOptions how;
+  how.on_bad_row = options.text("on-bad-row") == "skip" ? io::OnBadRow::skip : io::OnBadRow::fail;
+  how.rows_per_file = options.integer("rows-per-file");
+  how.ranks = {
+      .rank = world.rank(),
+      .ranks = world.size(),
+      .all_gather =
+          [&](const std::string& mine) { return world.all_gather_strings(mine, "import"); },
+      .together = [&](const std::function<void()>& body) { world.together("import", body); },
+      .alarm = [&] { return world.alarm(); }};
+  how.on_progress = [&](const io::ImportProgress& progress) { bars.show(progress); };
+  const Timer timer;
+  io::ImportSummary summary;
+  try {
+    summary = io::import_tables(tables, mapping, out, how);
+  } catch (const Stopped& stopped) {
+    return say_stopped(stopped);
+  }
+  if (world.rank() != 0) return 0;
+  for (const std::string& warning : summary.warnings) log_warning(warning);
+  std::fputs(summary_text(summary, out).c_str(), stdout);
+  log_info(format("%s rows in %s (%s rows/s)", with_commas(summary.rows_read).c_str(),
+                  human_seconds(timer.seconds()).c_str(),
+                  human_count(static_cast<double>(summary.rows_read) / timer.seconds()).c_str()));
+  return 0;
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <barrier>
 #include <cmath>
 #include <cstdlib>
@@ -21,6 +22,7 @@
 #include "io/datasets.h"
 #include "io/log_writer.h"
 #include "kernels/base/check.h"
+#include "kernels/base/stop_flag.h"
 
 namespace alm::io {
 namespace {
@@ -429,16 +431,35 @@ class Gathering {
  public:
   explicit Gathering(int64_t ranks) : barrier_(ranks), all_(static_cast<size_t>(ranks)) {}
   ImportRanks of_rank(int64_t rank) {
-    return {rank, static_cast<int64_t>(all_.size()), [this, rank](const std::string& mine) {
-              all_[static_cast<size_t>(rank)] = mine;
-              barrier_.arrive_and_wait();
-              const std::vector<std::string> gathered = all_;
-              barrier_.arrive_and_wait();
-              return gathered;
-            }};
+    return {.rank = rank,
+            .ranks = static_cast<int64_t>(all_.size()),
+            .all_gather = [=, this](const std::string& mine) { return gather(rank, mine); },
+            .together = [=, this](const std::function<void()>& body) { together(rank, body); },
+            .alarm = [this] { return alarm_.load(); }};
   }
 
  private:
+  std::vector<std::string> gather(int64_t rank, const std::string& mine) {
+    all_[static_cast<size_t>(rank)] = mine;
+    barrier_.arrive_and_wait();
+    const std::vector<std::string> gathered = all_;
+    barrier_.arrive_and_wait();
+    return gathered;
+  }
+  void together(int64_t rank, const std::function<void()>& body) {
+    std::string error;
+    try {
+      body();
+    } catch (const UserError& thrown) {
+      error = thrown.what();
+      alarm_ = true;
+    }
+    for (const std::string& each : gather(rank, error)) {
+      if (!each.empty()) throw UserError(each);
+    }
+  }
+
+  std::atomic<bool> alarm_{false};
   std::barrier<> barrier_;
   std::vector<std::string> all_;
 };
@@ -564,12 +585,28 @@ TEST_F(Import, RowsKeepTheirOrderAndNumbersInManyLotsAndOnManyRanks) {
 TEST_F(Import, AnErrorOnOneRankIsTheErrorOfAllAndLeavesNothing) {
   const std::string good = "arm,y,m,x\na,1,0,1\n";
   const std::vector<std::string> tables = {write("one.csv", good),
-                                           write("two.csv", good + "a,2,5,0\n"),
-                                           write("three.csv", good + "a,q,0,0\n")};
+                                           write("two.csv", good + "a,1,5,0\n"),
+                                           write("three.csv", good + "a,1,0,0\n")};
   const std::string out = (folder_ / "out").string();
   expect_contains(import_on(3, tables, parse_mapping(kArms, "arms"), out, {}),
                   "two.csv, line 3, column 'm': '5' is not 0 or 1");
   for (const char* end : {"", ".tmp", ".spill"}) EXPECT_FALSE(fs::exists(out + end)) << end;
+}
+
+TEST_F(Import, AWishToStopEndsItAndLeavesNothing) {
+  std::string text = "arm,y,m,x\n";
+  for (int64_t row = 0; row < 100003; ++row) text += "a,1,0,1\n";
+  ImportOptions options;
+  for (const std::string phase : {"read", "group", "write"}) {
+    options.on_progress = [&](const ImportProgress& progress) {
+      if (progress.phase == phase) request_stop();
+    };
+    const std::string out = (folder_ / "out").string();
+    EXPECT_THROW(import_tables({write("t.csv", text)}, parse_mapping(kArms, "arms"), out, options),
+                 Stopped);
+    clear_stop_request();
+    for (const char* end : {"", ".tmp", ".spill"}) EXPECT_FALSE(fs::exists(out + end)) << end;
+  }
 }
 
 TEST_F(Import, DirectoriesAndGlobsStandForTheirTables) {
