@@ -1,4 +1,4 @@
-// Public experiments that `alm import --dataset` knows by name.
+// Public data sets that `alm import --dataset` knows by name.
 #pragma once
 
 #include <string>
@@ -11,18 +11,27 @@ namespace alm::io {
 struct DatasetChoice {
   std::string name;                       // of dataset_names()
   std::string outcome;                    // empty: the data set's first
-  std::string arms;                       // "three", "pooled"; empty: all arms as they are
-  std::vector<std::string> covariates{};  // columns; empty: none
+  std::string arms;                       // empty: the data set's first, where it offers any
+  std::vector<std::string> covariates{};  // columns, or "all"; empty: none
+  std::string mediator{};                 // empty: the data set's first
+  bool own_clusters = false;              // a cluster table will say the cluster of each item
+};
+
+// A data set ready to import.
+struct Dataset {
+  Mapping mapping;
+  std::vector<std::string> tables;              // those of the files that hold rows
+  std::vector<std::string> unknown_clusters{};  // texts by which a list of clusters says "none"
+  std::vector<std::string> notes;  // what a person should know of the log made, in sentences
 };
 
 std::vector<std::string> dataset_names();
+// Every word that some data set offers for --arms.
+std::vector<std::string> dataset_arms();
 
-// The mapping of a data set: an arm log with the randomised assignment as the arm.
-//   jtpa       assignmt -> training (mediator) -> earnings over 30 months; reference "no offer"
-//   hillstrom  segment -> visit (mediator) -> conversion or spend; reference "No E-Mail"; `arms`
-//              "pooled" makes one arm "E-Mail" of both e-mails
-// Covariates measured before the assignment are offered: text and whole numbers of few levels
-// become /journey/cat, others /journey/dense. UserError naming what is offered.
-Mapping dataset_mapping(const DatasetChoice& choice);
+// How `files` (as expand_tables takes them) become a log. Files to be joined are read
+// here. docs/import.md says what each data set is made into. UserError naming what is offered when
+// a choice is not, and what is missing and where it belongs when a file is.
+Dataset open_dataset(const DatasetChoice& choice, const std::vector<std::string>& files);
 
 }  // namespace alm::io

@@ -274,6 +274,12 @@ class MappingParser {
 
 }  // namespace
 
+std::string_view Mapping::cluster_of(std::string_view text) const {
+  if (cluster_table) text = cluster_table->cluster_of(text);
+  const auto renamed = clusters.find(text);
+  return renamed == clusters.end() ? text : std::string_view(renamed->second);
+}
+
 std::span<const MappingKey> mapping_keys() {
   return kKeys;
 }

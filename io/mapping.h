@@ -2,14 +2,19 @@
 // docs/import.md describes every key; the table here is what it is checked against.
 #pragma once
 
+#include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "io/cluster_fit.h"
 #include "io/field.h"
 #include "io/journeys.h"
+#include "io/row_maker.h"
 
 namespace alm::io {
 
@@ -62,12 +67,16 @@ struct Mapping {
   std::optional<WindowRule> window;         // form = event
   std::optional<OutcomeKind> outcome_kind;  // nullopt: binary when every value is 0 or 1
   std::string reference_arm;                // journey form only
-  std::map<std::string, std::vector<std::string>> columns;  // key -> columns of the table
-  std::vector<std::string> leaky;                           // of the proxy columns
-  std::map<std::string, std::vector<std::string>> missing;  // column or "*" -> texts
-  std::map<std::string, std::string> clusters;              // text -> name of its cluster
+  std::map<std::string, std::vector<std::string>> columns;   // key -> columns of the table
+  std::vector<std::string> leaky;                            // of the proxy columns
+  std::map<std::string, std::vector<std::string>> missing;   // column or "*" -> texts
+  std::map<std::string, std::string, std::less<>> clusters;  // text -> name of its cluster
+  std::shared_ptr<const ClusterTable> cluster_table;  // says the cluster of the text; or nothing
+  RowMakers make_rows;  // makes the rows of the records of a table; empty: they are the rows
 
   bool has(const std::string& key) const { return columns.count(key) > 0; }
+  // The cluster of a text of the column `cluster`; valid as long as the text and the mapping.
+  std::string_view cluster_of(std::string_view text) const;
 };
 
 // UserError naming the file, the line and what is known when a section, key or value is not.

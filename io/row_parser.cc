@@ -20,10 +20,6 @@ size_t at(int64_t index) {
   return static_cast<size_t>(index);
 }
 
-[[noreturn]] void reject(const std::string& column, std::string_view value, const char* what) {
-  throw BadRow{column, value.empty() ? "" : "'" + std::string(value.substr(0, 80)) + "'", what};
-}
-
 }  // namespace
 
 RowParser::RowParser(const Mapping& mapping) : mapping_(mapping) {
@@ -185,8 +181,7 @@ int64_t RowParser::time_of(const Source& from, std::string_view text) const {
 }
 
 uint32_t RowParser::cluster_of(const Source& from, std::string_view text) {
-  const auto renamed = mapping_.clusters.find(std::string(text));
-  const std::string name = renamed == mapping_.clusters.end() ? std::string(text) : renamed->second;
+  const std::string name(mapping_.cluster_of(text));
   const auto [found, is_new] =
       cluster_numbers_.emplace(name, static_cast<uint32_t>(cluster_names_.size()));
   if (is_new) {

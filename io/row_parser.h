@@ -18,13 +18,6 @@ namespace alm::io {
 inline constexpr int64_t kNoTime = -1;          // of outcome_time and mediator_time: there was none
 inline constexpr uint8_t kUnknownBinary = 255;  // a mediator or proxy nobody observed
 
-// Why a row cannot be taken; caught where rows are counted.
-struct BadRow {
-  std::string column;  // empty: the row as a whole
-  std::string value;   // "'abc'"; empty: not worth showing
-  std::string what;    // "is not a number"
-};
-
 // A row understood.
 struct ParsedRow {
   std::string_view key;   // text that groups rows; empty in form = journey

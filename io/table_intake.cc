@@ -118,26 +118,51 @@ void TableIntake::read(int64_t table, const std::function<void(int64_t bytes)>& 
   const std::string& path = tables_[static_cast<size_t>(table)];
   const char separator = mapping_.separator != 0 ? mapping_.separator : csv_separator(path);
   size_t columns = 0;  // of the header
+  std::unique_ptr<RowMaker> maker;
   read_csv(
       path, separator,
       [&](std::span<const std::string_view> fields, int64_t line) {
-        if (columns == 0) {
-          parser_.find_columns(path, fields, line);
-          columns = fields.size();
-        } else {
-          take(fields, columns, line);
+        if (columns != 0) {
+          if (maker && fields.size() == columns) {
+            make_rows(*maker, fields, line);
+          } else {
+            take(fields, columns, line);
+          }
+          return;
         }
+        columns = fields.size();
+        if (!mapping_.make_rows) {
+          parser_.find_columns(path, fields, line);
+          return;
+        }
+        maker = mapping_.make_rows(path, {fields.begin(), fields.end()});
+        const std::vector<std::string_view> header(maker->columns().begin(),
+                                                   maker->columns().end());
+        parser_.find_columns(path, header, line);
       },
       on_bytes);
   if (columns == 0) throw UserError(path + ": is empty; its first line should name the columns");
   if (mapping_.form == RowForm::journey) spill_.flush(table);
 }
 
-void TableIntake::take(std::span<const std::string_view> fields, size_t columns, int64_t line) {
-  int64_t& rows = intake_.rows[static_cast<size_t>(table_)];
-  const RowPlace place{table_, rows, line};
-  ++rows;
+void TableIntake::make_rows(RowMaker& maker, std::span<const std::string_view> record,
+                            int64_t line) {
+  const size_t columns = maker.columns().size();
+  try {
+    maker.make(record, line,
+               [&](std::span<const std::string_view> fields) { take(fields, columns, line); });
+  } catch (const BadRow& bad) {
+    count_bad(bad, next_place(line));
+  }
+}
+
+RowPlace TableIntake::next_place(int64_t line) {
   ++total_rows_;
+  return {table_, intake_.rows[static_cast<size_t>(table_)]++, line};
+}
+
+void TableIntake::take(std::span<const std::string_view> fields, size_t columns, int64_t line) {
+  const RowPlace place = next_place(line);
   std::string_view key;
   try {
     if (fields.size() != columns) {

@@ -56,8 +56,10 @@ class TableIntake {
   const RowParser& parser() const { return parser_; }
 
  private:
+  void make_rows(RowMaker& maker, std::span<const std::string_view> record, int64_t line);
   void take(std::span<const std::string_view> fields, size_t columns, int64_t line);
   void spill(uint64_t hash);
+  RowPlace next_place(int64_t line);
   void count_bad(const BadRow& bad, const RowPlace& place);
   void look_at_values();
 

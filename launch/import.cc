@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "io/cluster_fit.h"
 #include "io/datasets.h"
 #include "io/import.h"
 #include "kernels/base/check.h"
@@ -25,24 +26,68 @@ std::vector<std::string> covariates_of(const Options& options) {
   return split(options.text("covariates"), ',');
 }
 
-io::Mapping mapping_of(const Options& options) {
+std::optional<io::ClusterChoice> clusters_of(const Options& options) {
+  if (!options.given("cluster-file")) {
+    for (const char* name : {"cluster-count", "cluster-column"}) {
+      if (options.given(name)) throw UserError(format("--%s belongs to --cluster-file", name));
+    }
+    return std::nullopt;
+  }
+  if (options.given("cluster-count") && options.given("cluster-column")) {
+    throw UserError("--cluster-count fits clusters and --cluster-column reads them: give one");
+  }
+  return io::ClusterChoice{options.text("cluster-file"), options.integer("cluster-count"),
+                           options.text("cluster-column")};
+}
+
+// What to import and how: of a data set, or of a mapping file.
+io::Dataset source_of(const Options& options) {
   if (options.given("dataset") == options.given("mapping")) {
     throw UserError("import needs either --dataset NAME or --mapping FILE");
   }
+  std::optional<io::ClusterChoice> clusters = clusters_of(options);
+  io::Dataset source;
   if (options.given("dataset")) {
-    return io::dataset_mapping({options.text("dataset"), options.text("outcome"),
-                                options.text("arms"), covariates_of(options)});
-  }
-  for (const char* name : {"outcome", "arms", "covariates"}) {
-    if (options.given(name)) {
-      throw UserError(format("--%s belongs to --dataset; a mapping file says it itself", name));
+    source = io::open_dataset(
+        {options.text("dataset"), options.text("outcome"), options.text("arms"),
+         covariates_of(options), options.text("mediator-column"), clusters.has_value()},
+        options.texts("in"));
+  } else {
+    for (const char* name : {"outcome", "arms", "covariates", "mediator-column"}) {
+      if (options.given(name)) {
+        throw UserError(format("--%s belongs to --dataset; a mapping file says it itself", name));
+      }
     }
+    source.mapping = io::read_mapping(options.text("mapping"));
+    source.tables = io::expand_tables(options.texts("in"));
   }
-  return io::read_mapping(options.text("mapping"));
+  if (clusters) {
+    clusters->unknown = source.unknown_clusters;
+    source.mapping.cluster_table = io::read_clusters(*clusters);
+    log_info(format("clusters of %s items from %s",
+                    with_commas(source.mapping.cluster_table->items()).c_str(),
+                    clusters->file.c_str()));
+  }
+  return source;
 }
 
 std::string counted(int64_t count, const std::string& what, const char* ending = "s") {
   return with_commas(count) + " " + what + (count == 1 ? "" : ending);
+}
+
+// What the log lacks that estimates would use.
+std::string absent_text(const io::LogSchema& schema) {
+  std::vector<std::string> absent;
+  if (!schema.mediator)
+    absent.push_back("mediator (so no front-door value can be had of this log)");
+  if (!schema.is_arm_log()) {
+    absent.push_back("reference arm (journeys of touches; interventions delete a touch)");
+    if (!schema.touch_time)
+      absent.push_back("touch times (the order of the rows is the order in time)");
+  }
+  if (!schema.time) absent.push_back("outcome window (no check that touches lie before it)");
+  if (schema.dense + schema.cat == 0) absent.push_back("context");
+  return absent.empty() ? "" : "absent   " + join(absent, "\n         ") + "\n";
 }
 
 std::string summary_text(const io::ImportSummary& summary, const std::string& out) {
@@ -73,6 +118,7 @@ std::string summary_text(const io::ImportSummary& summary, const std::string& ou
   text += format("outcome  %s, mean %.6g\n",
                  schema.outcome == io::OutcomeKind::binary ? "binary" : "continuous",
                  summary.mean_outcome);
+  text += absent_text(schema);
   const size_t shown = std::min(summary.clusters.size(), kClustersShown);
   text += format("%-32s %12s %14s %10s\n", schema.is_arm_log() ? "arm" : "cluster", "touches",
                  "mean outcome", "mediator");
@@ -115,8 +161,8 @@ class PhaseBars {
 
 int run_import(const Options& options, Communicator& world) {
   install_stop_signals();
-  const io::Mapping mapping = mapping_of(options);
-  const std::vector<std::string> tables = io::expand_tables(options.texts("in"));
+  io::Dataset source;
+  world.together("what to import", [&] { source = source_of(options); });
   const std::string out = options.text("out");
   PhaseBars bars;
   io::ImportOptions how;
@@ -133,13 +179,15 @@ int run_import(const Options& options, Communicator& world) {
   const Timer timer;
   io::ImportSummary summary;
   try {
-    summary = io::import_tables(tables, mapping, out, how);
+    summary = io::import_tables(source.tables, source.mapping, out, how);
   } catch (const Stopped& stopped) {
     return say_stopped(stopped);
   }
   if (world.rank() != 0) return 0;
   for (const std::string& warning : summary.warnings) log_warning(warning);
-  std::fputs(summary_text(summary, out).c_str(), stdout);
+  std::string text = summary_text(summary, out);
+  for (const std::string& note : source.notes) text += "note     " + note + "\n";
+  std::fputs(text.c_str(), stdout);
   log_info(format("%s rows in %s (%s rows/s)", with_commas(summary.rows_read).c_str(),
                   human_seconds(timer.seconds()).c_str(),
                   human_count(static_cast<double>(summary.rows_read) / timer.seconds()).c_str()));
@@ -168,18 +216,31 @@ Command import_command() {
        .help = "A data set whose mapping is known.",
        .choices = io::dataset_names()},
       {.name = "outcome",
-       .help =
-           "Data sets only: the outcome column; jtpa: earnings; hillstrom: conversion (taken when "
-           "not given) or spend."},
+       .help = "Data sets only: the outcome, where a data set has several (docs/import.md)."},
+      {.name = "mediator-column",
+       .help = "Data sets only: the mediator, where a data set has several."},
       {.name = "arms",
-       .help = "Hillstrom only: three arms as they are (taken when not given), or both e-mails "
-               "pooled.",
-       .choices = {"three", "pooled"}},
+       .help =
+           "Data sets only: which arms to make. hillstrom: three as they are (taken when not "
+           "given) or both e-mails pooled; criteo-uplift: exposure or the randomised treatment.",
+       .choices = io::dataset_arms()},
       {.name = "covariates",
        .default_text = "none",
-       .help = "Data sets only: columns for the context X, separated by commas, or none; none "
-               "keeps the "
-               "plain experiment and works with --nuisance tabular."},
+       .help = "Data sets only: columns for the context X, separated by commas, all that are "
+               "offered, or none; none keeps the plain experiment and works with --nuisance "
+               "tabular."},
+      {.name = "cluster-file",
+       .help = "A table of items that says the cluster of what the cluster column holds: its first "
+               "column is the item."},
+      {.name = "cluster-column",
+       .help = "Which column of --cluster-file names the cluster; the second when not given."},
+      {.name = "cluster-count",
+       .type = OptionType::integer,
+       .default_text = "0",
+       .help = "Fit so many clusters by k-means to all further columns of --cluster-file, which "
+               "are numbers; 0: the file names them.",
+       .lowest = 0,
+       .highest = io::kMostClusters},
       {.name = "on-bad-row",
        .default_text = "fail",
        .help = "Whether a bad row ends the import, or is dropped and counted.",

@@ -6,7 +6,7 @@ set -eu
 
 packages="g++ make cmake pkg-config libopenmpi-dev openmpi-bin libhdf5-dev libdnnl-dev libeigen3-dev
   libboost-program-options-dev nlohmann-json3-dev libcsv-dev libssl-dev zlib1g-dev libdeflate-dev
-  libzstd-dev liblz4-dev"
+  libzstd-dev liblz4-dev libfaiss-dev"
 case "${1:-}" in
   "") ;;
   --tests) packages="$packages libgtest-dev python3 python3-h5py hdf5-tools" ;;

@@ -8,7 +8,6 @@
 #include <atomic>
 #include <barrier>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -19,7 +18,6 @@
 #include <thread>
 
 #include "io/codec.h"
-#include "io/datasets.h"
 #include "io/log_writer.h"
 #include "kernels/base/check.h"
 #include "kernels/base/stop_flag.h"
@@ -844,135 +842,6 @@ TEST(Mapping, ComplaintsNameFileAndLineAndWhatIsKnown) {
       expect_contains(error.what(), expected);
     }
   }
-}
-
-TEST(Datasets, WhatIsNotOfferedIsRefusedWithWhatIs) {
-  const auto error = [](const DatasetChoice& choice) -> std::string {
-    try {
-      dataset_mapping(choice);
-    } catch (const UserError& thrown) {
-      return thrown.what();
-    }
-    return "no error";
-  };
-  expect_contains(error({"iris", "", ""}), "there are jtpa, hillstrom");
-  expect_contains(error({"jtpa", "wage", ""}), "jtpa offers earnings");
-  expect_contains(error({"jtpa", "", "pooled"}), "two arms");
-  expect_contains(error({"hillstrom", "", "", {"visit"}}), "hillstrom offers recency");
-  expect_contains(error({"jtpa", "", "", {"sex", "sex"}}), "given twice");
-}
-
-// Folder of the real files: ALM_DATA. Without it these tests skip, or fail when ALM_REQUIRE wants
-// them.
-class RealData : public Import {
- protected:
-  void SetUp() override {
-    Import::SetUp();
-    const char* data = std::getenv("ALM_DATA");
-    if (data != nullptr) {
-      data_ = data;
-      return;
-    }
-    const char* required = std::getenv("ALM_REQUIRE");
-    if (required != nullptr && std::string(required).find("real-data") != std::string::npos) {
-      FAIL() << "ALM_REQUIRE wants real-data, but ALM_DATA does not name its folder";
-    }
-    GTEST_SKIP() << "ALM_DATA does not name the folder of the real data sets";
-  }
-  std::string jtpa() const { return (data_ / "jtpa" / "jtpa.csv").string(); }
-  std::string hillstrom() const { return (data_ / "hillstrom" / "hillstrom.csv").string(); }
-
-  fs::path data_;
-};
-
-TEST_F(RealData, JtpaHasThePublishedCountsRatesAndEffect) {
-  const ImportSummary summary = run(jtpa(), dataset_mapping({"jtpa", "", ""}));
-  EXPECT_EQ(summary.rows_read, 11204);
-  EXPECT_EQ(summary.rows_kept, 11204);
-  ASSERT_EQ(summary.clusters.size(), 2u);
-  EXPECT_EQ(summary.clusters[0].name, "no offer");
-  EXPECT_EQ(summary.clusters[1].name, "offer");
-  EXPECT_NEAR(summary.clusters[0].mediator_rate, 0.0145, 5e-5);
-  EXPECT_NEAR(summary.clusters[1].mediator_rate, 0.6416, 5e-5);
-  EXPECT_NEAR(summary.clusters[1].mean_outcome - summary.clusters[0].mean_outcome, 1159.4, 0.05);
-  const Journeys journeys = log();
-  EXPECT_EQ(opened_->schema().outcome, OutcomeKind::continuous);
-  EXPECT_EQ(opened_->schema().reference_cluster, 0);
-  EXPECT_EQ(journeys.user[0], 300001u);
-  EXPECT_EQ(journeys.outcome[0], 1353.0f);
-}
-
-TEST_F(RealData, JtpaBySexHasThePublishedEffects) {
-  const Mapping mapping = dataset_mapping({"jtpa", "", "", {"sex", "age", "prevearn", "site"}});
-  run(jtpa(), mapping);
-  const Journeys journeys = log();
-  EXPECT_EQ(opened_->schema().cat_names, (std::vector<std::string>{"sex", "site"}));
-  EXPECT_EQ(opened_->schema().dense_names, (std::vector<std::string>{"age", "prevearn"}));
-  EXPECT_EQ(journeys.dense[0], 46.0f);
-  double sums[2][2] = {}, counts[2][2] = {};
-  for (size_t row = 0; row < journeys.user.size(); ++row) {
-    const int64_t sex = journeys.cat[2 * row];
-    sums[sex][journeys.cluster[row]] += journeys.outcome[row];
-    counts[sex][journeys.cluster[row]] += 1;
-  }
-  EXPECT_EQ(counts[1][0] + counts[1][1], 5102);  // men
-  EXPECT_EQ(counts[0][0] + counts[0][1], 6102);
-  EXPECT_NEAR(sums[1][1] / counts[1][1] - sums[1][0] / counts[1][0], 1116.6, 0.05);
-  EXPECT_NEAR(sums[0][1] / counts[0][1] - sums[0][0] / counts[0][0], 1242.6, 0.05);
-}
-
-TEST_F(RealData, HillstromHasThePublishedArmsAndRates) {
-  const ImportSummary summary = run(hillstrom(), dataset_mapping({"hillstrom", "", "three"}));
-  EXPECT_EQ(summary.rows_kept, 64000);
-  ASSERT_EQ(summary.clusters.size(), 3u);
-  const char* names[] = {"Mens E-Mail", "No E-Mail", "Womens E-Mail"};
-  const int64_t rows[] = {21307, 21306, 21387};
-  const double visits[] = {.18276, .10617, .15140};
-  const double conversions[] = {.01253, .00573, .00884};
-  for (size_t arm = 0; arm < 3; ++arm) {
-    EXPECT_EQ(summary.clusters[arm].name, names[arm]);
-    EXPECT_EQ(summary.clusters[arm].touches, rows[arm]);
-    EXPECT_NEAR(summary.clusters[arm].mediator_rate, visits[arm], 5e-6);
-    EXPECT_NEAR(summary.clusters[arm].mean_outcome, conversions[arm], 5e-6);
-  }
-  log();
-  EXPECT_EQ(opened_->schema().reference_cluster, 1);
-  EXPECT_EQ(opened_->schema().outcome, OutcomeKind::binary);
-}
-
-TEST_F(RealData, HillstromSpendWithPooledArmsAndAllCovariates) {
-  const ImportSummary summary =
-      run(hillstrom(), dataset_mapping({"hillstrom",
-                                        "spend",
-                                        "pooled",
-                                        {"recency", "history_segment", "history", "mens", "womens",
-                                         "zip_code", "newbie", "channel"}}));
-  ASSERT_EQ(summary.clusters.size(), 2u);
-  EXPECT_EQ(summary.clusters[0].name, "E-Mail");
-  EXPECT_EQ(summary.clusters[0].touches, 21307 + 21387);
-  EXPECT_NEAR(summary.clusters[0].mean_outcome, (21307 * 1.42262 + 21387 * 1.07720) / 42694, 1e-5);
-  EXPECT_NEAR(summary.clusters[1].mean_outcome, .65279, 5e-6);
-  const Journeys journeys = log();
-  EXPECT_EQ(opened_->schema().outcome, OutcomeKind::continuous);
-  EXPECT_EQ(opened_->schema().cat, 7);
-  EXPECT_EQ(opened_->schema().dense, 1);
-  EXPECT_EQ(journeys.dense[0], 142.44f);
-  EXPECT_EQ(journeys.cat[0], 10);
-  EXPECT_EQ(journeys.cat[1], signed_label_id("2) $100 - $200"));
-}
-
-TEST_F(RealData, AGzipTableOfOwnMappingHasThePublishedCounts) {
-  const Mapping mapping = parse_mapping(
-      "[file]\nform = journey\nreference_arm = No\n"
-      "[columns]\nuser = ID\ncluster = Promotion\noutcome = purchase\n",
-      "starbucks");
-  const ImportSummary summary =
-      run((data_ / "starbucks_promo" / "starbucks_training.csv.gz").string(), mapping);
-  ASSERT_EQ(summary.clusters.size(), 2u);
-  EXPECT_EQ(summary.clusters[0].touches, 42170);
-  EXPECT_EQ(summary.clusters[1].touches, 42364);
-  EXPECT_NEAR(summary.clusters[0].mean_outcome * 42170, 319, 1e-6);
-  EXPECT_NEAR(summary.clusters[1].mean_outcome * 42364, 721, 1e-6);
 }
 
 }  // namespace
