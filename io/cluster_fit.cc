@@ -179,10 +179,10 @@ std::shared_ptr<const ClusterTable> read_clusters(const ClusterChoice& choice) {
     IdTable items = load_id_table({choice.file}, header[0], {{column, nullptr}});
     return std::make_shared<ClusterTable>(std::move(items), choice.unknown);
   }
-  if (choice.clusters < 2 || choice.clusters > kMostClusters) {
+  if (choice.clusters < 2 || choice.clusters > kMostFitted) {
     throw UserError(format("--cluster-count %lld: k-means makes 2 to %lld clusters",
                            static_cast<long long>(choice.clusters),
-                           static_cast<long long>(kMostClusters)));
+                           static_cast<long long>(kMostFitted)));
   }
   return std::make_shared<ClusterTable>(place_items(choice.file, choice.clusters));
 }

@@ -20,7 +20,7 @@ namespace alm::io {
 // Cluster of items the catalogue does not know.
 inline constexpr std::string_view kUnknownCluster = "unknown";
 
-inline constexpr int64_t kMostClusters = int64_t{1} << 20;
+inline constexpr int64_t kMostFitted = int64_t{1} << 20;
 
 struct ClusterChoice {
   std::string file;                    // catalogue: a row an item, its first column the item

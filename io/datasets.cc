@@ -95,6 +95,14 @@ std::vector<std::string> dataset_arms() {
   return arms;
 }
 
+std::vector<std::string> dataset_units() {
+  std::vector<std::string> units;
+  for (const DatasetSpec& spec : specs()) {
+    units.insert(units.end(), spec.units.begin(), spec.units.end());
+  }
+  return units;
+}
+
 Dataset open_dataset(const DatasetChoice& choice, const std::vector<std::string>& files) {
   const auto spec = std::find_if(specs().begin(), specs().end(),
                                  [&](const DatasetSpec& each) { return choice.name == each.name; });
@@ -105,6 +113,7 @@ Dataset open_dataset(const DatasetChoice& choice, const std::vector<std::string>
   DatasetChoice chosen = choice;
   chosen.outcome = choose(*spec, "outcome", choice.outcome, spec->outcomes);
   chosen.arms = choose(*spec, "arms", choice.arms, spec->arms);
+  chosen.unit = choose(*spec, "unit", choice.unit, spec->units);
   chosen.mediator = choose(*spec, "mediator-column", choice.mediator, spec->mediators);
 
   Dataset dataset;

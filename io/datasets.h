@@ -14,6 +14,7 @@ struct DatasetChoice {
   std::string arms;                       // empty: the data set's first, where it offers any
   std::vector<std::string> covariates{};  // columns, or "all"; empty: none
   std::string mediator{};                 // empty: the data set's first
+  std::string unit{};                     // of a journey; empty: the data set's first
   bool own_clusters = false;              // a cluster table will say the cluster of each item
 };
 
@@ -26,8 +27,9 @@ struct Dataset {
 };
 
 std::vector<std::string> dataset_names();
-// Every word that some data set offers for --arms.
+// Every word that some data set offers for --arms, and for --unit.
 std::vector<std::string> dataset_arms();
+std::vector<std::string> dataset_units();
 
 // How `files` (as expand_tables takes them) become a log. Files to be joined are read
 // here. docs/import.md says what each data set is made into. UserError naming what is offered when

@@ -48,12 +48,13 @@ io::Dataset source_of(const Options& options) {
   std::optional<io::ClusterChoice> clusters = clusters_of(options);
   io::Dataset source;
   if (options.given("dataset")) {
-    source = io::open_dataset(
-        {options.text("dataset"), options.text("outcome"), options.text("arms"),
-         covariates_of(options), options.text("mediator-column"), clusters.has_value()},
-        options.texts("in"));
+    source =
+        io::open_dataset({options.text("dataset"), options.text("outcome"), options.text("arms"),
+                          covariates_of(options), options.text("mediator-column"),
+                          options.text("unit"), clusters.has_value()},
+                         options.texts("in"));
   } else {
-    for (const char* name : {"outcome", "arms", "covariates", "mediator-column"}) {
+    for (const char* name : {"outcome", "arms", "covariates", "mediator-column", "unit"}) {
       if (options.given(name)) {
         throw UserError(format("--%s belongs to --dataset; a mapping file says it itself", name));
       }
@@ -224,6 +225,10 @@ Command import_command() {
            "Data sets only: which arms to make. hillstrom: three as they are (taken when not "
            "given) or both e-mails pooled; criteo-uplift: exposure or the randomised treatment.",
        .choices = io::dataset_arms()},
+      {.name = "unit",
+       .help = "kuairand only: what a journey is: one exposure and what the user did there (taken "
+               "when not given), or a day's exposures and the outcomes of the next day.",
+       .choices = io::dataset_units()},
       {.name = "covariates",
        .default_text = "none",
        .help = "Data sets only: columns for the context X, separated by commas, all that are "
@@ -240,7 +245,7 @@ Command import_command() {
        .help = "Fit so many clusters by k-means to all further columns of --cluster-file, which "
                "are numbers; 0: the file names them.",
        .lowest = 0,
-       .highest = io::kMostClusters},
+       .highest = io::kMostFitted},
       {.name = "on-bad-row",
        .default_text = "fail",
        .help = "Whether a bad row ends the import, or is dropped and counted.",

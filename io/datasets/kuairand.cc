@@ -15,6 +15,8 @@ namespace alm::io {
 
 namespace {
 
+constexpr int64_t kDay = 86'400'000;  // milliseconds
+
 const char* const kSizes[] = {"1k", "27k", "pure"};
 
 // The files of one of the three releases, by what they are.
@@ -167,6 +169,14 @@ void complete(const DatasetChoice& choice, Dataset& dataset) {
     joins.push_back(load_join("user_id", files.users, features));
   }
 
+  if (choice.unit == "window") {
+    // A journey is what a user saw in a day before the day in which outcomes are looked for.
+    mapping.form = RowForm::event;
+    mapping.window = WindowRule{kDay, kDay, kDay, {}};
+    mapping.columns.erase("journey");
+    mapping.missing[choice.outcome] = {"0"};
+  }
+
   mapping.make_rows = [joins](const std::string& path, const std::vector<std::string>& header) {
     return std::make_unique<ExposureRows>(path, header, joins);
   };
@@ -196,6 +206,7 @@ DatasetSpec kuairand_dataset() {
       "randomised = is_rand\n"
       "outcome = is_comment\n";
   spec.outcomes = {"is_comment", "is_forward", "is_follow"};
+  spec.units = {"exposure", "window"};
   spec.mediators = {"is_click", "long_view", "is_profile_enter", "comment_stay"};
   spec.cat = {"user_active_degree",    "is_lowactive_period",   "is_live_streamer",
               "is_video_author",       "follow_user_num_range", "fans_user_num_range",

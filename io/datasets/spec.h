@@ -14,6 +14,7 @@ struct DatasetSpec {
   std::vector<std::string> outcomes;      // the first is the default
   std::vector<std::string> continuous{};  // those of them that are no 0 or 1
   std::vector<std::string> arms{};        // of --arms, the first is the default
+  std::vector<std::string> units{};       // of --unit, the first is the default
   std::vector<std::string> mediators{};   // of --mediator-column; empty: no choice
   std::vector<std::string> cat{};         // covariates offered, as ids
   std::vector<std::string> dense{};       // and as numbers

@@ -329,6 +329,35 @@ TEST_F(KuaiRand, OutcomeAndMediatorAreChosen) {
   expect_contains(dataset_.notes.at(0), "no exposure of this log was randomised");
 }
 
+TEST_F(KuaiRand, AWindowHoldsADayOfExposuresAndTheOutcomesOfTheNext) {
+  // User 5 saw two videos on the 8th and commented on the first; what it does on the 9th is the
+  // outcome. Times are UTC: 1649400000000 is 2022-04-08 06:40.
+  const std::string head =
+      "user_id,video_id,time_ms,is_click,is_comment,duration_ms,"
+      "comment_stay_time,is_rand,tab\n";
+  const std::string log =
+      write("log_standard_4_08_to_4_21_1k.csv", head +
+                                                    "5,11,1649400000000,1,1,7,0,0,1\n"
+                                                    "5,12,1649400060000,0,0,7,0,0,1\n"
+                                                    "5,11,1649490000000,0,1,7,3,0,1\n"
+                                                    "6,12,1649490000000,0,0,7,0,0,1\n"
+                                                    "6,12,1649900000000,0,0,7,0,0,1\n");
+  run({"kuairand", "", "", {}, "", "window"}, {log, videos_});
+  const Journeys journeys = this->log();
+  ASSERT_EQ(journeys.size(), 3);
+  std::map<std::pair<uint64_t, int64_t>, std::pair<float, int64_t>> found;
+  for (int64_t row = 0; row < 3; ++row) {
+    const auto at = static_cast<size_t>(row);
+    found[{journeys.user[at], journeys.time[at]}] = {journeys.outcome[at],
+                                                     journeys.touches_of(row)};
+  }
+  const int64_t ninth = 1649462400000, tenth = ninth + 86400000;
+  EXPECT_EQ(found.at({5, ninth}), (std::pair<float, int64_t>{1, 2}));
+  EXPECT_EQ(found.at({5, tenth}), (std::pair<float, int64_t>{0, 1}));
+  EXPECT_EQ(found.at({6, tenth}), (std::pair<float, int64_t>{0, 1}));
+  EXPECT_EQ(schema().outcome, OutcomeKind::binary);
+}
+
 TEST_F(KuaiRand, MissingAndForeignFilesAreNamed) {
   expect_contains(error_of({"kuairand", "", ""}, {standard_}),
                   "kuairand lacks video_features_basic_1k.csv, which lies beside " + standard_);
@@ -346,7 +375,7 @@ TEST_F(KuaiRand, AListOfCategoriesTakesThePlaceOfTheTags) {
   const std::string list = write("kuairand_video_categories.csv",
                                  "final_video_id,first_level_category_id,second_level_category_id\n"
                                  "12,3,30\n11,-124,40\n99,7,-124\n");
-  dataset_ = open_dataset({"kuairand", "", "", {}, "", true}, {random_, standard_});
+  dataset_ = open_dataset({"kuairand", "", "", {}, "", "", true}, {random_, standard_});
   ClusterChoice clusters{list, 0, "first_level_category_id"};
   clusters.unknown = dataset_.unknown_clusters;
   dataset_.mapping.cluster_table = read_clusters(clusters);
