@@ -215,4 +215,8 @@ std::vector<int64_t> nearest_centre(std::span<const float> points, std::span<con
   return nearest;
 }
 
+std::string k_means_version() {
+  return format("%d.%d.%d", FAISS_VERSION_MAJOR, FAISS_VERSION_MINOR, FAISS_VERSION_PATCH);
+}
+
 }  // namespace alm::io

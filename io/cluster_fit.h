@@ -56,4 +56,7 @@ std::vector<float> fit_centres(std::span<const float> points, int64_t width, int
 std::vector<int64_t> nearest_centre(std::span<const float> points, std::span<const float> centres,
                                     int64_t width);
 
+// Version of the library that fits.
+std::string k_means_version();
+
 }  // namespace alm::io

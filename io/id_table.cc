@@ -1,6 +1,7 @@
 #include "io/id_table.h"
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
 #include <utility>
 
@@ -28,14 +29,14 @@ void IdTable::add(uint64_t id, std::span<const std::string_view> texts) {
 
 void IdTable::finish() {
   numbers_ = {};
+  // Published files are sorted by id as a rule, and then nothing moves.
+  const auto ascends = [](uint64_t a, uint64_t b) { return a < b; };
+  if (std::adjacent_find(ids_.begin(), ids_.end(), std::not_fn(ascends)) == ids_.end()) return;
   const auto row = [&](size_t at) { return values_.begin() + static_cast<int64_t>(at * columns_); };
   std::vector<size_t> order(ids_.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  // Published files are sorted by id as a rule, and then nothing moves.
-  if (!std::is_sorted(ids_.begin(), ids_.end())) {
-    std::stable_sort(order.begin(), order.end(),
-                     [&](size_t a, size_t b) { return ids_[a] < ids_[b]; });
-  }
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return ids_[a] < ids_[b]; });
   std::vector<uint64_t> ids;
   std::vector<uint32_t> values;
   ids.reserve(ids_.size());

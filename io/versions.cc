@@ -2,6 +2,7 @@
 
 #include <hdf5.h>
 
+#include "io/cluster_fit.h"
 #include "io/codec.h"
 #include "io/digest.h"
 #include "kernels/base/text.h"
@@ -14,6 +15,7 @@ std::vector<std::pair<std::string, std::string>> library_versions() {
   std::vector<std::pair<std::string, std::string>> versions = codec_versions();
   versions.insert(versions.begin(), {"HDF5", format("%u.%u.%u", major, minor, release)});
   versions.emplace_back("SHA-256", digest_library());
+  versions.emplace_back("FAISS", k_means_version());
   return versions;
 }
 
