@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "kernels/base/text.h"
@@ -11,32 +13,64 @@ namespace alm {
 namespace {
 
 constexpr size_t kShown = 5;  // at either end
-constexpr int64_t kLeastTouches = 20;
+constexpr size_t kLongestName = 22;
+constexpr size_t kReasons = 3;
+
+using Row = std::vector<std::string>;
 
 std::optional<double> at(const io::Json& json, const std::string& key) {
   if (!json.is_object() || !json.contains(key) || !json.at(key).is_number()) return std::nullopt;
   return json.at(key).get<double>();
 }
 
-std::string cell(std::optional<double> value) {
-  return value ? format("%10.5g", *value) : format("%10s", "-");
+std::string text_at(const io::Json& json, const std::string& key) {
+  return json.contains(key) && json.at(key).is_string() ? json.at(key).get<std::string>() : "";
 }
 
-std::string row(const io::Json& effect, const char* estimand, bool truth) {
-  const io::Json& of = effect.at(estimand);
-  std::string name = effect.at("name").get<std::string>();
-  if (name.size() > 22) name = name.substr(0, 19) + "...";
-  std::string interval = format("%23s", "-");
-  if (of.contains("ci95") && of.at("ci95").is_array() && of.at("ci95").at(0).is_number()) {
-    interval = format("%11.5g ..%10.5g", of.at("ci95").at(0).get<double>(),
-                      of.at("ci95").at(1).get<double>());
+std::string cell(std::optional<double> value) {
+  return value ? format("%.4g", *value) : "-";
+}
+
+// At most kLongestName bytes, cut between UTF-8 characters.
+std::string short_name(const std::string& name) {
+  if (name.size() <= kLongestName) return name;
+  size_t end = kLongestName - 3;
+  while (end > 0 && (static_cast<unsigned char>(name[end]) & 0xC0U) == 0x80U) --end;
+  return name.substr(0, end) + "...";
+}
+
+std::string interval(const io::Json& estimate) {
+  const io::Json ci95 = estimate.value("ci95", io::Json());
+  if (!ci95.is_array() || !ci95.at(0).is_number()) return "-";
+  return format("%.4g to %.4g", ci95.at(0).get<double>(), ci95.at(1).get<double>());
+}
+
+// Empty: the effect takes part in the ranking.
+std::string why_hidden(const io::Json& estimate) {
+  if (!at(estimate, "one_step")) {
+    const std::string why = text_at(estimate, "one_step_why");
+    return why.empty() ? text_at(estimate, "why") : why;
   }
-  std::string line = format(
-      "  %-22s %9s %s %s  %s %s", name.c_str(),
-      with_commas(effect.at("touches").get<int64_t>()).c_str(), cell(at(of, "one_step")).c_str(),
-      interval.c_str(), cell(at(effect, "naive")).c_str(), cell(at(effect, "backdoor")).c_str());
-  if (truth) line += " " + cell(at(effect.value("truth", io::Json()), estimand));
-  return line + "\n";
+  return text_at(estimate, "ci95_why");
+}
+
+// The columns padded to their widest cell, two blanks between them; the first is flush left.
+std::string aligned(const std::vector<Row>& rows) {
+  std::vector<size_t> widths(rows.front().size());
+  for (const Row& row : rows) {
+    for (size_t column = 0; column < row.size(); ++column) {
+      widths[column] = std::max(widths[column], row[column].size());
+    }
+  }
+  std::string text;
+  for (const Row& row : rows) {
+    for (size_t column = 0; column < row.size(); ++column) {
+      const std::string padding(widths[column] - row[column].size(), ' ');
+      text += "  " + (column == 0 ? row[column] + padding : padding + row[column]);
+    }
+    text += "\n";
+  }
+  return text;
 }
 
 std::string truth_line(const io::Json& truth) {
@@ -49,6 +83,19 @@ std::string truth_line(const io::Json& truth) {
   return line + "\n";
 }
 
+// One line a reason.
+std::string hidden_lines(const std::map<std::string, int64_t>& hidden, size_t all, bool arms) {
+  std::string text;
+  size_t lines = 0;
+  for (const auto& [why, times] : hidden) {
+    if (++lines > kReasons) break;
+    text += format("  not shown: %lld of %zu %s, %s\n", static_cast<long long>(times), all,
+                   arms ? "arms" : "clusters", why.empty() ? "no value" : why.c_str());
+  }
+  if (all == 0) text += "  no scored journey has a touch: there is no effect to show\n";
+  return text;
+}
+
 }  // namespace
 
 std::string effects_table(const io::Json& estimates) {
@@ -56,29 +103,40 @@ std::string effects_table(const io::Json& estimates) {
   const char* const estimand = arms ? "do" : "ett";
   const bool truth = estimates.contains("truth") && estimates.at("truth").is_object();
   std::vector<const io::Json*> ranked;
+  std::map<std::string, int64_t> hidden;
   for (const io::Json& effect : estimates.at("effects")) {
-    const bool enough = arms || effect.at("touches").get<int64_t>() >= kLeastTouches;
-    if (enough && at(effect.at(estimand), "one_step")) ranked.push_back(&effect);
+    const std::string why = why_hidden(effect.at(estimand));
+    if (why.empty() && at(effect.at(estimand), "one_step")) {
+      ranked.push_back(&effect);
+    } else {
+      ++hidden[why];
+    }
   }
-  std::sort(ranked.begin(), ranked.end(), [&](const io::Json* left, const io::Json* right) {
+  std::stable_sort(ranked.begin(), ranked.end(), [&](const io::Json* left, const io::Json* right) {
     return *at(left->at(estimand), "one_step") > *at(right->at(estimand), "one_step");
   });
 
   std::string text = format(
       "\nFront-door effect (%s, one-step, %s) beside naive and back-door values%s\n", estimand,
       arms ? "per journey against the reference arm" : "per touch", truth ? " and the truth" : "");
-  text += format("  %-22s %9s %10s %23s  %10s %10s", "cluster", "touches", estimand,
-                 "95 % interval", "naive", "back-door");
-  text += truth ? format(" %10s\n", "truth") : "\n";
+  std::vector<Row> rows = {{arms ? "arm" : "cluster", arms ? "journeys" : "touches", estimand,
+                            "95 % interval", "naive", "back-door"}};
+  if (truth) rows[0].push_back("truth");
+  const size_t left_out = ranked.size() > 2 * kShown ? ranked.size() - 2 * kShown : 0;
   for (size_t place = 0; place < ranked.size(); ++place) {
-    const bool shown = place < kShown || place + kShown >= ranked.size();
-    if (shown) text += row(*ranked[place], estimand, truth);
-    if (!shown && place == kShown) {
-      text += format("  ... %zu more in estimates.json\n", ranked.size() - 2 * kShown);
+    if (left_out > 0 && place == kShown) {
+      rows.push_back({format("... %zu more", left_out)});
+      place += left_out;
     }
+    const io::Json& effect = *ranked[place];
+    const io::Json& of = effect.at(estimand);
+    rows.push_back({short_name(effect.at("name").get<std::string>()),
+                    with_commas(effect.at("touches").get<int64_t>()), cell(at(of, "one_step")),
+                    interval(of), cell(at(effect, "naive")), cell(at(effect, "backdoor"))});
+    if (truth) rows.back().push_back(cell(at(effect.value("truth", io::Json()), estimand)));
   }
-  if (ranked.empty()) text += "  no front-door value: see `identification` in estimates.json\n";
-  text += "\n";
+  if (!ranked.empty()) text += aligned(rows);
+  text += hidden_lines(hidden, estimates.at("effects").size(), arms) + "\n";
   const io::Json prediction = estimates.value("prediction", io::Json::object());
   std::string line;
   for (const char* key : {"auc", "gauc", "logloss", "pcoc", "ece", "rmse", "r2"}) {

@@ -95,9 +95,11 @@ std::vector<OptionSpec> train_flags() {
                    .default_text = "network",
                    .help = "Nuisances by networks, or by counting (arm logs with few strata).",
                    .choices = {"network", "tabular"}});
-  flags.push_back({.name = "batch",
-                   .default_text = "auto",
-                   .help = "Journeys of a global batch; auto: by the size of the log."});
+  flags.push_back(
+      {.name = "batch",
+       .default_text = "auto",
+       .help =
+           "Journeys of a global batch; auto: 1,024, fewer for a small log, more for a large."});
   flags.push_back({.name = "epochs",
                    .default_text = "auto",
                    .help = "Passes over the training users; auto: about 1,200 steps, at most 20."});

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/estimate/thin_data.h"
 #include "kernels/base/check.h"
 
 namespace alm {
@@ -18,16 +19,16 @@ bool usable(double raw) {
   return std::fabs(raw) < 1e15;
 }
 
-io::Json estimand_json(const ArmEstimand& estimand) {
+io::Json estimand_json(const ArmEstimand& estimand, const ArmEffect& arm) {
+  // Nobody got the arm: what the networks say of it is not evidence.
+  if (arm.touches == 0) return no_estimate("no scored journey of this arm");
+  if (arm.reference_touches == 0) return no_estimate("no scored journey of the reference arm");
   io::Json json;
   put(json, "plugin", estimand.plugin.mean, "no journey to average over");
   put(json, "one_step", estimand.one_step.mean, "no journey with an observed mediator");
-  put(json, "se", estimand.one_step.se, "no journey with an observed mediator");
-  json["ci95"] = nullptr;
-  if (std::isfinite(estimand.one_step.se)) {
-    const auto ci = estimand.one_step.ci95();
-    json["ci95"] = {ci[0], ci[1]};
-  }
+  const std::string thin = too_thin(std::min(arm.touches, arm.reference_touches),
+                                    std::min(arm.users, arm.reference_users), estimand.ess, true);
+  put_interval(json, estimand.one_step, thin, "no journey with an observed mediator");
   put(json, "one_step_raw", estimand.one_step_raw.mean, "a denominator is 0 without the floor");
   json["clipped_share"] = estimand.clipped_share;
   json["ess"] = estimand.ess;
@@ -48,8 +49,8 @@ io::Json to_json(const ArmEffect& effect, const std::string& name) {
   put(json, "naive", effect.naive.mean, "no journey of the arm or of the reference");
   json["naive_se"] = io::number(effect.naive.se);
   put(json, "backdoor", effect.backdoor.mean, "no back-door fit");
-  json["do"] = estimand_json(effect.do_effect);
-  json["ett"] = estimand_json(effect.ett);
+  json["do"] = estimand_json(effect.do_effect, effect);
+  json["ett"] = estimand_json(effect.ett, effect);
   return json;
 }
 
@@ -227,6 +228,8 @@ ArmEffect ArmEffectSums::effect(int64_t arm) const {
   result.touches = outcomes_.touches(arm);
   result.users = users_.count(arm);
   result.users_exact = users_.exact(arm);
+  result.reference_touches = outcomes_.touches(reference_);
+  result.reference_users = users_.count(reference_);
   result.naive = contrast(outcomes_, arm, outcomes_, reference_);
   int64_t journeys = 0;
   for (int64_t a = 0; a < arms_; ++a) journeys += outcomes_.touches(a);

@@ -27,6 +27,8 @@ struct ArmEffect {
   int64_t touches = 0;
   int64_t users = 0;
   bool users_exact = true;
+  int64_t reference_touches = 0;
+  int64_t reference_users = 0;
   // Mean outcome minus the reference arm's. Where every user has one journey its se is the plain
   // one of two samples, free of the noise of grouping users.
   MeanEstimate naive;

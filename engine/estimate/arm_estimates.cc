@@ -1,15 +1,18 @@
 #include "engine/estimate/arm_estimates.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "engine/estimate/arm_effects.h"
 #include "engine/estimate/arm_nuisance_source.h"
 #include "engine/estimate/auuc.h"
 #include "engine/estimate/backdoor_fit.h"
+#include "engine/estimate/few_steps.h"
 #include "engine/estimate/grouped_auuc.h"
 #include "engine/estimate/halves.h"
 #include "engine/estimate/mediator_variation.h"
 #include "engine/estimate/prediction.h"
+#include "engine/estimate/thin_data.h"
 #include "engine/estimate/truth.h"
 #include "engine/model/arm_model.h"
 #include "engine/model/scan.h"
@@ -26,7 +29,8 @@ struct ArmSums {
         gauc(rows),
         uplift(static_cast<size_t>(schema.clusters), UpliftSums(rows)),
         all_users(1),
-        truth(schema.clusters) {}
+        truth(schema.clusters),
+        mediator(schema.clusters) {}
 
   void merge(ArmSums&& other) {
     effects.merge(other.effects);
@@ -108,6 +112,7 @@ void add_row(ArmSums& sums, const io::Journeys& journeys, int64_t row,
   sums.randomised += !journeys.randomised.empty() && journeys.randomised[i] == 1;
   const double p = nuisances.p(1, arm);
   sums.mediator.add(p, p, weight);
+  if (mediator != kMediatorMissing) sums.mediator.add_observed(arm, mediator, weight);
 
   const double predicted =
       mediator == kMediatorMissing ? eta(nuisances, arm, arm) : nuisances.mu(mediator, arm);
@@ -135,11 +140,24 @@ void add_row(ArmSums& sums, const io::Journeys& journeys, int64_t row,
   }
 }
 
+// An arm of a few journeys has no curve worth an area.
+void withhold_if_thin(const ArmEffect& arm, UpliftResult& result) {
+  const std::string thin = too_thin(std::min(arm.touches, arm.reference_touches),
+                                    std::min(arm.users, arm.reference_users), kLeastEss, true);
+  if (thin.empty()) return;
+  for (Metric* area : {&result.auuc_sk, &result.auuc_05, &result.qini_sk, &result.auuc_causalml,
+                       &result.qini_causalml, &result.ci95_low, &result.ci95_high}) {
+    *area = {{}, thin};
+  }
+  result.curve.clear();
+}
+
 io::Json auuc_json(ArmSums& sums, const io::LogSchema& schema, Communicator& world) {
   io::Json list = io::Json::array();
   for (int64_t arm = 0; arm < schema.clusters; ++arm) {
-    const UpliftResult result = sums.uplift[static_cast<size_t>(arm)].finish(world, "uplift");
+    UpliftResult result = sums.uplift[static_cast<size_t>(arm)].finish(world, "uplift");
     if (arm == *schema.reference_cluster) continue;
+    withhold_if_thin(sums.effects.effect(arm), result);
     io::Json entry{{"cluster", arm}, {"name", schema.cluster_name(arm)}};
     entry.update(to_json(result));
     const bool causal = sums.randomised == sums.journeys;
@@ -272,6 +290,11 @@ void estimate_arm_log(const EstimateInputs& inputs, const ScoredUsers& users,
   total.reduce(inputs.world);
   const Gauc gauc = total.gauc.finish(inputs.world, "user AUC");
 
+  double weight = 0;
+  for (int64_t arm = 0; arm < schema.clusters; ++arm) {
+    weight += total.effects.outcomes().weight(arm);
+  }
+  check_weight(total.journeys, weight);
   const double share = total.mediator.share();
   io::Json& json = estimates.json;
   json["samples"] = total.journeys;
@@ -285,16 +308,17 @@ void estimate_arm_log(const EstimateInputs& inputs, const ScoredUsers& users,
   }
   io::Json effects = io::Json::array();
   const bool identified = share >= kNoVariation;
+  const std::string no_interval = undertrained(bundle);
   const std::string why_not =
       format("the mediator does not vary given arm and context (variance share %.4f)", share);
   for (int64_t arm = 0; arm < schema.clusters; ++arm) {
     if (arm == *schema.reference_cluster) continue;
     io::Json effect = to_json(total.effects.effect(arm), schema.cluster_name(arm));
-    if (!identified) {
-      for (const char* estimand : {"do", "ett"}) {
-        effect[estimand] = {{"plugin", nullptr}, {"one_step", nullptr},      {"se", nullptr},
-                            {"ci95", nullptr},   {"clipped_share", nullptr}, {"ess", nullptr},
-                            {"why", why_not}};
+    for (const char* estimand : {"do", "ett"}) {
+      if (!identified) {
+        effect[estimand] = no_estimate(why_not);
+      } else if (!no_interval.empty() && effect[estimand].at("ci95").is_array()) {
+        put_interval(effect[estimand], {}, no_interval, "");
       }
     }
     if (schema.truth) {
@@ -307,6 +331,8 @@ void estimate_arm_log(const EstimateInputs& inputs, const ScoredUsers& users,
   json["auuc"] = auuc_json(total, schema, inputs.world);
   json["grouped_auuc"] = grouped_json(total, schema, halves && identified);
   io::Json warnings = mediator_variation_warnings(share);
+  const std::string few = few_steps_warning(bundle);
+  if (!few.empty()) warnings.push_back(few);
   if (tabular != nullptr && tabular->empty_cells() > 0) {
     warnings.push_back(
         format("%lld cells of (stratum, arm, mediator) hold no journey: their values are "

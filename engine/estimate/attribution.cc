@@ -59,6 +59,7 @@ class SequenceTouchScorer final : public TouchScorer {
         const uint8_t mediator = mediator_of(journeys, j);
         if (mediator != kMediatorMissing) {
           variation.add(scores.p[j], mediator, weight_of(journeys, i));
+          variation.add_observed(journeys.cluster[j], mediator, weight_of(journeys, i));
         }
       }
     }
@@ -95,6 +96,10 @@ class ArmTouchScorer final : public TouchScorer {
                       .share = effect != 0 ? 1.0f : 0.0f});
       const double p = nuisances.p(1, arm);
       variation.add(p, p, weight_of(journeys, i));
+      const uint8_t mediator = mediator_of(journeys, i);
+      if (mediator != kMediatorMissing) {
+        variation.add_observed(arm, mediator, weight_of(journeys, i));
+      }
     }
   }
 
@@ -183,7 +188,8 @@ Attribution attribute(const EstimateInputs& inputs, const std::string& out) {
   constexpr int64_t kTraining = 1;
   DistinctUsers users(2);
   Attribution result;
-  std::vector<MediatorVariation> variation(static_cast<size_t>(inputs.compute.threads()));
+  std::vector<MediatorVariation> variation(static_cast<size_t>(inputs.compute.threads()),
+                                           MediatorVariation(schema.clusters));
   std::vector<Rows> rows;  // of the micro-batches of a block, kept for their memory
   const io::ReadReport report = scan_blocks(
       inputs.log, std::max<int64_t>(1, inputs.compute.threads() / 2), inputs.world, scored.filter,

@@ -22,6 +22,14 @@ const char* estimand_note(const io::LogSchema& schema) {
          "part only.";
 }
 
+void check_weight(int64_t journeys, double weight) {
+  if (journeys == 0 || weight > 0) return;
+  throw UserError(
+      format("/journey/weight is 0 in all %lld scored journeys: there is nothing to average; write "
+             "the inverse of the share of such journeys that was kept, or leave the data set out",
+             static_cast<long long>(journeys)));
+}
+
 io::Json mediator_variation_warnings(double share) {
   io::Json warnings = io::Json::array();
   if (share < kNoVariation) {

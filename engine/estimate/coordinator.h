@@ -39,6 +39,10 @@ const char* estimand_note(const io::LogSchema& schema);
 inline constexpr const char* kNobodyScored =
     "no journey of the log belongs to a scored user: raise --holdout or use a larger log";
 
+// UserError when journeys were scored and none of them has a weight. Equal on every rank where the
+// numbers are.
+void check_weight(int64_t journeys, double weight);
+
 // mediator_variance_share below which a warning is given, and below which there is no front-door
 // value (contract 3, method 2.2).
 inline constexpr double kLowVariation = 0.05;

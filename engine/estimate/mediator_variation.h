@@ -2,7 +2,8 @@
 // (method 2.2).
 #pragma once
 
-#include <limits>
+#include <cstdint>
+#include <vector>
 
 #include "engine/comm/communicator.h"
 #include "kernels/base/fixed_point.h"
@@ -12,39 +13,43 @@ namespace alm {
 // Order-free sums. Not thread-safe: one per thread, then merge.
 class MediatorVariation {
  public:
-  // p = P(m = 1 | touches, context); `one`: the observed mediator, or p where it stands for it.
+  explicit MediatorVariation(int64_t clusters);
+
+  // p = P(m = 1 | touches, context) by the fit; `one`: the observed mediator, or p where it stands
+  // for it.
   void add(double p, double one, double weight) {
     variance_.add(weight * p * (1 - p));
     ones_.add(weight * one);
     weight_.add(weight);
   }
-  void merge(const MediatorVariation& other) {
-    variance_.add(other.variance_);
-    ones_.add(other.ones_);
-    weight_.add(other.weight_);
+  // A mediator that was observed: 0 or 1.
+  void add_observed(int64_t cluster, uint8_t mediator, double weight) {
+    const size_t at = static_cast<size_t>(cluster);
+    cluster_weight_[at].add(weight);
+    if (mediator == 1) cluster_ones_[at].add(weight);
+    if (weight > 0) ++cluster_touches_[at];
   }
+  void merge(const MediatorVariation& other);
   // COLLECTIVE.
-  void reduce(Communicator& world) {
-    FixedSum sums[3] = {variance_, ones_, weight_};
-    world.all_reduce_sum(std::span<FixedSum>(sums), "mediator variance");
-    variance_ = sums[0];
-    ones_ = sums[1];
-    weight_ = sums[2];
-  }
-  // mediator_variance_share = E[p (1 - p)] / (mean m (1 - mean m)) (contract 3). 0 when the
-  // mediator is the same everywhere, NaN when nothing was added.
-  double share() const {
-    const double weight = weight_.value();
-    if (!(weight > 0)) return std::numeric_limits<double>::quiet_NaN();
-    const double rate = ones_.value() / weight;
-    const double total = rate * (1 - rate);
-    return total > 0 ? variance_.value() / weight / total : 0;
-  }
+  void reduce(Communicator& world);
+
+  // mediator_variance_share (contract 3): the smaller of fitted() and within_clusters(). A fit that
+  // learned nothing gives p = mean m everywhere and so a share of 1, whatever the truth.
+  double share() const;
+  // E[p (1 - p)] / (mean m (1 - mean m)). 0 when the mediator is the same everywhere, NaN when
+  // nothing was added.
+  double fitted() const;
+  // E[Var(m | cluster)] / Var(m), counted: no fit enters. Knowing the whole journey leaves no more
+  // than knowing its cluster. Over clusters with kLeastTouches observed touches; NaN without.
+  double within_clusters() const;
 
  private:
   FixedSum variance_;
   FixedSum ones_;
   FixedSum weight_;
+  std::vector<FixedSum> cluster_ones_;    // [clusters]
+  std::vector<FixedSum> cluster_weight_;  // [clusters]
+  std::vector<int64_t> cluster_touches_;  // [clusters]
 };
 
 }  // namespace alm

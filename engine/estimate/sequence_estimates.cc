@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/estimate/few_steps.h"
 #include "engine/estimate/grouped_auuc.h"
 #include "engine/estimate/halves.h"
 #include "engine/estimate/sequence_sums.h"
+#include "engine/estimate/thin_data.h"
 #include "engine/model/scan.h"
 #include "kernels/base/text.h"
 
@@ -94,16 +96,23 @@ class Examples {
   std::vector<io::Json> found_;
 };
 
-// All keys of an estimate, none with a value.
-io::Json no_estimate(const std::string& why) {
-  return {{"plugin", nullptr},        {"one_step", nullptr}, {"se", nullptr}, {"ci95", nullptr},
-          {"clipped_share", nullptr}, {"ess", nullptr},      {"why", why}};
+// Kish size of the residual weights.
+double effective_sample(const SequenceSums& sums, int64_t cluster) {
+  const double weight = sums.residual_weight.sum[static_cast<size_t>(cluster)].value();
+  const double squares = sums.residual_weight.squares[static_cast<size_t>(cluster)].value();
+  return squares > 0 ? weight * weight / squares : 0;
 }
 
-io::Json estimate_json(const SequenceSums& sums, int64_t cluster, bool identified,
-                       const std::string& why_not) {
+// Empty: the one-step value has an interval. `undertrained`: why none of this fit has.
+std::string why_no_interval(const SequenceSums& sums, int64_t cluster,
+                            const std::string& undertrained) {
+  const std::string thin = too_thin(sums.one_step.touches(cluster), sums.users.count(cluster),
+                                    effective_sample(sums, cluster), false);
+  return thin.empty() ? undertrained : thin;
+}
+
+io::Json estimate_json(const SequenceSums& sums, int64_t cluster, const std::string& undertrained) {
   const size_t at = static_cast<size_t>(cluster);
-  if (!identified) return no_estimate(why_not);
   const MeanEstimate one_step = sums.one_step.estimate(cluster);
   io::Json json{{"plugin", io::number(sums.ett_plugin.estimate(cluster).mean)}};
   if (!(one_step.weight > 0)) {
@@ -112,14 +121,8 @@ io::Json estimate_json(const SequenceSums& sums, int64_t cluster, bool identifie
     return json;
   }
   json["one_step"] = io::number(one_step.mean);
-  json["se"] = io::number(one_step.se);
-  json["ci95"] = nullptr;
-  if (std::isfinite(one_step.se)) {
-    const std::array<double, 2> ci95 = one_step.ci95();
-    json["ci95"] = {ci95[0], ci95[1]};
-  } else {
-    json["ci95_why"] = "too few users touch this cluster to tell the error";
-  }
+  put_interval(json, one_step, why_no_interval(sums, cluster, undertrained),
+               "too few users touch this cluster to tell the error");
   if (sums.raw.count[at] == sums.clipped.count[at]) {
     json["one_step_raw"] = io::number(sums.raw.sum[at].value() / one_step.weight);
   } else {
@@ -128,9 +131,7 @@ io::Json estimate_json(const SequenceSums& sums, int64_t cluster, bool identifie
   }
   const double count = static_cast<double>(sums.clipped.count[at]);
   json["clipped_share"] = sums.clipped.sum[at].value() / count;
-  const double weight = sums.residual_weight.sum[at].value();
-  const double squares = sums.residual_weight.squares[at].value();
-  json["ess"] = io::number(squares > 0 ? weight * weight / squares : 0);
+  json["ess"] = io::number(effective_sample(sums, cluster));
   return json;
 }
 
@@ -141,7 +142,8 @@ bool shares_backdoor(const Bundle& bundle, int64_t cluster) {
 }
 
 io::Json effects_json(const SequenceSums& sums, const io::LogSchema& schema, bool identified,
-                      const std::string& why_not, const Bundle& bundle) {
+                      const std::string& why_not, const Bundle& bundle,
+                      const std::string& undertrained) {
   io::Json effects = io::Json::array();
   for (int64_t cluster = 0; cluster < schema.clusters; ++cluster) {
     const size_t at = static_cast<size_t>(cluster);
@@ -166,7 +168,7 @@ io::Json effects_json(const SequenceSums& sums, const io::LogSchema& schema, boo
     if (identified) effect["do"]["plugin"] = io::number(plugin.mean);
     effect["removal"] = nullptr;
     effect["removal_why"] = "not part of this estimate";
-    effect["ett"] = estimate_json(sums, cluster, identified, why_not);
+    effect["ett"] = identified ? estimate_json(sums, cluster, undertrained) : no_estimate(why_not);
     if (schema.truth) {
       effect["truth"] = {{"do", io::number(sums.truth.mean_do(cluster))},
                          {"ett", io::number(sums.truth.mean_ett(cluster))}};
@@ -208,9 +210,11 @@ io::Json grouped_json(const SequenceSums& sums, const io::LogSchema& schema, boo
   return json;
 }
 
-io::Json identification_json(const SequenceSums& sums, double share) {
+io::Json identification_json(const SequenceSums& sums, double share, const Bundle& bundle) {
   io::Json json{{"mediator_variance_share", io::number(share)}};
   io::Json warnings = mediator_variation_warnings(share);
+  const std::string few = few_steps_warning(bundle);
+  if (!few.empty()) warnings.push_back(few);
   json["leak_test"] = nullptr;
   json["leak_test_why"] = "made in latent mode only";
   json["negative_controls"] = nullptr;
@@ -225,9 +229,7 @@ io::Json identification_json(const SequenceSums& sums, double share) {
     observed += count;
     clipped_touches += sums.clipped.sum[at].value();
     clipped += sums.clipped.sum[at].value() > 0.05 * count;
-    const double weight = sums.residual_weight.sum[at].value();
-    const double squares = sums.residual_weight.squares[at].value();
-    thin += !(squares > 0) || weight * weight / squares < 0.05 * count;
+    thin += effective_sample(sums, static_cast<int64_t>(at)) < 0.05 * count;
   }
   json["overlap"] = {{"clipped_share", io::number(observed > 0 ? clipped_touches / observed : NAN)},
                      {"clusters_clipped_above_5_percent", clipped},
@@ -296,8 +298,10 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
   const Gauc gauc = total.gauc.finish(inputs.world, "user AUC");
   estimates.examples = examples[0].reduce(inputs.world);
 
+  check_weight(total.journeys, total.all.weight(0));
   const double share = total.mediator.share();
   const bool identified = share >= kNoVariation;
+  const std::string no_interval = undertrained(bundle);
   io::Json& json = estimates.json;
   json["samples"] = total.journeys;
   put_reading(users, total.all_users, total.training_users, sum_over_ranks(report, inputs.world),
@@ -308,10 +312,10 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
   } else {
     json["prediction"] = to_json(total.regression.finish());
   }
-  json["identification"] = identification_json(total, share);
+  json["identification"] = identification_json(total, share, bundle);
   const std::string why_not =
       format("the mediator does not vary given touches and context (variance share %.4f)", share);
-  json["effects"] = effects_json(total, schema, identified, why_not, bundle);
+  json["effects"] = effects_json(total, schema, identified, why_not, bundle, no_interval);
   json["auuc"] = nullptr;
   json["auuc_why"] = "given for arm logs only";
   json["grouped_auuc"] = grouped_json(total, schema, halves && identified);
@@ -325,6 +329,7 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
                                total.do_plugin.estimate(cluster).weight);
       one_step.push_back(total.one_step.estimate(cluster));
       shared = shared || (one_step.back().touches > 0 && shares_backdoor(bundle, cluster));
+      if (!why_no_interval(total, cluster, no_interval).empty()) one_step.back().se = NAN;
     }
     if (!has_backdoor) backdoor_means.clear();
     io::Json truth = to_json(total.truth.finish(backdoor_means, one_step));

@@ -35,6 +35,7 @@ SequenceSums::SequenceSums(const io::LogSchema& schema, double outcome_mean, int
       regression(outcome_mean),
       gauc(expected_rows),
       truth(schema.clusters),
+      mediator(schema.clusters),
       seen_(static_cast<size_t>(schema.clusters)) {}
 
 void SequenceSums::add(const io::Journeys& from, const SequenceScores& scores,
@@ -80,6 +81,7 @@ void SequenceSums::add(const io::Journeys& from, const SequenceScores& scores,
       clipped.add(cluster, scores.clipped[j], 1);
       if (!from.delta_ett.empty()) truth.add_ett(cluster, from.delta_ett[j], weight);
       mediator.add(scores.p[j], from.mediator[j], weight);
+      mediator.add_observed(cluster, from.mediator[j], weight);
     }
     for (size_t j = begin; j < end; ++j) seen_[from.cluster[j]] = 0;
   }

@@ -139,7 +139,7 @@ TruthResult TruthSums::finish(std::span<const double> backdoor,
     n[k] = weight_[k].value();
     truth[k] = mean_do(static_cast<int64_t>(k));
     if (n[k] > 0) predicted[k] = predicted_[k].value() / n[k];
-    if (touches_[k] < kTruthMinTouches || !(n[k] > 0)) continue;
+    if (touches_[k] < kLeastTouches || !(n[k] > 0)) continue;
     large_predicted.push_back(predicted[k]);
     large_truth.push_back(truth[k]);
     squares += (predicted[k] - truth[k]) * (predicted[k] - truth[k]);
@@ -179,7 +179,7 @@ TruthResult TruthSums::finish(std::span<const double> backdoor,
     int64_t held = 0;
     std::vector<double> widths;
     for (size_t k = 0; k < clusters; ++k) {
-      if (ett_touches_[k] < kTruthMinTouches || !std::isfinite(one_step[k].se)) continue;
+      if (ett_touches_[k] < kLeastTouches || !std::isfinite(one_step[k].se)) continue;
       const auto ci = one_step[k].ci95();
       const double target = mean_ett(static_cast<int64_t>(k));
       held += ci[0] <= target && target <= ci[1];

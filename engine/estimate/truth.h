@@ -7,18 +7,16 @@
 
 #include "engine/comm/communicator.h"
 #include "engine/estimate/prediction.h"
+#include "engine/estimate/thin_data.h"
 #include "engine/estimate/user_sums.h"
 #include "io/json.h"
 #include "kernels/base/fixed_point.h"
 
 namespace alm {
 
-// Clusters with fewer held-out touches take no part in the metrics over clusters.
-inline constexpr int64_t kTruthMinTouches = 20;
-
 struct TruthResult {
   int64_t touches = 0;
-  int64_t clusters = 0;  // with kTruthMinTouches touches
+  int64_t clusters = 0;  // with kLeastTouches touches
   // Over the means of those clusters, each counting once.
   Metric pehe;              // sqrt(mean (predicted - true)^2)
   Metric ate_error;         // mean (predicted - true)

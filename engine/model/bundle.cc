@@ -175,6 +175,7 @@ void put_bundle(const Bundle& bundle, io::CheckpointBlobs& checkpoint) {
                                  {"tabular", bundle.tabular},
                                  {"log_manifest", bundle.log_manifest},
                                  {"backdoor_own", bundle.backdoor_own},
+                                 {"main_steps", bundle.main_steps},
                                  {"fits", names}};
   put_blob(stats.item_admitted, "item_admitted", checkpoint);
   put_blob(bundle.backdoor, "backdoor", checkpoint);
@@ -198,6 +199,7 @@ Bundle get_bundle(const io::CheckpointBlobs& checkpoint) {
   json.at("holdout").get_to(bundle.holdout);
   json.at("tabular").get_to(bundle.tabular);
   json.at("log_manifest").get_to(bundle.log_manifest);
+  bundle.main_steps = json.value("main_steps", int64_t{-1});
   bundle.backdoor = get_blob<double>("backdoor", checkpoint, -1);
   bundle.backdoor_own = json.value("backdoor_own", std::vector<int64_t>());
   bundle.tabular_counts = get_blob<int64_t>("tabular_counts", checkpoint, -1);

@@ -26,6 +26,7 @@ struct Bundle {
   double holdout = 0.2;
   bool tabular = false;
   std::string log_manifest;  // hash of the log that was trained on
+  int64_t main_steps = -1;   // of the main fit, without its refit; -1: not counted (warm start)
   std::map<std::string, ModelWeights> fits;
   std::vector<int64_t> tabular_counts;  // packed, of --nuisance tabular; else empty
   std::vector<double> backdoor;         // coefficients; empty before the regression is fitted

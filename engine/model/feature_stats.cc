@@ -10,14 +10,39 @@
 namespace alm {
 namespace {
 
-// Sums of one column over the rows of one block.
+// Sums of one column over the rows of one block, of the differences from its first value: without
+// that shift the square of a large mean (times in unix ms) swallows the variance.
 struct Moments {
   double count = 0;
   double missing = 0;
+  double shift = 0;
   double sum = 0;
   double squares = 0;
 };
-constexpr int64_t kMoments = 4;
+constexpr int64_t kMoments = 5;
+
+// Moments of a column: mean and sum of squared differences from it.
+struct Spread {
+  double count = 0;
+  double missing = 0;
+  double mean = 0;
+  double squares = 0;
+
+  // Population standard deviation; exactly 0 for a constant column.
+  double sd() const { return count > 0 ? std::sqrt(squares / count) : 0; }
+  // Chan, Golub and LeVeque's pairwise update.
+  void add(const Moments& block) {
+    missing += block.missing;
+    if (!(block.count > 0)) return;
+    const double offset = block.sum / block.count;  // of the block's mean from its shift
+    const double inside = std::max(block.squares - block.sum * offset, 0.0);
+    const double apart = block.shift + offset - mean;
+    const double both = count + block.count;
+    squares += inside + (count > 0 ? apart * apart * count * block.count / both : 0);
+    mean = count > 0 ? mean + apart * block.count / both : block.shift + offset;
+    count = both;
+  }
+};
 // Squared errors and weights up to a hundred stay below the 2^60 that a FixedSum takes.
 constexpr float kLargestOutcome = 1e8f;
 
@@ -26,9 +51,11 @@ void add(Moments& moments, float value) {
     moments.missing += 1;
     return;
   }
+  if (moments.count == 0) moments.shift = value;
+  const double difference = value - moments.shift;
   moments.count += 1;
-  moments.sum += value;
-  moments.squares += static_cast<double>(value) * value;
+  moments.sum += difference;
+  moments.squares += difference * difference;
 }
 
 // Moments of every (block, column). Exactly one rank fills a block, so adding ranks adds zeros: the
@@ -43,23 +70,21 @@ class BlockMoments {
     double* const at = &values_[static_cast<size_t>((block * columns_ + column) * kMoments)];
     at[0] = moments.count;
     at[1] = moments.missing;
-    at[2] = moments.sum;
-    at[3] = moments.squares;
+    at[2] = moments.shift;
+    at[3] = moments.sum;
+    at[4] = moments.squares;
   }
   void reduce(Communicator& world) {
     world.all_reduce_sum(std::span(values_), "first pass moments");
   }
-  Moments total(int64_t column) const {
-    Moments sum;
+  Spread total(int64_t column) const {
+    Spread spread;
     for (int64_t block = 0; block < blocks_; ++block) {
       const double* const at =
           &values_[static_cast<size_t>((block * columns_ + column) * kMoments)];
-      sum.count += at[0];
-      sum.missing += at[1];
-      sum.sum += at[2];
-      sum.squares += at[3];
+      spread.add({at[0], at[1], at[2], at[3], at[4]});
     }
-    return sum;
+    return spread;
   }
 
  private:
@@ -68,24 +93,13 @@ class BlockMoments {
   std::vector<double> values_;
 };
 
-double mean_of(const Moments& moments) {
-  return moments.count > 0 ? moments.sum / moments.count : 0;
-}
-double sd_of(const Moments& moments) {
-  if (!(moments.count > 0)) return 0;
-  const double mean = mean_of(moments);
-  const double variance = moments.squares / moments.count - mean * mean;
-  // Below the rounding of the sums a column is constant.
-  return variance > 1e-12 * mean * mean ? std::sqrt(variance) : 0;
-}
-
 ColumnScales scales(const BlockMoments& moments, int64_t first_column, int64_t columns) {
   ColumnScales result;
   for (int64_t column = 0; column < columns; ++column) {
-    const Moments total = moments.total(first_column + column);
-    const double sd = sd_of(total);
-    result.mean.push_back(static_cast<float>(mean_of(total)));
-    result.inverse_sd.push_back(sd > 0 ? static_cast<float>(1 / sd) : 0.0f);
+    const Spread total = moments.total(first_column + column);
+    const float inverse = static_cast<float>(1 / total.sd());
+    result.mean.push_back(static_cast<float>(total.mean));
+    result.inverse_sd.push_back(std::isfinite(inverse) ? inverse : 0.0f);
     result.missing_slot.push_back(total.missing > 0 ? result.slots++ : -1);
   }
   return result;
@@ -110,7 +124,7 @@ FirstPass first_pass(std::shared_ptr<const io::Log> log, const ModelOptions& mod
   pass.fit_rows.assign(fits.size(), std::vector<int64_t>(static_cast<size_t>(blocks)));
   BlockMoments moments(blocks, columns);
   std::vector<int64_t> item_counts(schema.item ? static_cast<size_t>(model.item_rows) : 0);
-  int64_t counts[2] = {0, 0};  // scored rows, observed mediators of training rows
+  int64_t counts[3] = {};  // scored rows; observed mediators and weighty rows of the first fit
   int64_t longest = 0;
   float largest_outcome = 0;
 
@@ -132,6 +146,7 @@ FirstPass first_pass(std::shared_ptr<const io::Log> log, const ModelOptions& mod
       }
       counts[1] += schema.mediator && journeys.mediator[static_cast<size_t>(touch)] <= 1;
     }
+    counts[2] += journeys.weight.empty() || journeys.weight[at] > 0;
     add(block_moments[static_cast<size_t>(outcome_column)], journeys.outcome[at]);
     largest_outcome = std::max(largest_outcome, std::fabs(journeys.outcome[at]));
   };
@@ -171,16 +186,22 @@ FirstPass first_pass(std::shared_ptr<const io::Log> log, const ModelOptions& mod
   stats.longest = longest;
   stats.dense = scales(moments, 0, schema.dense);
   stats.touch_dense = scales(moments, schema.dense, schema.touch_dense);
-  const Moments outcome = moments.total(outcome_column);
+  const Spread outcome = moments.total(outcome_column);
   if (!(outcome.count > 0)) {
     throw UserError(
         format("the log has no training rows (%lld rows read, %lld held out): lower "
                "--holdout or use a larger log",
                static_cast<long long>(pass.rows), static_cast<long long>(pass.scored_rows)));
   }
-  if (!(sd_of(outcome) > 0)) {
+  if (counts[2] == 0) {
+    throw UserError(format(
+        "/journey/weight is 0 in all %lld training rows: nothing to learn; write the inverse "
+        "of the share of such journeys that was kept, or leave the data set out",
+        static_cast<long long>(outcome.count)));
+  }
+  if (!(outcome.sd() > 0)) {
     throw UserError(format("/journey/outcome is %g in all %lld training rows: nothing to learn",
-                           mean_of(outcome), static_cast<long long>(outcome.count)));
+                           outcome.mean, static_cast<long long>(outcome.count)));
   }
   if (largest_outcome > kLargestOutcome) {
     throw UserError(
@@ -194,8 +215,8 @@ FirstPass first_pass(std::shared_ptr<const io::Log> log, const ModelOptions& mod
                     ": --mediator observed needs it");
   }
   if (schema.outcome == io::OutcomeKind::continuous) {
-    stats.outcome_mean = mean_of(outcome);
-    stats.outcome_sd = sd_of(outcome);
+    stats.outcome_mean = outcome.mean;
+    stats.outcome_sd = outcome.sd();
   }
   for (const int64_t count : item_counts) {
     stats.item_admitted.push_back(count >= model.item_admission);

@@ -53,8 +53,8 @@ struct FirstPass {
 };
 
 // COLLECTIVE. Each rank scans its share of the blocks. `fits`: the training users of every fit
-// there will be; the statistics are of the first. UserError when the first has no row, the outcome
-// never varies, or the mediator that the model needs is absent.
+// there will be; the statistics are of the first. UserError when the first has no row or no weight,
+// the outcome never varies, or the mediator that the model needs is absent.
 FirstPass first_pass(std::shared_ptr<const io::Log> log, const ModelOptions& model,
                      std::span<const io::UserFilter> fits, const io::UserFilter& scored,
                      int64_t threads, Communicator& world);

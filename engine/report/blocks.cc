@@ -26,6 +26,17 @@ std::string value_or_why(const io::Json& object, const std::string& key, int dec
   return value ? fixed(*value, decimals) : not_given(why(object, key));
 }
 
+std::string tiles(const io::Json& object, std::span<const TileSpec> specs) {
+  std::string html;
+  for (const TileSpec& spec : specs) {
+    if (!object.is_object() || !object.contains(spec.key)) continue;
+    const int decimals =
+        spec.decimals < 0 ? decimals_for(number(object, spec.key).value_or(1)) : spec.decimals;
+    html += tile(spec.label, value_or_why(object, spec.key, decimals), spec.note);
+  }
+  return html;
+}
+
 std::string interval_text(const Interval& bounds, int decimals) {
   if (!bounds) return "";
   return fixed(bounds->first, decimals) + " to " + fixed(bounds->second, decimals);

@@ -18,8 +18,25 @@ Estimate read_estimate(const io::Json& effect, const std::string& key) {
   estimate.ci95 = interval(child(json, "ci95"));
   estimate.clipped_share = number(json, "clipped_share");
   estimate.ess = number(json, "ess");
+  estimate.why_interval = text(json, "ci95_why");
   estimate.why = json.is_object() ? why(json, "one_step") : why(effect, key);
   return estimate;
+}
+
+std::string why_left_out(const Effect& effect, Estimand estimand) {
+  const Estimate& estimate = estimate_of(effect, estimand);
+  if (!estimate.best()) return estimate.why.empty() ? "no value" : estimate.why;
+  return estimate.why_interval.empty() ? "fewer than 20 scored touches" : estimate.why_interval;
+}
+
+void count_reason(const std::string& reason, std::vector<std::pair<std::string, double>>& counts) {
+  const auto found = std::find_if(counts.begin(), counts.end(),
+                                  [&](const auto& known) { return known.first == reason; });
+  if (found == counts.end()) {
+    counts.emplace_back(reason, 1);
+  } else {
+    ++found->second;
+  }
 }
 
 std::vector<double> midranks(const std::vector<double>& values) {
@@ -43,6 +60,12 @@ std::vector<double> midranks(const std::vector<double>& values) {
 const Estimate& estimate_of(const Effect& effect, Estimand estimand) {
   if (estimand == Estimand::do_effect) return effect.do_effect;
   return estimand == Estimand::ett ? effect.ett : effect.removal;
+}
+
+bool ranks(const Effect& effect, Estimand estimand) {
+  const Estimate& estimate = estimate_of(effect, estimand);
+  return estimate.best() && (estimate.ci95 || estimate.why_interval.empty()) &&
+         effect.touches.value_or(kLeastTouches) >= kLeastTouches;
 }
 
 bool Effects::has(Estimand estimand) const {
@@ -91,13 +114,13 @@ Effects read_effects(const io::Json& config, const io::Json& estimates) {
     const Estimand other = effects.arm_log ? Estimand::ett : Estimand::do_effect;
     if (effects.has(other)) effects.main = other;
   }
-  std::vector<size_t> seldom;
   for (size_t row = 0; row < effects.rows.size(); ++row) {
-    if (!estimate_of(effects.rows[row], effects.main).best()) continue;
-    const bool often = effects.rows[row].touches.value_or(kLeastTouches) >= kLeastTouches;
-    (often ? effects.ranked : seldom).push_back(row);
+    if (ranks(effects.rows[row], effects.main)) {
+      effects.ranked.push_back(row);
+    } else {
+      count_reason(why_left_out(effects.rows[row], effects.main), effects.left_out);
+    }
   }
-  if (effects.ranked.empty()) effects.ranked = seldom;
   std::stable_sort(effects.ranked.begin(), effects.ranked.end(), [&](size_t a, size_t b) {
     return *estimate_of(effects.rows[a], effects.main).best() >
            *estimate_of(effects.rows[b], effects.main).best();

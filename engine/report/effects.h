@@ -22,7 +22,8 @@ struct Estimate {
   Interval ci95;
   Number clipped_share;
   Number ess;
-  std::string why;  // why one_step is null
+  std::string why;           // why one_step is null
+  std::string why_interval;  // why ci95 is null, where the run says so
 
   // One-step where there is one, else the plug-in.
   Number best() const { return one_step ? one_step : plugin; }
@@ -55,12 +56,16 @@ struct Effects {
   std::string why;                // why there are no effects
 
   // Indices into rows of the clusters with a value of the main estimand, largest first (ties by
-  // place). Clusters with fewer than kLeastTouches touches are left out while enough others remain.
+  // place). What has too little data for an interval is left out, and counted by reason.
   std::vector<size_t> ranked;
+  std::vector<std::pair<std::string, double>> left_out;
   bool has(Estimand estimand) const;
 };
 
 inline constexpr double kLeastTouches = 20;
+
+// Whether there is enough behind the estimate to rank it.
+bool ranks(const Effect& effect, Estimand estimand);
 
 Effects read_effects(const io::Json& config, const io::Json& estimates);
 

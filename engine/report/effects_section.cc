@@ -52,7 +52,7 @@ std::string axis_title(const Effects& effects, Estimand estimand) {
   const std::string name = wording(estimand, effects.arm_log).name;
   if (!unit.empty()) return name + ", " + shorten(unit, 90);
   return name + (effects.arm_log  ? ", change of the mean outcome per journey"
-                 : effects.binary ? ", change of upload probability per touch"
+                 : effects.binary ? ", change of outcome probability per touch"
                                   : ", change of the outcome per touch");
 }
 
@@ -60,7 +60,7 @@ std::vector<size_t> ranked_by(const Effects& effects, Estimand estimand) {
   if (estimand == effects.main) return effects.ranked;
   std::vector<size_t> rows;
   for (size_t row = 0; row < effects.rows.size(); ++row) {
-    if (estimate_of(effects.rows[row], estimand).best()) rows.push_back(row);
+    if (ranks(effects.rows[row], estimand)) rows.push_back(row);
   }
   std::stable_sort(rows.begin(), rows.end(), [&](size_t a, size_t b) {
     return *estimate_of(effects.rows[a], estimand).best() >
@@ -274,8 +274,8 @@ std::string effects_section(const Effects& effects) {
       legend(effects.arm_log) +
       figure(forest(effects, effects.main),
              effects.ranked.size() > kShownWhole
-                 ? "The largest and the smallest effects among clusters with at least 20 "
-                   "scored touches. The ends of a ranking are partly luck: each interval "
+                 ? "The largest and the smallest effects among clusters with enough data for an "
+                   "interval. The ends of a ranking are partly luck: each interval "
                    "is for its own cluster, not for being first."
                  : "");
   if (effects.arm_log && effects.main == Estimand::do_effect && effects.has(Estimand::ett)) {

@@ -10,6 +10,8 @@
 namespace alm::report {
 namespace {
 
+constexpr size_t kMostReasons = 4;
+
 // An effect in words: binary outcomes per 100 touches, values in their own unit.
 std::string in_words(const Effects& effects, double value, bool sign = true) {
   const double shown = effects.binary ? 100 * value : value;
@@ -19,7 +21,12 @@ std::string in_words(const Effects& effects, double value, bool sign = true) {
 
 std::string per_what(const Effects& effects) {
   if (effects.arm_log) return effects.binary ? "outcomes per 100 journeys" : "per journey";
-  return effects.binary ? "uploads per 100 touches" : "per touch";
+  return effects.binary ? "outcomes per 100 touches" : "per touch";
+}
+
+// Whether the interval, where there is one, leaves zero out.
+bool is_clear(const Estimate& estimate) {
+  return !estimate.ci95 || estimate.ci95->first > 0 || estimate.ci95->second < 0;
 }
 
 std::string quoted(const std::string& name) {
@@ -125,7 +132,8 @@ std::string summary(const io::Json& estimates, const Effects& effects) {
     const double scale = effects.binary ? 100 : 1;
     const int decimals = std::min(decimals_for(scale * std::fabs(value)), effects.binary ? 2 : 3);
     lead += " (95&#160;% interval " + fixed(scale * estimate.ci95->first, decimals) + " to " +
-            fixed(scale * estimate.ci95->second, decimals) + ")";
+            fixed(scale * estimate.ci95->second, decimals) +
+            (is_clear(estimate) ? ")" : ", which includes zero)");
   }
   lead += estimate.one_step ? ". " : ", a plug-in value without an interval. ";
   // The largest effect a touch is not the largest contribution: volume counts too.
@@ -137,11 +145,12 @@ std::string summary(const io::Json& estimates, const Effects& effects) {
   for (const size_t row : effects.ranked) {
     if (volume(row) > volume(most)) most = row;
   }
-  if (!effects.arm_log && effects.binary && volume(most) > 0) {
+  const bool known = is_clear(estimate_of(effects.rows[most], effects.main));
+  if (!effects.arm_log && effects.binary && volume(most) > 0 && known) {
     lead += most == effects.ranked.front()
                 ? "It also moved most in all: about "
                 : bold_name(effects.rows[most].name) + " moved most in all: about ";
-    lead += counted(std::round(volume(most)), "upload", "uploads") + " over " +
+    lead += counted(std::round(volume(most)), "outcome", "outcomes") + " over " +
             counted(*effects.rows[most].touches, "scored touch", "scored touches") + ". ";
   }
   std::string contrast = compared(effects, &Effect::naive, "The naive comparison") +
@@ -172,6 +181,20 @@ std::string summary(const io::Json& estimates, const Effects& effects) {
           ")";
     }
     html += ".</p>\n";
+  }
+  return html;
+}
+
+// Which clusters the headline and the ranking leave out, and why.
+std::string left_out(const Effects& effects) {
+  std::string html;
+  const std::string all =
+      counted(static_cast<double>(effects.rows.size()), effects.arm_log ? "arm" : "cluster",
+              effects.arm_log ? "arms" : "clusters");
+  for (size_t at = 0; at < effects.left_out.size() && at < kMostReasons; ++at) {
+    const auto& [reason, times] = effects.left_out[at];
+    html += "<p>Left out of the ranking: " + count(times) + " of " + all + " (" +
+            escape(shorten(reason, 300)) + ").</p>\n";
   }
   return html;
 }
@@ -217,6 +240,7 @@ std::string first_text(const io::Json& object, const std::vector<std::string>& p
 
 std::string headline(const Effects& effects) {
   if (effects.ranked.empty()) {
+    if (effects.has(effects.main)) return "No effect here has enough data behind it";
     return effects.rows.empty() && effects.why.empty() ? "This run has no effects to report"
                                                        : "No front-door value can be given";
   }
@@ -227,7 +251,7 @@ std::string headline(const Effects& effects) {
   for (const size_t row : effects.ranked) {
     const Interval& ci = estimate_of(effects.rows[row], effects.main).ci95;
     any_interval |= ci.has_value();
-    any_clear |= ci && (ci->first > 0 || ci->second < 0);
+    any_clear |= ci && is_clear(estimate_of(effects.rows[row], effects.main));
   }
   if (any_interval && !any_clear) return "No effect here can be told from zero";
   if (!(*estimate.best() > 0)) return "Nothing here raised the outcome";
@@ -235,8 +259,7 @@ std::string headline(const Effects& effects) {
   if (effects.arm_log) {
     return quoted(top.name) + " raised the outcome: " + size + " against the reference arm";
   }
-  return quoted(top.name) +
-         (effects.binary ? " drove uploads most: " : " moved the outcome most: ") + size;
+  return quoted(top.name) + " drove the outcome most: " + size;
 }
 
 std::string header_section(const io::Json& config, const io::Json& estimates,
@@ -246,7 +269,7 @@ std::string header_section(const io::Json& config, const io::Json& estimates,
   if (effects.ranked.empty() && !effects.why.empty()) {
     html += "<p>" + escape(effects.why) + "</p>\n";
   }
-  html += summary(estimates, effects) + "</div>\n<dl class=\"facts\">\n";
+  html += summary(estimates, effects) + left_out(effects) + "</div>\n<dl class=\"facts\">\n";
   const std::string mediator = first_text(estimates, {"mediator_mode"});
   html += fact("Log", option(config, "log"));
   html += fact("Journeys in the log", whole(config, "log.rows"));

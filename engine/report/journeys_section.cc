@@ -72,7 +72,8 @@ std::string journeys_section(const io::Json& examples) {
     for (size_t at = first; at < touch_count; ++at) html += touch_card(touches[at]);
     html += "<li class=\"outcome\">";
     if (outcome && (*outcome == 0 || *outcome == 1)) {
-      html += *outcome == 1 ? "<span class=\"yes\">uploaded</span>" : "<span>no upload</span>";
+      html +=
+          *outcome == 1 ? "<span class=\"yes\">outcome: yes</span>" : "<span>outcome: no</span>";
       if (predicted) html += "<em>predicted " + percent(*predicted) + "</em>";
     } else {
       html += "outcome " + (outcome ? plain(*outcome) : "not known");

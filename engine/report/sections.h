@@ -2,6 +2,7 @@
 // say.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,15 @@ std::string section(const std::string& id, const std::string& title, const std::
 std::string figure(const std::string& content, const std::string& caption);
 // One labelled number; `value` is safe HTML.
 std::string tile(const std::string& label, const std::string& value, const std::string& note = "");
+// How one number of an object is shown. decimals -1: as many as its size asks for.
+struct TileSpec {
+  const char* key;
+  const char* label;
+  const char* note;
+  int decimals;
+};
+// One tile for every spec whose key the object has.
+std::string tiles(const io::Json& object, std::span<const TileSpec> specs);
 // A number of `object` as HTML, "not given: why" when it is null.
 std::string value_or_why(const io::Json& object, const std::string& key, int decimals);
 // "[lo to hi]", or "".

@@ -124,13 +124,8 @@ std::string prediction_section(const io::Json& estimates) {
                           : section("prediction", "How well the outcome is predicted",
                                     "<p>" + not_given(reason) + "</p>\n");
   }
-  const struct {
-    const char* key;
-    const char* label;
-    const char* note;
-    int decimals;
-  } tiles[] = {
-      {"auc", "AUC", "chance that an upload scores above a non-upload", 4},
+  constexpr TileSpec kTiles[] = {
+      {"auc", "AUC", "chance that a journey with the outcome scores above one without", 4},
       {"gauc", "gAUC", "the same within users", 4},
       {"gauc_coverage", "gAUC coverage", "share of rows in users with both outcomes", 3},
       {"logloss", "Log loss", "per journey, nats", 4},
@@ -144,12 +139,7 @@ std::string prediction_section(const io::Json& estimates) {
       "<p>Prediction is a check of the fit, not of the effects: seeing the mediator raises AUC "
       "whether "
       "or not the causal reading holds.</p>\n<dl class=\"tiles\">\n";
-  for (const auto& [key, label, note, decimals] : tiles) {
-    if (prediction.contains(key)) {
-      const int shown = decimals < 0 ? decimals_for(number(prediction, key).value_or(1)) : decimals;
-      html += tile(label, value_or_why(prediction, key, shown), note);
-    }
-  }
+  html += tiles(prediction, kTiles);
   return section("prediction", "How well the outcome is predicted",
                  html + "</dl>\n" + calibration_plot(prediction));
 }
@@ -196,18 +186,17 @@ std::string training_section(const std::vector<io::Json>& metrics) {
     }
   }
   std::string html = loss_plots(training, validation);
-  std::string tiles;
+  std::string pace;
   if (!rate.empty()) {
     std::vector<double> sorted = rate;
     std::sort(sorted.begin(), sorted.end());
-    tiles += tile("Journeys per second", count(sorted[sorted.size() / 2]), "median of the reports");
+    pace += tile("Journeys per second", count(sorted[sorted.size() / 2]), "median of the reports");
   }
-  if (!wait.empty()) tiles += tile("Waiting for data", percent(mean_of(wait), 2), "of the step");
+  if (!wait.empty()) pace += tile("Waiting for data", percent(mean_of(wait), 2), "of the step");
   if (!comm.empty())
-    tiles += tile("Talking to other ranks", percent(mean_of(comm), 1), "of the step");
-  if (last_step > 0) tiles += tile("Steps", count(last_step));
-  if (!tiles.empty())
-    html += "<dl class=\"tiles\" style=\"margin-top:32px\">\n" + tiles + "</dl>\n";
+    pace += tile("Talking to other ranks", percent(mean_of(comm), 1), "of the step");
+  if (last_step > 0) pace += tile("Steps", count(last_step));
+  if (!pace.empty()) html += "<dl class=\"tiles\" style=\"margin-top:32px\">\n" + pace + "</dl>\n";
   std::vector<std::pair<std::string, double>> parts;
   for (const auto& [name, values] : phases) {
     if (parts.size() < 8) parts.emplace_back(name, mean_of(values));

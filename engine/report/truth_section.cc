@@ -59,12 +59,7 @@ std::string truth_section(const io::Json& estimates, const Effects& effects) {
       figure(scatter(backdoor, Role::back_door, x, y, "Estimated: back-door", y_title), "");
   if (!plots.empty()) html += "<div class=\"grid\">" + plots + "</div>\n";
   html += "<dl class=\"tiles\">\n";
-  const struct {
-    const char* key;
-    const char* label;
-    const char* note;
-    int decimals;
-  } tiles[] = {
+  constexpr TileSpec kTiles[] = {
       {"cluster_spearman", "Rank agreement", "Spearman over clusters; 1 is perfect", 3},
       {"oracle_auuc_05", "Uplift collected by our ranking", "auuc_05 with true gains; chance 0.5",
        3},
@@ -77,9 +72,7 @@ std::string truth_section(const io::Json& estimates, const Effects& effects) {
       {"ci95_width_median", "Width of the intervals", "median over clusters (ett)", 4},
       {"pehe", "PEHE", "root mean square error of the effects", 4},
   };
-  for (const auto& [key, label, note, decimals] : tiles) {
-    if (truth.is_object()) html += tile(label, value_or_why(truth, key, decimals), note);
-  }
+  html += tiles(truth, kTiles);
   if (const Number coverage = number(truth, "coverage95")) {
     html += tile("Coverage of the intervals", percent(*coverage, 0),
                  "share of 95 % intervals (ett) that hold the truth");

@@ -57,6 +57,8 @@ class Fit {
   int64_t steps_per_epoch() const { return steps_per_epoch_; }
   // Steps taken, both phases.
   int64_t step() const { return progress_.step; }
+  // Steps taken before the refit.
+  int64_t training_steps() const { return refitting() ? progress_.refit_start : progress_.step; }
 
  private:
   // Small state that a checkpoint keeps.

@@ -33,6 +33,8 @@ struct TrainOptions {
 };
 
 // batch: 1,024 below a million training rows, 4,096 below ten million, else 8,192 (contract 1).
+// Where 20 epochs of 1,024 are fewer than 1,000 steps (below 51,200 rows) it is halved until they
+// are not, to 64 at least.
 int64_t resolved_batch(int64_t batch, int64_t training_rows);
 // ceil(1,200 / steps per epoch), at most 20.
 int64_t resolved_epochs(int64_t epochs, int64_t steps_per_epoch);

@@ -8,6 +8,7 @@
 #include "engine/estimate/arm_estimates.h"
 #include "engine/estimate/backdoor_fit.h"
 #include "engine/estimate/estimate_memory.h"
+#include "engine/estimate/few_steps.h"
 #include "engine/train/fit.h"
 #include "engine/train/run_checkpoint.h"
 #include "engine/train/run_dir.h"
@@ -151,6 +152,7 @@ class Trainer {
       bundle_.fits = std::move(saved.fits);
       bundle_.backdoor = std::move(saved.backdoor);
       bundle_.backdoor_own = std::move(saved.backdoor_own);
+      bundle_.main_steps = saved.main_steps;
       newest->header.at("steps_before").get_to(steps_before_);
       metrics_->truncate(newest->header.at("metrics_bytes").get<int64_t>());
       log_info("resuming: " + newest->header.at("where").get<std::string>());
@@ -231,9 +233,8 @@ class Trainer {
     fit_options_.warmup_steps = std::min(job_.options.warmup_steps, steps / 10);
     if (main && steps < kFewSteps) {
       log_warning(
-          format("the log is small: %lld steps are too few to train a network well, and its "
-                 "intervals do not know that; give --epochs or a smaller --batch, or for arm "
-                 "logs --nuisance tabular",
+          format("%lld steps are few to train a network: use a larger log, more --epochs, a "
+                 "smaller --batch, or for arm logs --nuisance tabular",
                  static_cast<long long>(steps)));
     }
     const bool done = fit.run([&] { save(&fit, false); });
@@ -241,6 +242,7 @@ class Trainer {
       save(&fit, false);
       return false;
     }
+    if (main && job_.init.empty()) bundle_.main_steps = fit.training_steps();
     bundle_.fits[name] = fit.take_weights();
     steps_before_ += fit.step();
     save(nullptr, false);
@@ -331,9 +333,6 @@ class Trainer {
     return result;
   }
 
-  // Below this the outcome head of the prototype had not learned (neural networks need steps, not
-  // epochs).
-  static constexpr int64_t kFewSteps = 300;
   // Training rows a half needs for nuisances of its own.
   static constexpr int64_t kHalfRows = 1500;
 

@@ -65,7 +65,7 @@ TEST(Report, IsWellFormedAndFetchesNothing) {
   }
 }
 
-TEST(Report, SaysWhatDroveUploadsAndWhatOtherMethodsWouldHaveSaid) {
+TEST(Report, SaysWhatDroveTheOutcomeAndWhatOtherMethodsWouldHaveSaid) {
   SampleRun run = sample_run("sequence");
   io::Json& effects = run.estimates["effects"];
   for (io::Json& effect : effects) {
@@ -76,7 +76,7 @@ TEST(Report, SaysWhatDroveUploadsAndWhatOtherMethodsWouldHaveSaid) {
   effects[8]["naive"] = 0.2;
   effects[5]["backdoor"] = 0.031;
   const std::string text = visible_text(run.render());
-  EXPECT_TRUE(has(text, "“makeup remake” drove uploads most: +5.34 uploads per 100 touches"));
+  EXPECT_TRUE(has(text, "“makeup remake” drove the outcome most: +5.34 outcomes per 100 touches"));
   EXPECT_TRUE(has(text, "95 % interval 4.11 to 6.57"));
   EXPECT_TRUE(has(text, "The naive comparison would have put chess puzzles first"));
   EXPECT_TRUE(has(text, "Back-door adjustment puts the same one first, at +3.10 instead of +5.34"));
@@ -89,6 +89,35 @@ TEST(Report, RanksNoClusterWithTooFewTouchesFirst) {
   EXPECT_FALSE(has(visible_text(run.render()), "“cat rescue” drove"));
   run.estimates["effects"][9]["touches"] = 20;
   EXPECT_TRUE(has(visible_text(run.render()), "“cat rescue” drove"));
+}
+
+TEST(Report, RanksNothingWhoseIntervalWasWithheldAndSaysHowMany) {
+  const std::string why = "too little data: an interval takes 20 touches";
+  SampleRun run = sample_run("sequence");
+  io::Json& effects = run.estimates["effects"];
+  effects[9]["ett"]["one_step"] = 0.9;
+  EXPECT_TRUE(has(visible_text(run.render()), "“cat rescue” drove"));
+  const auto withhold = [&](io::Json& effect) {
+    effect["ett"]["ci95"] = effect["ett"]["se"] = nullptr;
+    effect["ett"]["ci95_why"] = why;
+  };
+  withhold(effects[9]);
+  std::string text = visible_text(run.render());
+  EXPECT_FALSE(has(text, "“cat rescue” drove"));
+  EXPECT_TRUE(has(text, "Left out of the ranking: 1 of 12 clusters (" + why))
+      << text.substr(0, 900);
+  for (io::Json& effect : effects) withhold(effect);
+  text = visible_text(run.render());
+  EXPECT_TRUE(has(text, "No effect here has enough data behind it"));
+  EXPECT_FALSE(has(text, "No front-door value can be given"));
+  EXPECT_TRUE(has(text, "Left out of the ranking: 12 of 12 clusters"));
+  EXPECT_EQ(markup_fault(run.render()), "");
+}
+
+TEST(Report, CallsTheOutcomeByNoNameOfAnotherLog) {
+  for (const std::string kind : {"sequence", "arm"}) {
+    EXPECT_FALSE(has(visible_text(sample_run(kind).render()), "upload")) << kind;
+  }
 }
 
 TEST(Report, ShowsAnArmLogInItsOwnUnit) {

@@ -42,6 +42,21 @@ TEST(Batch, GrowsWithTheTrainingRows) {
   EXPECT_EQ(resolved_batch(0, 10'000'000), 8192);
 }
 
+TEST(Batch, OfASmallLogIsHalvedUntilTwentyEpochsAreAThousandSteps) {
+  EXPECT_EQ(resolved_batch(0, 51'200), 1024);
+  EXPECT_EQ(resolved_batch(0, 51'199), 512);
+  EXPECT_EQ(resolved_batch(0, 6'400), 128);
+  EXPECT_EQ(resolved_batch(0, 1), 64);
+  for (const int64_t rows :
+       {3'200, 3'201, 5'003, 12'799, 12'800, 40'000, 51'199, 51'200, 400'000}) {
+    const int64_t batch = resolved_batch(0, rows);
+    const int64_t steps = (rows + batch - 1) / batch;
+    EXPECT_GE(steps * resolved_epochs(0, steps), 1000) << rows;
+    EXPECT_GE(batch, 64) << rows;
+    EXPECT_EQ(micro_block_rows(batch) * 16, batch) << rows;
+  }
+}
+
 TEST(Epochs, MakeAboutTwelveHundredStepsButNotMoreThanTwentyEpochs) {
   EXPECT_EQ(resolved_epochs(3, 1), 3);
   EXPECT_EQ(resolved_epochs(0, 1), 20);

@@ -1,0 +1,80 @@
+#include "launch/effects_table.h"
+
+#include <gtest/gtest.h>
+
+#include "kernels/base/text.h"
+
+namespace alm {
+namespace {
+
+io::Json effect(const std::string& name, double value, int64_t touches) {
+  io::Json estimate{{"one_step", value}, {"ci95", {value - 1e-5, value + 1e-5}}};
+  return {{"name", name},          {"touches", touches}, {"naive", -123456.789},
+          {"backdoor", -1.23e-10}, {"do", estimate},     {"ett", estimate}};
+}
+
+io::Json estimates(const char* kind) {
+  return {{"log_kind", kind}, {"effects", io::Json::array()}};
+}
+
+std::vector<std::string> lines_with(const std::string& text, const std::string& what) {
+  std::vector<std::string> found;
+  for (const std::string& line : split(text, '\n')) {
+    if (line.find(what) != line.npos) found.push_back(line);
+  }
+  return found;
+}
+
+TEST(EffectsTable, KeepsColumnsApartWhateverTheNumbers) {
+  for (const char* kind : {"arm", "sequence"}) {
+    io::Json json = estimates(kind);
+    json["effects"] = {effect("e-mail to everybody in town", -0.000012345678, 123456789),
+                       effect("b", 1234567.8, 30)};
+    const std::string text = effects_table(json);
+    const std::vector<std::string> rows = lines_with(text, " to ");
+    ASSERT_EQ(rows.size(), 2u) << text;
+    EXPECT_EQ(rows[0].size(), rows[1].size()) << text;
+    EXPECT_EQ(lines_with(text, "back-door").back().size(), rows[0].size()) << text;
+    EXPECT_NE(rows[1].find("  123,456,789  -1.235e-05  -2.235e-05 to -2.346e-06  -1.235e+05  "
+                           "-1.23e-10"),
+              std::string::npos)
+        << text;
+  }
+}
+
+TEST(EffectsTable, SaysHowManyAreHiddenAndWhy) {
+  io::Json json = estimates("sequence");
+  for (int k = 0; k < 4; ++k) json["effects"].push_back(effect("c" + std::to_string(k), k, 30));
+  for (const int k : {1, 3}) {
+    json["effects"][k]["ett"]["ci95"] = nullptr;
+    json["effects"][k]["ett"]["ci95_why"] = "too little data";
+  }
+  json["effects"][0]["ett"] = {{"one_step", nullptr}, {"why", "no mediator observed"}};
+  const std::string text = effects_table(json);
+  EXPECT_NE(text.find("not shown: 2 of 4 clusters, too little data\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("not shown: 1 of 4 clusters, no mediator observed\n"), std::string::npos);
+  EXPECT_EQ(lines_with(text, "  c3").size(), 0u) << text;
+  EXPECT_EQ(lines_with(text, "  c2").size(), 1u) << text;
+  EXPECT_EQ(text.find("no front-door value"), std::string::npos);
+}
+
+TEST(EffectsTable, ShowsBothEndsOfALongRanking) {
+  io::Json json = estimates("sequence");
+  for (int k = 0; k < 13; ++k) json["effects"].push_back(effect("c" + std::to_string(k), k, 30));
+  const std::string text = effects_table(json);
+  EXPECT_NE(text.find("... 3 more"), std::string::npos) << text;
+  for (const char* shown : {"  c12 ", "  c8 ", "  c4 ", "  c0 "}) {
+    EXPECT_EQ(lines_with(text, shown).size(), 1u) << shown << text;
+  }
+  for (const char* hidden : {"  c7 ", "  c6 ", "  c5 "}) {
+    EXPECT_EQ(lines_with(text, hidden).size(), 0u) << hidden << text;
+  }
+}
+
+TEST(EffectsTable, OfNoTouchesSaysSo) {
+  EXPECT_NE(effects_table(estimates("sequence")).find("no scored journey has a touch"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace alm
