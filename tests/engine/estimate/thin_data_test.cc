@@ -40,6 +40,7 @@ io::Json effect_of_arm_1(int64_t of_reference, int64_t of_arm) {
   add(0, of_reference);
   add(1, of_arm);
   add(2, 50);
+  sums.reduce(*make_self_communicator(), "arms");
   return to_json(sums.effect(1), "one");
 }
 
@@ -92,7 +93,7 @@ TEST(MediatorVariation, IsThatOfTheFitWhereClustersLeaveMore) {
   for (int i = 0; i < 1000; ++i) {
     const uint8_t mediator = i % 4 == 0;
     sums.add(i % 2 == 0 ? .1 : .4, mediator, 1);
-    sums.add_observed(i % 2, mediator, 1);
+    sums.add_observed(i / 4 % 2, mediator, 1);
   }
   EXPECT_NEAR(sums.share(), (.09 + .24) / 2 / (.25 * .75), 1e-9);
 }
