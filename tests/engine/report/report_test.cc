@@ -104,13 +104,13 @@ TEST(Report, RanksNothingWhoseIntervalWasWithheldAndSaysHowMany) {
   withhold(effects[9]);
   std::string text = visible_text(run.render());
   EXPECT_FALSE(has(text, "“cat rescue” drove"));
-  EXPECT_TRUE(has(text, "Left out of the ranking: 1 of 12 clusters (" + why))
-      << text.substr(0, 900);
+  const std::string all = std::to_string(effects.size());
+  EXPECT_TRUE(has(text, "Left out of the ranking: 1 of " + all + " clusters (" + why));
   for (io::Json& effect : effects) withhold(effect);
   text = visible_text(run.render());
   EXPECT_TRUE(has(text, "No effect here has enough data behind it"));
   EXPECT_FALSE(has(text, "No front-door value can be given"));
-  EXPECT_TRUE(has(text, "Left out of the ranking: 12 of 12 clusters"));
+  EXPECT_TRUE(has(text, "Left out of the ranking: " + all + " of " + all + " clusters"));
   EXPECT_EQ(markup_fault(run.render()), "");
 }
 

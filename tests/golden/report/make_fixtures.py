@@ -128,7 +128,7 @@ def sequence():
         "mediator_mode": "observed", "in_sample": False, "log_kind": "sequence",
         "outcome": "binary", "scored": "held-out users (0.2 of all), used for no fit",
         "estimand_note": "Effects are of one touch on those who had it (ett) or on journeys of this context (do), mediated "
-                         "by the observed engagement. A direct effect of exposure on uploads is not in them.",
+                         "by the observed engagement. A direct effect of exposure on outcomes is not in them.",
         "prediction": {"auc": 0.7154, "gauc": None, "gauc_coverage": 0.0,
                        "gauc_why": "no user has outcomes of both classes", "logloss": 0.5361, "rig": 0.0962,
                        "pcoc": 1.0031, "ece": 0.0058, "calibration": calibration(rng, 0.28)},
@@ -148,9 +148,9 @@ def sequence():
                   "slope": 0.972, "ratio": 1.004, "oracle_auuc_05": 0.9958, "backdoor_auuc_05": 0.6627, "coverage95": 0.95,
                   "ci95_width_median": 0.0311}}
     examples = []
-    for row, upload, touches in [(81234, 1, 5), (104, 0, 3), (250331, 1, 2), (17770, 0, 8)]:
+    for row, outcome, touches in [(81234, 1, 5), (104, 0, 3), (250331, 1, 2), (17770, 0, 8)]:
         shares = [rng.random() ** 2 for _ in range(touches)]
-        examples.append({"row": row, "user": 900000 + row, "outcome": upload, "predicted": r(0.2 + 0.3 * upload, 3),
+        examples.append({"row": row, "user": 900000 + row, "outcome": outcome, "predicted": r(0.2 + 0.3 * outcome, 3),
                          "touches": [{"cluster": j, "name": NAMES[(row + 3 * j) % len(NAMES)],
                                       "mediator": [1, 0, 255][(row + j * j) % 3], "p": r(0.2 + 0.4 * rng.random(), 3),
                                       "do": r(0.05 * s), "ett": r(0.048 * s), "share": r(s / sum(shares), 4),
