@@ -54,6 +54,30 @@ bool take(std::string_view& text, std::string_view any_of) {
   return true;
 }
 
+// The digits after a decimal point, cut to thousandths.
+std::optional<int64_t> take_thousandths(std::string_view& text) {
+  int64_t unit = 100, sum = 0;
+  bool any = false;
+  for (; !text.empty() && text[0] >= '0' && text[0] <= '9'; text.remove_prefix(1), unit /= 10) {
+    sum += unit * (text[0] - '0');
+    any = true;
+  }
+  return any ? std::optional(sum) : std::nullopt;
+}
+
+// "Z", "+02:00", "-0530" or nothing: how far local time is ahead, in milliseconds.
+std::optional<int64_t> take_offset(std::string_view& text) {
+  if (text.empty() || take(text, "Z")) return 0;
+  const bool is_behind = text[0] == '-';
+  if (!take(text, "+-")) return std::nullopt;
+  const std::optional<int> hours = take_digits(text, 2);
+  take(text, ":");
+  const std::optional<int> minutes = take_digits(text, 2);
+  if (!hours || !minutes || *hours > 23 || *minutes > 59) return std::nullopt;
+  const int64_t offset = (int64_t{*hours} * 60 + *minutes) * 60'000;
+  return is_behind ? -offset : offset;
+}
+
 std::optional<int64_t> parse_calendar(std::string_view text) {
   namespace time = std::chrono;
   const std::optional<int> year = take_digits(text, 4);
@@ -72,22 +96,32 @@ std::optional<int64_t> parse_calendar(std::string_view text) {
   const std::optional<int> hour = take_digits(text, 2);
   if (!hour || !take(text, ":")) return std::nullopt;
   const std::optional<int> minute = take_digits(text, 2);
-  if (!minute || !take(text, ":")) return std::nullopt;
-  const std::optional<int> second = take_digits(text, 2);
+  if (!minute) return std::nullopt;
+  const std::optional<int> second = take(text, ":") ? take_digits(text, 2) : 0;
   if (!second || *hour > 23 || *minute > 59 || *second > 59) return std::nullopt;
   milliseconds += (int64_t{*hour} * 3600 + *minute * 60 + *second) * 1000;
   if (take(text, ".")) {
-    int64_t unit = 100;
-    bool any = false;
-    for (; !text.empty() && text[0] >= '0' && text[0] <= '9'; text.remove_prefix(1), unit /= 10) {
-      milliseconds += unit * (text[0] - '0');
-      any = true;
-    }
-    if (!any) return std::nullopt;
+    const std::optional<int64_t> fraction = take_thousandths(text);
+    if (!fraction) return std::nullopt;
+    milliseconds += *fraction;
   }
-  take(text, "Z");
-  if (!text.empty()) return std::nullopt;
-  return milliseconds;
+  const std::optional<int64_t> offset = take_offset(text);
+  if (!offset || !text.empty()) return std::nullopt;
+  return milliseconds - *offset;
+}
+
+// "1714521600.25".
+std::optional<int64_t> parse_decimal_seconds(std::string_view text) {
+  constexpr int64_t kLargest = std::numeric_limits<int64_t>::max() / 1000 - 1;
+  const size_t point = text.find('.');
+  if (point == text.npos) return std::nullopt;
+  const std::optional<int64_t> seconds = whole<int64_t>(text.substr(0, point));
+  text.remove_prefix(point + 1);
+  const std::optional<int64_t> fraction = take_thousandths(text);
+  if (!seconds || !fraction || !text.empty()) return std::nullopt;
+  // Only from 1970 on: a sign would have to be read from "-0" too.
+  if (*seconds < 0 || *seconds > kLargest) return std::nullopt;
+  return *seconds * 1000 + *fraction;
 }
 
 }  // namespace
@@ -115,7 +149,10 @@ std::optional<uint8_t> parse_binary(std::string_view text) {
 
 std::optional<int64_t> parse_time(std::string_view text, TimeUnit unit) {
   const std::optional<int64_t> count = whole<int64_t>(text);
-  if (!count) return parse_calendar(text);
+  if (!count) {
+    const std::optional<int64_t> date = parse_calendar(text);
+    return date || unit != TimeUnit::seconds ? date : parse_decimal_seconds(text);
+  }
   switch (unit) {
     case TimeUnit::milliseconds:
       return count;

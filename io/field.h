@@ -16,8 +16,10 @@ std::optional<int64_t> parse_whole(std::string_view text);
 std::optional<uint8_t> parse_binary(std::string_view text);
 
 enum class TimeUnit { seconds, milliseconds, microseconds };
-// Unix milliseconds of a whole number in `unit`, or of "2024-05-31", "2024-05-31 12:30:00" and
-// "2024-05-31T12:30:00.250Z" (UTC). Microseconds are rounded down.
+// Unix milliseconds of a whole number in `unit` (seconds: also with decimals, from 1970 on), or of
+// "2024-05-31", "2024-05-31 12:30", "2024-05-31 12:30:00" and "2024-05-31T12:30:00.250Z", UTC
+// unless an offset such as "+02:00" follows. What is finer than a millisecond is cut off
+// (microseconds: rounded down).
 std::optional<int64_t> parse_time(std::string_view text, TimeUnit unit);
 // Milliseconds of "30d", "12h", "15m" or "90s", above 0 and at most 100,000 days.
 std::optional<int64_t> parse_duration(std::string_view text);

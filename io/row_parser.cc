@@ -14,6 +14,7 @@ namespace alm::io {
 namespace {
 
 constexpr size_t kMostClusters = size_t{1} << 22;
+constexpr size_t kLongestName = 256;    // names are stored at the width of the longest
 constexpr int64_t kEventTimeSlot = 10;  // /touch/time
 
 size_t at(int64_t index) {
@@ -182,6 +183,8 @@ int64_t RowParser::time_of(const Source& from, std::string_view text) const {
 
 uint32_t RowParser::cluster_of(const Source& from, std::string_view text) {
   const std::string name(mapping_.cluster_of(text));
+  if (name.size() > kLongestName) reject(from.name, text, "is longer than 256 bytes");
+  if (name.find('\0') != name.npos) reject(from.name, "", "holds a zero byte");
   const auto [found, is_new] =
       cluster_numbers_.emplace(name, static_cast<uint32_t>(cluster_names_.size()));
   if (is_new) {

@@ -35,12 +35,32 @@ TEST(Field, TimesAreCountsOrDates) {
   EXPECT_EQ(parse_time("1970-01-01T00:00:01.25Z", seconds), 1250);
   EXPECT_EQ(parse_time("1969-12-31 23:59:59", seconds), -1000);
   EXPECT_EQ(parse_time("1970-01-01 00:00:00.0019999999999999999999", seconds), 1);
-  for (const char* text : {"", "1.5", "2001-02-29", "2000-13-01", "2000-1-1", "2000-01-01T",
-                           "2000-01-01 24:00:00", "2000-01-01 12:00", "2000-01-01 12:00:00.",
-                           "2000-01-01 12:00:00+01:00", "9223372036854775808"}) {
+  for (const char* text :
+       {"", "1.5", "2001-02-29", "2000-13-01", "2000-1-1", "2000-01-01T", "2000-01-01 24:00:00",
+        "2000-01-01 12", "2000-01-01 12:00:00.", "2000-01-01 12:00:00+1",
+        "2000-01-01 12:00:00+24:00", "2000-01-01 12:00:00Zulu", "9223372036854775808"}) {
     EXPECT_EQ(parse_time(text, milliseconds), std::nullopt) << text;
   }
   EXPECT_EQ(parse_time("9223372036854775807", seconds), std::nullopt);
+  EXPECT_EQ(parse_time("1970-01-01 02:30", seconds), 9'000'000);
+  EXPECT_EQ(parse_time("1970-01-01T02:00:00+02:00", seconds), 0);
+  EXPECT_EQ(parse_time("1970-01-01T00:00:00.5-0130", seconds), 5'400'500);
+  // As tables of floats show seconds.
+  EXPECT_EQ(parse_time("1714521600.0", seconds), 1714521600000);
+  EXPECT_EQ(parse_time("1.2549", seconds), 1254);
+  for (const char* text : {"1.", ".5", "-1.5", "1.5e3", "9223372036854775.5"}) {
+    EXPECT_EQ(parse_time(text, seconds), std::nullopt) << text;
+  }
+}
+
+TEST(Field, LengthsOfTimeHaveAUnit) {
+  EXPECT_EQ(parse_duration("7d"), 7 * 86'400'000);
+  EXPECT_EQ(parse_duration("12h"), 43'200'000);
+  EXPECT_EQ(parse_duration("15m"), 900'000);
+  EXPECT_EQ(parse_duration("90s"), 90'000);
+  for (const char* text : {"", "d", "7", "0d", "-1d", "1.5d", "7 d", "100001d", "7w"}) {
+    EXPECT_EQ(parse_duration(text), std::nullopt) << text;
+  }
 }
 
 TEST(Field, LabelsAreNumbersOrHashesOfTheirText) {

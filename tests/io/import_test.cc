@@ -258,6 +258,9 @@ TEST_F(Import, ErrorsNameFileLineAndColumn) {
       {"a,1,0\n", "line 6: 3 fields where the header has 4"},
       {"a,1,0,1,\n", "line 6: 5 fields where the header has 4"},
       {"a,1,0,1\na,1,0,x\n", "line 7, column 'x'"},
+      {"a,1e13,0,1\n", "line 6, column 'y': '1e13' is too large for an outcome"},
+      {std::string(257, 'n') + ",1,0,1\n", "is longer than 256 bytes"},
+      {std::string("n\0n", 3) + ",1,0,1\n", "line 6, column 'arm': holds a zero byte"},
       {"a,\"1\"1,0,1\n", "line 6, column 2: a quote in the wrong place"},
       {"a,1,\"0,1\nc,1,0,1\n", "line 6, column 3: the closing quote is missing"},
   };
