@@ -21,11 +21,12 @@ std::optional<T> whole(std::string_view text) {
   return value;
 }
 
-// A whole number written in the one way that we would write it.
+// A whole number written in the one way that we would write it: "0", or without leading zeros.
 template <class T>
 std::optional<T> canonical(std::string_view text) {
-  const std::optional<T> value = whole<T>(text);
-  return value && std::to_string(*value) == text ? value : std::nullopt;
+  const std::string_view digits = text.substr(text.starts_with('-') ? 1 : 0);
+  if (digits.empty() || (digits[0] == '0' && text != "0")) return std::nullopt;
+  return whole<T>(text);
 }
 
 uint64_t text_hash(std::string_view text) {

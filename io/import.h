@@ -40,7 +40,7 @@ struct ImportOptions {
   int64_t rows_per_file = int64_t{1} << 20;  // journeys
   ImportRanks ranks{};
   std::function<void(const ImportProgress&)> on_progress{};
-  int64_t lot_bytes = int64_t{16} << 20;  // of rows held at once; memory is some times this
+  int64_t lot_bytes = int64_t{8} << 20;  // of rows held at once; memory is some times this
 };
 
 struct ImportSummary {

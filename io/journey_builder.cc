@@ -17,6 +17,8 @@ namespace {
 
 constexpr int64_t kMostRows = int64_t{1} << 20;  // of a journey: they are held in memory
 
+constexpr uint32_t kNoGroup = 0xffffffffu;
+
 size_t at(int64_t index) {
   return static_cast<size_t>(index);
 }
@@ -41,7 +43,8 @@ void JourneyBuilder::build(const SpilledRows& rows) {
   journeys_.clear();
   counts_ = {};
   list_rows(rows);
-  slots_.assign(std::bit_ceil(2 * rows_.size() + 1), -1);
+  ALM_CHECK(rows_.size() < kNoGroup);
+  slots_.assign(std::bit_ceil(2 * rows_.size() + 1), kNoGroup);
   for (const RowAt& row : rows_) take(rows, row);
   order_touches();
   make_journeys();
@@ -63,13 +66,13 @@ void JourneyBuilder::list_rows(const SpilledRows& rows) {
 }
 
 // Where the group of a key is, or is to be, written.
-int64_t& JourneyBuilder::slot_of(std::string_view key, uint64_t hash) {
+uint32_t& JourneyBuilder::slot_of(std::string_view key, uint64_t hash) {
   const size_t mask = slots_.size() - 1;
   // The rows of a lot have their high bits in common, and with several goes their low remainders.
   for (size_t slot = mix(hash) & mask;; slot = (slot + 1) & mask) {
-    int64_t& group = slots_[slot];
-    if (group < 0) return group;
-    const Group& there = groups_[at(group)];
+    uint32_t& group = slots_[slot];
+    if (group == kNoGroup) return group;
+    const Group& there = groups_[group];
     if (there.hash == hash && there.key == key) return group;
   }
 }
@@ -78,8 +81,8 @@ int64_t JourneyBuilder::group_of(std::string_view key, uint64_t hash, const RowP
   const auto next = static_cast<int64_t>(groups_.size());
   int64_t group = next;
   if (mapping_.form != RowForm::journey) {
-    int64_t& slot = slot_of(key, hash);
-    if (slot < 0) slot = next;
+    uint32_t& slot = slot_of(key, hash);
+    if (slot == kNoGroup) slot = static_cast<uint32_t>(next);
     group = slot;
   }
   if (group == next) {

@@ -86,7 +86,7 @@ class JourneyBuilder {
   };
 
   void list_rows(const SpilledRows& rows);
-  int64_t& slot_of(std::string_view key, uint64_t hash);
+  uint32_t& slot_of(std::string_view key, uint64_t hash);
   int64_t group_of(std::string_view key, uint64_t hash, const RowPlace& place);
   void take(const SpilledRows& rows, const RowAt& row);
   void store_group(int64_t group);
@@ -104,9 +104,9 @@ class JourneyBuilder {
 
   std::vector<RowAt> rows_;
   std::vector<Group> groups_;
-  std::vector<int64_t> slots_;  // hash table of groups by key, twice the rows; -1: empty
-  Journeys row_;                // the row at hand
-  Journeys flat_;               // journey columns by group, touch columns in the order of the rows
+  std::vector<uint32_t> slots_;  // hash table of groups by key, at least twice the rows
+  Journeys row_;                 // the row at hand
+  Journeys flat_;                // journey columns by group, touch columns in the order of the rows
   std::vector<int64_t> touch_group_;
   std::vector<OutcomeAt> outcomes_;
   std::vector<int64_t> order_;  // touches by group and time

@@ -182,21 +182,21 @@ int64_t RowParser::time_of(const Source& from, std::string_view text) const {
 }
 
 uint32_t RowParser::cluster_of(const Source& from, std::string_view text) {
-  const std::string name(mapping_.cluster_of(text));
+  const std::string_view name = mapping_.cluster_of(text);
   if (name.size() > kLongestName) reject(from.name, text, "is longer than 256 bytes");
   if (name.find('\0') != name.npos) reject(from.name, "", "holds a zero byte");
-  const auto [found, is_new] =
-      cluster_numbers_.emplace(name, static_cast<uint32_t>(cluster_names_.size()));
-  if (is_new) {
-    if (cluster_names_.size() == kMostClusters) {
-      throw UserError(
-          format("column '%s' names more than %s clusters: is it a column of items? "
-                 "Map those to item, and to cluster what groups them",
-                 from.name.c_str(), with_commas(kMostClusters).c_str()));
-    }
-    cluster_names_.push_back(name);
+  const auto found = cluster_numbers_.find(name);
+  if (found != cluster_numbers_.end()) return found->second;
+  if (cluster_names_.size() == kMostClusters) {
+    throw UserError(
+        format("column '%s' names more than %s clusters: is it a column of items? "
+               "Map those to item, and to cluster what groups them",
+               from.name.c_str(), with_commas(kMostClusters).c_str()));
   }
-  return found->second;
+  const auto number = static_cast<uint32_t>(cluster_names_.size());
+  cluster_names_.emplace_back(name);
+  cluster_numbers_.emplace(name, number);
+  return number;
 }
 
 // Order in time (contract 2), within the one row: journey columns are equal in all its rows.

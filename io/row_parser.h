@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -51,6 +52,9 @@ class RowParser {
   std::vector<std::string> columns_of(int64_t slot) const;
 
  private:
+  struct TextHash : std::hash<std::string_view> {
+    using is_transparent = void;  // so that texts are looked up without being copied
+  };
   // A column of the table.
   struct Source {
     std::string name;
@@ -73,7 +77,7 @@ class RowParser {
   std::array<const MappingKey*, kSlots> keys_{};
   Source key_;
   std::vector<std::string> cluster_names_;
-  std::unordered_map<std::string, uint32_t> cluster_numbers_;
+  std::unordered_map<std::string, uint32_t, TextHash, std::equal_to<>> cluster_numbers_;
 };
 
 // "FILE, line 12, column 'age': 'x' is not a number".

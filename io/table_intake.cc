@@ -17,7 +17,7 @@ constexpr int64_t kAllBuffers = int64_t{16} << 20;
 constexpr int64_t kSmallestBuffer = int64_t{1} << 13;
 constexpr int64_t kLargestBuffer = int64_t{1} << 20;
 constexpr int64_t kMostPartitions = 8192;
-constexpr int64_t kPartitionBytes = int64_t{4} << 20;  // of the table, roughly, unpacked
+constexpr int64_t kPartitionBytes = int64_t{2} << 20;  // of the table, roughly, unpacked
 constexpr int64_t kUnpacked = 6;                       // times as large as gz or zst, roughly
 
 void put_pieces(const std::vector<std::vector<SpillPiece>>& partitions, BytesWriter& to) {
