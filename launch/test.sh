@@ -1,15 +1,22 @@
 #!/bin/sh
 # usage: launch/test.sh [LABEL...]
 # Installs what is missing, builds everything and runs the tests, or only those of the given labels
-# (base kernels io engine launch mpi lint scripts). ALM_DATA names the folder of the real data sets,
+# (base kernels io engine launch mpi lint scripts fuzz). ALM_DATA names the folder of the real data sets,
 # ALM_REQUIRE what may not be skipped (cuda-toolkit,real-data). ALM_BUILD: another build folder.
+# ALM_SANITIZE=address,undefined: built with these sanitizers, in a folder of its own.
 set -eu
 cd "$(dirname "$0")/.."
+sanitize=${ALM_SANITIZE:-OFF}
 build=${ALM_BUILD:-build}
+if [ "$sanitize" != OFF ]; then
+  build=${ALM_BUILD:-build-${sanitize%%,*}}
+  # Memory that ends with the process is not looked at under MPI (tests/fuzz/leaks.txt).
+  export LSAN_OPTIONS="suppressions=$PWD/tests/fuzz/leaks.txt:print_suppressions=0"
+fi
 
 ./launch/install.sh --tests
 . launch/machine.sh
-cmake -S . -B "$build" -DALM_TESTS=ON
+cmake -S . -B "$build" -DALM_TESTS=ON -DALM_SANITIZE="$sanitize"
 cmake --build "$build" --parallel "$(compile_jobs)"
 
 labels=""

@@ -3,7 +3,7 @@
 # Every script parses; shellcheck finds nothing where it is installed.
 set -eu
 cd "$1"
-scripts="launch/*.sh launch/slurm/*.sbatch tests/mpi/*.sh tests/scripts/*.sh .ci/run"
+scripts="launch/*.sh launch/slurm/*.sbatch tests/mpi/*.sh tests/scripts/*.sh tests/fuzz/*.sh .ci/run"
 for script in $scripts; do
   case $(head -1 "$script") in
     *bash) bash -n "$script" ;;
