@@ -30,6 +30,28 @@ hid_t delivered_type(const NumberType& type) {
   }
 }
 
+// Integers and floats as processors have them. HDF5 knows others, with the fields of a float
+// anywhere or odd numbers of bits; those occur in damaged files only and have made its conversion
+// crash.
+bool is_usual(hid_t type) {
+  const size_t bytes = H5Tget_size(type);
+  const H5T_order_t order = H5Tget_order(type);
+  if (order != H5T_ORDER_LE && order != H5T_ORDER_BE) return false;
+  if (H5Tget_class(type) == H5T_INTEGER) {
+    return (bytes == 1 || bytes == 2 || bytes == 4 || bytes == 8) && H5Tget_offset(type) == 0 &&
+           H5Tget_precision(type) == 8 * bytes;
+  }
+  if (H5Tequal(type, H5T_NATIVE_LDOUBLE) > 0) return true;
+  const size_t exponent = bytes == 2 ? 5 : bytes == 4 ? 8 : 11;
+  const size_t mantissa = 8 * bytes - 1 - exponent;
+  std::array<size_t, 5> fields{};
+  return (bytes == 2 || bytes == 4 || bytes == 8) && H5Tget_offset(type) == 0 &&
+         H5Tget_precision(type) == 8 * bytes && H5Tget_norm(type) == H5T_NORM_IMPLIED &&
+         H5Tget_fields(type, &fields[0], &fields[1], &fields[2], &fields[3], &fields[4]) >= 0 &&
+         fields == std::array<size_t, 5>{8 * bytes - 1, mantissa, exponent, 0, mantissa} &&
+         H5Tget_ebias(type) == (size_t{1} << (exponent - 1)) - 1;
+}
+
 class Indexer {
  public:
   Indexer(hid_t file, const std::string& file_path, int64_t file_bytes, const std::string& path)
@@ -62,11 +84,14 @@ class Indexer {
     const Hdf5Id type(H5Dget_type(set_.get()), H5Tclose);
     const H5T_class_t kind = H5Tget_class(type.get());
     const auto bytes = static_cast<int64_t>(H5Tget_size(type.get()));
+    const bool is_number = kind == H5T_INTEGER || kind == H5T_FLOAT;
+    if (is_number && !is_usual(type.get())) {
+      fail("its numbers are of no usual type: write integers of 1, 2, 4 or 8 bytes, or floats");
+    }
     if (kind == H5T_INTEGER) {
-      if (bytes > 8) fail("integers of more than 8 bytes cannot be read");
       index_.type.kind = H5Tget_sign(type.get()) == H5T_SGN_NONE ? NumberKind::unsigned_integer
                                                                  : NumberKind::signed_integer;
-      index_.type.bytes = bytes <= 2 ? bytes : bytes <= 4 ? 4 : 8;
+      index_.type.bytes = bytes;
       native_ = H5Tequal(type.get(), delivered_type(index_.type)) > 0;
     } else if (kind == H5T_FLOAT) {
       index_.type = {NumberKind::floating, bytes <= 4 ? 4 : 8};

@@ -52,6 +52,11 @@ void unshuffle_fixed(const uint8_t* in, uint8_t* out, size_t count) {
   }
 }
 
+// What is left of a chunk after its last whole element stays where it is.
+void copy_rest(const std::byte* in, std::byte* out, size_t bytes, size_t from) {
+  if (from < bytes) std::memcpy(out + from, in + from, bytes - from);
+}
+
 void unshuffle(const std::byte* in_bytes, std::byte* out_bytes, size_t bytes, size_t element) {
   const auto* in = reinterpret_cast<const uint8_t*>(in_bytes);
   auto* out = reinterpret_cast<uint8_t*>(out_bytes);
@@ -69,7 +74,7 @@ void unshuffle(const std::byte* in_bytes, std::byte* out_bytes, size_t bytes, si
       }
     }
   }
-  std::memcpy(out + count * element, in + count * element, bytes - count * element);
+  copy_rest(in_bytes, out_bytes, bytes, count * element);
 }
 
 void shuffle(const std::byte* in, std::byte* out, size_t bytes, size_t element) {
@@ -79,7 +84,7 @@ void shuffle(const std::byte* in, std::byte* out, size_t bytes, size_t element) 
       out[plane * count + index] = in[index * element + plane];
     }
   }
-  std::memcpy(out + count * element, in + count * element, bytes - count * element);
+  copy_rest(in, out, bytes, count * element);
 }
 
 struct Tools {
@@ -145,6 +150,14 @@ size_t lz4_encode(const Buffer& in, Buffer& out) {
   }
   store_big_endian<uint32_t>(to + 12, static_cast<uint32_t>(stored));
   return 16 + static_cast<size_t>(stored);
+}
+
+// Whether so few stored bytes can hold so many plain ones. Asked before there is memory for them: a
+// damaged file may claim any size. zlib and lz4 document their limits; a block of zstd has at least
+// 4 bytes and at most 128 KiB of content.
+bool may_hold(uint32_t id, size_t stored, size_t plain) {
+  const size_t most = id == kFilterDeflate ? 1032 : id == kFilterLz4 ? 255 : 32768;
+  return plain / most <= stored;
 }
 
 bool decompress(uint32_t id, const Buffer& in, std::byte* out, size_t out_bytes) {
@@ -267,7 +280,8 @@ const char* decode_chunk(std::span<const Filter> filters, uint32_t mask, size_t 
       for (size_t before = 0; before < stage; ++before) {
         if (filters[before].id == kFilterFletcher32 && active(before)) expected += kChecksumBytes;
       }
-      if (!decompress(id, chunk, scratch.resize(expected), expected)) {
+      if (!may_hold(id, chunk.size(), expected) ||
+          !decompress(id, chunk, scratch.resize(expected), expected)) {
         return "the compressed bytes are damaged";
       }
       std::swap(chunk, scratch);

@@ -16,6 +16,7 @@ namespace {
 constexpr int64_t kMostChunkBytes = int64_t{1} << 32;  // HDF5's own limit
 constexpr int64_t kMostRows = int64_t{1} << 48;
 constexpr int64_t kMostColumns = int64_t{1} << 24;
+constexpr int64_t kMostClusters = int64_t{1} << 32;
 
 bool is_inside(uint64_t address, uint64_t bytes, int64_t file_bytes) {
   const auto end = static_cast<uint64_t>(file_bytes);
@@ -42,12 +43,31 @@ bool is_consistent(const DatasetIndex& set, int64_t rows, int64_t width, int64_t
   });
 }
 
+// Of a set that is there.
+bool is_floating(const FileIndex& index, int64_t slot) {
+  return index.sets[static_cast<size_t>(slot)]->type.kind == NumberKind::floating;
+}
+
+template <class T>
+bool holds_floats(const Column<T>&) {
+  return std::is_floating_point_v<T>;
+}
+
+// One for each column, or none at all.
+template <class T>
+bool fits(const std::vector<T>& list, int64_t columns) {
+  return list.empty() || static_cast<int64_t>(list.size()) == columns;
+}
+
 }  // namespace
 
 bool is_consistent(const FileIndex& index) {
   const LogSchema& schema = index.schema;
+  const int64_t reference = schema.reference_cluster.value_or(0);
   bool good = index.rows >= 0 && index.rows < kMostRows && index.touches >= 0 &&
-              index.touches < kMostRows && schema.clusters >= 1 && schema.block_rows >= 0;
+              index.touches < kMostRows && schema.clusters >= 1 &&
+              schema.clusters <= kMostClusters && schema.block_rows >= 0 && reference >= 0 &&
+              reference < schema.clusters;
   const auto check = [&](int64_t slot, int64_t rows, int64_t width) {
     const auto& set = index.sets[static_cast<size_t>(slot)];
     good = good && set.has_value() == (width > 0) && width >= 0 && width < kMostColumns &&
@@ -57,8 +77,15 @@ bool is_consistent(const FileIndex& index) {
   for_each_column([&](const auto& column) {
     check(column.slot, column.scope == Scope::journey ? index.rows : index.touches,
           column.width(schema));
+    good = good && (column.slot == kOutcomeSlot || column.width(schema) == 0 ||
+                    is_floating(index, column.slot) == holds_floats(column));
   });
-  return good;
+  good = good && !is_floating(index, kTouchBeginSlot) &&
+         is_floating(index, kOutcomeSlot) == (schema.outcome == OutcomeKind::continuous);
+  for_each_name_list([&](const char*, auto names, auto width) {
+    good = good && fits(schema.*names, schema.*width);
+  });
+  return good && fits(schema.proxy_leaky, schema.proxies);
 }
 
 std::string sidecar_path(const std::string& path, const std::string& index_dir) {

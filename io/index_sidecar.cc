@@ -43,6 +43,12 @@ class Pack {
 class Unpack {
  public:
   explicit Unpack(const std::string& bytes) : in_(bytes) {}
+  void field(bool& value) {
+    uint8_t byte = 0;
+    field(byte);
+    if (byte > 1) throw Damaged{};
+    value = byte == 1;
+  }
   template <class T>
   requires std::is_arithmetic_v<T> || std::is_enum_v<T>
   void field(T& value) {
@@ -173,7 +179,10 @@ std::optional<FileIndex> load_sidecar(const std::string& path, const FileKey& ke
   if (text.size() < head.size() + kDigestBytes || !text.starts_with(head)) return std::nullopt;
   const std::string body = text.substr(0, text.size() - kDigestBytes);
   if (digest_of(body) != text.substr(body.size())) return std::nullopt;
-  return unpack_index(body.substr(head.size()));
+  // Its checksum speaks of accidents; somebody may have made it up.
+  std::optional<FileIndex> index = unpack_index(body.substr(head.size()));
+  return index && index->bytes == key.bytes && is_consistent(*index) ? std::move(index)
+                                                                     : std::nullopt;
 }
 
 void save_sidecar(const std::string& path, const FileKey& key, const FileIndex& index) {

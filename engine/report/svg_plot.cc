@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "engine/report/html.h"
 #include "kernels/base/text.h"
@@ -194,8 +195,9 @@ void Chart::intervals(Points where,
 }
 
 std::string Chart::svg() const {
-  const auto [x_low, x_high] = x_given_ ? *x_given_ : x_data_.padded(0.03);
-  const auto [y_low, y_high] = y_given_ ? *y_given_ : y_data_.padded(0.06);
+  double x_low, x_high, y_low, y_high;
+  std::tie(x_low, x_high) = x_given_ ? *x_given_ : x_data_.padded(0.03);
+  std::tie(y_low, y_high) = y_given_ ? *y_given_ : y_data_.padded(0.06);
   const double top = y_title_.empty() ? 10 : 28;
   const double bottom = height_ - (x_title_.empty() ? 24 : 42);
   int wanted = std::max(3, static_cast<int>((bottom - top) / 38));
@@ -282,7 +284,8 @@ std::string forest_plot(const std::vector<ForestRow>& rows, const std::string& a
   }
   label_width = std::min(label_width, 220.0);
   // Intervals may stretch the axis to twice the range of the values; longer ones end in an arrow.
-  auto [low, high] = values.padded(0.04);
+  double low, high;
+  std::tie(low, high) = values.padded(0.04);
   const double room = (high - low) / 2;
   if (!bounds.empty()) {
     const auto [bound_low, bound_high] = bounds.padded(0.02);

@@ -179,8 +179,9 @@ std::string training_section(const std::vector<io::Json>& metrics) {
     for (const auto& [name, value] : shares.items()) {
       const Number share = number(value);
       if (!share) continue;
-      auto found = std::find_if(phases.begin(), phases.end(),
-                                [&](const auto& known) { return known.first == name; });
+      auto found = std::find_if(phases.begin(), phases.end(), [&wanted = name](const auto& known) {
+        return known.first == wanted;
+      });
       if (found == phases.end()) found = phases.insert(found, {name, {}});
       found->second.push_back(*share);
     }

@@ -1,8 +1,6 @@
 // An index sidecar that somebody forged, checksum and all, beside a small log; and the chunk reader
 // led by it.
-#include <sys/stat.h>
-
-#include "io/digest.h"
+#include "io/file_indexer.h"
 #include "io/index_sidecar.h"
 #include "io/log_reader.h"
 #include "io/log_writer.h"
@@ -13,8 +11,6 @@
 namespace alm::fuzz {
 
 namespace {
-
-constexpr size_t kDigestDigits = 64;
 
 void write_log(const std::string& path, io::Codec codec) {
   io::LogSchema schema;
@@ -38,31 +34,17 @@ void write_log(const std::string& path, io::Codec codec) {
   writer.finish();
 }
 
-// A log file and what a sidecar of it looks like.
+// A log file and its index.
 struct Case {
   std::string log;
   io::FileKey key;
-  std::string head;   // of the sidecar: magic and key
   std::string index;  // packed
 };
 
 Case make_case(const Scratch& scratch, const std::string& name, io::Codec codec) {
-  Case made;
-  made.log = scratch.path(name);
-  write_log(made.log, codec);
-  made.key.superblock = scratch.read(name).substr(0, 64);
-  struct stat status {};
-  ALM_CHECK(::stat(made.log.c_str(), &status) == 0);
-  made.key.bytes = status.st_size;
-  made.key.modified_ns = int64_t{status.st_mtim.tv_sec} * 1000000000 + status.st_mtim.tv_nsec;
-  const io::FileIndex index = io::index_file(made.log, "");
-  const std::string sidecar = scratch.read(name + ".index");
-  // The head is what sidecars of different indices have in common; the key ends with the
-  // superblock.
-  const size_t head = sidecar.find(made.key.superblock) + made.key.superblock.size();
-  made.head = sidecar.substr(0, head);
-  made.index = sidecar.substr(head, sidecar.size() - head - kDigestDigits);
-  return made;
+  const std::string path = scratch.path(name);
+  write_log(path, codec);
+  return {path, io::look_at(path), io::pack_index(io::read_file_index(path))};
 }
 
 const std::vector<Case>& cases() {
@@ -74,17 +56,19 @@ const std::vector<Case>& cases() {
   return made;
 }
 
-void read_by(const Case& of, const std::string& index) {
-  const std::string body = of.head + index;
-  io::Sha256 digest;
-  digest.update(body);
-  std::ofstream(of.log + ".index", std::ios::binary) << body << digest.hex();
-  if (!io::load_sidecar(of.log + ".index", of.key)) return;
+// Whether the index was believed.
+bool read_by(const Case& of, const std::string& forged) {
+  const auto index = io::unpack_index(forged);
+  if (!index) return false;
+  const std::string sidecar = of.log + ".index";
+  io::save_sidecar(sidecar, of.key, *index);
+  if (!io::load_sidecar(sidecar, of.key)) return false;
   const auto log = io::Log::open({of.log}, {});
   io::Journeys block;
   for (int64_t number = 0; number < static_cast<int64_t>(log->blocks().size()); ++number) {
     log->read_block(number, io::ColumnSet::all(), block);
   }
+  return true;
 }
 
 }  // namespace
@@ -98,6 +82,7 @@ void run_target(std::string_view input) {
 std::vector<std::string> seeds() {
   std::vector<std::string> all;
   for (size_t number = 0; number < cases().size(); ++number) {
+    ALM_CHECK(read_by(cases()[number], cases()[number].index));
     all.push_back(static_cast<char>(number) + cases()[number].index);
   }
   return all;
