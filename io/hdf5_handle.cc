@@ -19,6 +19,10 @@ std::mutex& hdf5_mutex() {
 }  // namespace
 
 Hdf5Session::Hdf5Session() : lock_(hdf5_mutex()) {
+  // All we open we close. HDF5's own closing at exit, after a damaged file, may find no end and
+  // says so on the standard error.
+  static const bool leaves_exit_alone = H5dont_atexit() >= 0;
+  static_cast<void>(leaves_exit_alone);
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
 }
 
