@@ -20,8 +20,8 @@ namespace alm::io {
 
 namespace {
 
-// More points per cluster move its centre no further than the error of one Lloyd fit.
-constexpr int64_t kPointsPerCluster = 256;
+// FAISS advises 39 and more; the time of a fit grows with it.
+constexpr int64_t kPointsPerCluster = 64;
 constexpr int64_t kMostPointBytes = int64_t{1} << 28;
 constexpr int64_t kBatch = 4096;
 constexpr int kIterations = 25;
