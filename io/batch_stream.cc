@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <numeric>
 #include <thread>
 #include <utility>
 
@@ -39,6 +40,8 @@ class Crew {
 
   std::unique_lock<std::mutex> lock() { return std::unique_lock(mutex_); }
   bool halted() const { return stop_ || failure_; }
+  // With the lock.
+  const LoaderPhases& phases() const { return phases_; }
   void notify() { changed_.notify_all(); }
 
   // Sleeps until `ready` or the crew halts; false when it halted first. For turns.
@@ -61,7 +64,9 @@ class Crew {
     std::unique_lock<std::mutex> lock(mutex_);
     while (!halted()) {
       try {
-        if (turn(lock, thread)) {
+        const bool worked = turn(lock, thread);
+        phases_ += std::exchange(thread_phases(), {});
+        if (worked) {
           changed_.notify_all();
         } else {
           changed_.wait(lock);
@@ -79,13 +84,20 @@ class Crew {
   std::condition_variable changed_;
   bool stop_ = false;
   std::exception_ptr failure_;
+  LoaderPhases phases_;
 };
 
 // Rows of `block` that take part, as indices into it.
 void select_rows(const Journeys& block, const UserFilter& filter, std::vector<int64_t>& selected) {
+  const PhaseTimer timer(thread_phases().batch);
+  if (!filter) {
+    selected.resize(static_cast<size_t>(block.size()));
+    std::iota(selected.begin(), selected.end(), 0);
+    return;
+  }
   selected.clear();
   for (int64_t row = 0; row < block.size(); ++row) {
-    if (!filter || filter(block.user[static_cast<size_t>(row)])) selected.push_back(row);
+    if (filter(block.user[static_cast<size_t>(row)])) selected.push_back(row);
   }
 }
 
@@ -153,6 +165,11 @@ class TrainStream::Impl {
 
   double wait_seconds() const { return wait_seconds_; }
 
+  LoaderPhases phases() {
+    const auto lock = crew_.lock();
+    return crew_.phases();
+  }
+
  private:
   enum class State { wanted, loading, ready };
 
@@ -184,7 +201,8 @@ class TrainStream::Impl {
     Place next;
     int64_t position = 0;        // within the current piece
     std::vector<int64_t> order;  // of the current piece
-    int64_t next_needed = 0;     // samples from the start of the stream until `next` is entered
+    std::vector<int64_t> rows_taken;
+    int64_t next_needed = 0;  // samples from the start of the stream until `next` is entered
     bool busy = false;
   };
 
@@ -276,9 +294,14 @@ class TrainStream::Impl {
       if (!crew_.wait(lock, [&] { return buffer.state == State::ready; })) return false;
       lock.unlock();
       const int64_t count = std::min(wanted, lane.current.size() - lane.position);
-      for (int64_t sample = lane.position; sample < lane.position + count; ++sample) {
-        const int64_t training = lane.order[static_cast<size_t>(sample)];
-        out.append(buffer.rows, buffer.training[static_cast<size_t>(training)], log_->schema());
+      {
+        const PhaseTimer timer(thread_phases().batch);
+        lane.rows_taken.clear();
+        for (int64_t sample = lane.position; sample < lane.position + count; ++sample) {
+          const int64_t training = lane.order[static_cast<size_t>(sample)];
+          lane.rows_taken.push_back(buffer.training[static_cast<size_t>(training)]);
+        }
+        out.append_rows(buffer.rows, lane.rows_taken, log_->schema());
       }
       lane.position += count;
       wanted -= count;
@@ -353,6 +376,9 @@ std::span<const Journeys> TrainStream::next() {
 double TrainStream::wait_seconds() const {
   return impl_->wait_seconds();
 }
+LoaderPhases TrainStream::phases() const {
+  return impl_->phases();
+}
 
 // A ring of `depth` blocks, each cut into its micro-batches by whichever thread read it. Besides
 // the ring, every thread has one decoded block.
@@ -382,7 +408,10 @@ class ScanStream::Impl {
     }
     if (consumed_ == options_.last_block) return nullptr;
     Slot& slot = slot_of(consumed_);
-    crew_.await(lock, [&] { return slot.full; });
+    {
+      const PhaseTimer timer(wait_seconds_);
+      crew_.await(lock, [&] { return slot.full; });
+    }
     handed_out_ = true;
     add(slot.report);
     *block = consumed_;
@@ -390,6 +419,12 @@ class ScanStream::Impl {
   }
 
   const ReadReport& report() const { return report_; }
+  double wait_seconds() const { return wait_seconds_; }
+
+  LoaderPhases phases() {
+    const auto lock = crew_.lock();
+    return crew_.phases();
+  }
 
  private:
   struct Slot {
@@ -421,7 +456,8 @@ class ScanStream::Impl {
     return true;
   }
 
-  void cut(const Desk& desk, Slot& slot) const {
+  void cut(Desk& desk, Slot& slot) const {
+    const PhaseTimer timer(thread_phases().batch);
     const int64_t rows = static_cast<int64_t>(desk.selected.size());
     const size_t count = static_cast<size_t>((rows + options_.rows - 1) / options_.rows);
     while (slot.batches.size() > count) {
@@ -433,14 +469,19 @@ class ScanStream::Impl {
       slot.batches.push_back(std::move(slot.spare.back()));
       slot.spare.pop_back();
     }
+    if (count == 1 && rows == desk.block.size()) {
+      std::swap(slot.batches.front(), desk.block);
+      return;
+    }
     for (size_t batch = 0; batch < count; ++batch) {
       Journeys& out = slot.batches[batch];
       out.clear();
       const int64_t first = static_cast<int64_t>(batch) * options_.rows;
       const int64_t last = std::min(rows, first + options_.rows);
-      for (int64_t row = first; row < last; ++row) {
-        out.append(desk.block, desk.selected[static_cast<size_t>(row)], log_->schema());
-      }
+      out.append_rows(desk.block,
+                      std::span(desk.selected)
+                          .subspan(static_cast<size_t>(first), static_cast<size_t>(last - first)),
+                      log_->schema());
     }
   }
 
@@ -459,6 +500,7 @@ class ScanStream::Impl {
   int64_t next_task_ = 0;  // block
   int64_t consumed_ = 0;   // first block the consumer has not given back
   bool handed_out_ = false;
+  double wait_seconds_ = 0;
   ReadReport report_;
   Crew crew_;
 };
@@ -471,6 +513,12 @@ const std::vector<Journeys>* ScanStream::next(int64_t* block) {
 }
 const ReadReport& ScanStream::report() const {
   return impl_->report();
+}
+double ScanStream::wait_seconds() const {
+  return impl_->wait_seconds();
+}
+LoaderPhases ScanStream::phases() const {
+  return impl_->phases();
 }
 
 }  // namespace alm::io

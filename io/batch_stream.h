@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "io/journeys.h"
+#include "io/loader_phases.h"
 #include "io/log_reader.h"
 #include "io/sample_plan.h"
 
@@ -39,6 +40,8 @@ class TrainStream {
   std::span<const Journeys> next();
   // Seconds the consumer has waited in next() so far.
   double wait_seconds() const;
+  // Of the threads that read ahead, so far.
+  LoaderPhases phases() const;
 
  private:
   class Impl;
@@ -66,6 +69,9 @@ class ScanStream {
   const std::vector<Journeys>* next(int64_t* block);
   // Sum over the blocks read so far.
   const ReadReport& report() const;
+  // As of a TrainStream.
+  double wait_seconds() const;
+  LoaderPhases phases() const;
 
  private:
   class Impl;

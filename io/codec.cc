@@ -5,18 +5,19 @@
 #include <zstd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <utility>
 
 #include "io/digest.h"
+#include "io/loader_phases.h"
 #include "kernels/base/check.h"
+#include "kernels/base/clock.h"
 #include "kernels/base/view.h"
 
 namespace alm::io {
 
 namespace {
-
-constexpr size_t kChecksumBytes = 4;
 
 bool is_compressor(uint32_t id) {
   return id == kFilterDeflate || id == kFilterLz4 || id == kFilterZstd;
@@ -38,17 +39,50 @@ Word load_big_endian(const std::byte* in) {
   return value;
 }
 
-// Byte b of element i lies at plane b, place i. Fixed sizes so that the compiler can vectorise.
-template <size_t kSize>
-void unshuffle_fixed(const uint8_t* in, uint8_t* out, size_t count) {
-  using Word =
-      std::conditional_t<kSize == 2, uint16_t, std::conditional_t<kSize == 4, uint32_t, uint64_t>>;
-  for (size_t index = 0; index < count; ++index) {
-    Word word = 0;
-    for (size_t plane = 0; plane < kSize; ++plane) {
-      word = static_cast<Word>(word | static_cast<Word>(in[plane * count + index]) << (8 * plane));
+// Byte b of element i lies at plane b, place i. Sixteen elements at once: bytes of neighbouring
+// planes are interleaved, then pairs, then fours, until elements are whole.
+using Bytes16 = uint8_t __attribute__((vector_size(16)));
+using Pairs8 = uint16_t __attribute__((vector_size(16)));
+using Fours4 = uint32_t __attribute__((vector_size(16)));
+
+Bytes16 load16(const uint8_t* in) {
+  Bytes16 out;
+  std::memcpy(&out, in, sizeof out);
+  return out;
+}
+
+// The low and the high half of two vectors, element by element in turn.
+void interleave(Bytes16 a, Bytes16 b, Bytes16& low, Bytes16& high) {
+  low = __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  high =
+      __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+}
+void interleave(Pairs8 a, Pairs8 b, Pairs8& low, Pairs8& high) {
+  low = __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+  high = __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+}
+void interleave(Fours4 a, Fours4 b, Fours4& low, Fours4& high) {
+  low = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+  high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+}
+
+// 16 elements of 4 planes that lie `stride` apart, as 4 vectors.
+void gather_fours(const uint8_t* in, size_t stride, Fours4 (&out)[4]) {
+  Bytes16 bytes[4];
+  interleave(load16(in), load16(in + stride), bytes[0], bytes[1]);
+  interleave(load16(in + 2 * stride), load16(in + 3 * stride), bytes[2], bytes[3]);
+  Pairs8 pairs[4];
+  interleave(Pairs8(bytes[0]), Pairs8(bytes[2]), pairs[0], pairs[1]);
+  interleave(Pairs8(bytes[1]), Pairs8(bytes[3]), pairs[2], pairs[3]);
+  for (int part = 0; part < 4; ++part) out[part] = Fours4(pairs[part]);
+}
+
+// From element `first` on, one by one.
+void unshuffle_rest(const uint8_t* in, uint8_t* out, size_t first, size_t count, size_t element) {
+  for (size_t plane = 0; plane < element; ++plane) {
+    for (size_t index = first; index < count; ++index) {
+      out[index * element + plane] = in[plane * count + index];
     }
-    std::memcpy(out + index * kSize, &word, kSize);
   }
 }
 
@@ -61,19 +95,27 @@ void unshuffle(const std::byte* in_bytes, std::byte* out_bytes, size_t bytes, si
   const auto* in = reinterpret_cast<const uint8_t*>(in_bytes);
   auto* out = reinterpret_cast<uint8_t*>(out_bytes);
   const size_t count = bytes / element;
-  if (element == 2) {
-    unshuffle_fixed<2>(in, out, count);
-  } else if (element == 4) {
-    unshuffle_fixed<4>(in, out, count);
+  size_t index = 0;
+  if (element == 4) {
+    for (; index + 16 <= count; index += 16) {
+      Fours4 parts[4];
+      gather_fours(in + index, count, parts);
+      std::memcpy(out + index * 4, parts, sizeof parts);
+    }
   } else if (element == 8) {
-    unshuffle_fixed<8>(in, out, count);
-  } else {
-    for (size_t plane = 0; plane < element; ++plane) {
-      for (size_t index = 0; index < count; ++index) {
-        out[index * element + plane] = in[plane * count + index];
+    for (; index + 16 <= count; index += 16) {
+      Fours4 low[4];
+      Fours4 high[4];
+      gather_fours(in + index, count, low);
+      gather_fours(in + 4 * count + index, count, high);
+      Fours4 whole[8];
+      for (int part = 0; part < 4; ++part) {
+        interleave(low[part], high[part], whole[2 * part], whole[2 * part + 1]);
       }
+      std::memcpy(out + index * 8, whole, sizeof whole);
     }
   }
+  unshuffle_rest(in, out, index, count, element);
   copy_rest(in_bytes, out_bytes, bytes, count * element);
 }
 
@@ -88,20 +130,27 @@ void shuffle(const std::byte* in, std::byte* out, size_t bytes, size_t element) 
 }
 
 struct Tools {
-  libdeflate_compressor* compressor = libdeflate_alloc_compressor(kDeflateLevel);
+  std::array<libdeflate_compressor*, 13> compressors{};  // by level
   libdeflate_decompressor* decompressor = libdeflate_alloc_decompressor();
   ZSTD_CCtx* zstd_compressor = ZSTD_createCCtx();
   ZSTD_DCtx* zstd_decompressor = ZSTD_createDCtx();
+  Buffer plain;
   Tools() {
-    if (!compressor || !decompressor || !zstd_compressor || !zstd_decompressor) {
+    if (!decompressor || !zstd_compressor || !zstd_decompressor) {
       throw MachineError("out of memory for a decompressor");
     }
   }
   ~Tools() {
-    libdeflate_free_compressor(compressor);
+    for (libdeflate_compressor* compressor : compressors) libdeflate_free_compressor(compressor);
     libdeflate_free_decompressor(decompressor);
     ZSTD_freeCCtx(zstd_compressor);
     ZSTD_freeDCtx(zstd_decompressor);
+  }
+  libdeflate_compressor* compressor(int level) {
+    libdeflate_compressor*& made = compressors.at(static_cast<size_t>(level));
+    if (made == nullptr) made = libdeflate_alloc_compressor(level);
+    if (made == nullptr) throw MachineError("out of memory for a compressor");
+    return made;
   }
 };
 
@@ -160,7 +209,7 @@ bool may_hold(uint32_t id, size_t stored, size_t plain) {
   return plain / most <= stored;
 }
 
-bool decompress(uint32_t id, const Buffer& in, std::byte* out, size_t out_bytes) {
+bool decompress(uint32_t id, std::span<const std::byte> in, std::byte* out, size_t out_bytes) {
   if (id == kFilterDeflate) {
     return libdeflate_zlib_decompress(tools().decompressor, in.data(), in.size(), out, out_bytes,
                                       nullptr) == LIBDEFLATE_SUCCESS;
@@ -172,12 +221,12 @@ bool decompress(uint32_t id, const Buffer& in, std::byte* out, size_t out_bytes)
   return lz4_decode(in.data(), in.size(), out, out_bytes);
 }
 
-void compress(uint32_t id, const Buffer& in, Buffer& out) {
+void compress(uint32_t id, const Buffer& in, Buffer& out, int deflate_level) {
   size_t size = 0;
   if (id == kFilterDeflate) {
-    const size_t room = libdeflate_zlib_compress_bound(tools().compressor, in.size());
-    size =
-        libdeflate_zlib_compress(tools().compressor, in.data(), in.size(), out.resize(room), room);
+    libdeflate_compressor* compressor = tools().compressor(deflate_level);
+    const size_t room = libdeflate_zlib_compress_bound(compressor, in.size());
+    size = libdeflate_zlib_compress(compressor, in.data(), in.size(), out.resize(room), room);
     ALM_CHECK(size > 0);
   } else if (id == kFilterZstd) {
     const size_t room = ZSTD_compressBound(in.size());
@@ -255,42 +304,89 @@ std::vector<Filter> pipeline_of(Codec codec, int64_t element_bytes) {
   return filters;
 }
 
-const char* decode_chunk(std::span<const Filter> filters, uint32_t mask, size_t plain_bytes,
-                         Buffer& chunk, Buffer& scratch) {
-  const auto active = [&](size_t stage) { return (mask >> std::min<size_t>(stage, 31) & 1u) == 0; };
-  for (size_t stage = filters.size(); stage-- > 0;) {
-    if (!active(stage)) continue;
-    const uint32_t id = filters[stage].id;
-    if (id == kFilterFletcher32) {
-      if (chunk.size() < kChecksumBytes) return "a chunk is too short";
-      const size_t payload = chunk.size() - kChecksumBytes;
-      uint32_t stored;
-      std::memcpy(&stored, chunk.data() + payload, kChecksumBytes);
-      const uint32_t sum = fletcher32({chunk.data(), payload});
-      // HDF5 up to 1.6.2 wrote the halves with their bytes swapped; HDF5 still accepts that.
-      const uint32_t old_sum = ((sum & 0x00ff00ffu) << 8) | ((sum >> 8) & 0x00ff00ffu);
-      if (stored != sum && stored != old_sum) return "the checksum does not match";
-      chunk.cut(payload);
-    } else if (id == kFilterShuffle) {
-      unshuffle(chunk.data(), scratch.resize(chunk.size()), chunk.size(),
-                filters[stage].element_bytes);
-      std::swap(chunk, scratch);
-    } else {
-      size_t expected = plain_bytes;
-      for (size_t before = 0; before < stage; ++before) {
-        if (filters[before].id == kFilterFletcher32 && active(before)) expected += kChecksumBytes;
-      }
-      if (!may_hold(id, chunk.size(), expected) ||
-          !decompress(id, chunk, scratch.resize(expected), expected)) {
-        return "the compressed bytes are damaged";
-      }
-      std::swap(chunk, scratch);
-    }
-  }
-  return chunk.size() == plain_bytes ? nullptr : "a chunk has the wrong size";
+namespace {
+
+constexpr const char* kDamaged = "the compressed bytes are damaged";
+
+bool is_active(uint32_t mask, size_t stage) {
+  return (mask >> std::min<size_t>(stage, 31) & 1u) == 0;
 }
 
-void encode_chunk(std::span<const Filter> filters, Buffer& chunk, Buffer& scratch) {
+}  // namespace
+
+std::optional<int64_t> plain_checksums(std::span<const Filter> filters, uint32_t mask) {
+  int64_t checksums = 0;
+  for (size_t stage = 0; stage < filters.size(); ++stage) {
+    if (!is_active(mask, stage)) continue;
+    if (filters[stage].id != kFilterFletcher32) return std::nullopt;
+    ++checksums;
+  }
+  return checksums;
+}
+
+bool may_hold(std::span<const Filter> filters, uint32_t mask, uint64_t stored, uint64_t plain) {
+  for (size_t stage = 0; stage < filters.size(); ++stage) {
+    const uint32_t id = filters[stage].id;
+    if (is_compressor(id) && is_active(mask, stage)) return may_hold(id, stored, plain);
+  }
+  return plain <= stored;
+}
+
+bool checksum_fits(std::span<const std::byte> bytes, const std::byte* stored) {
+  const PhaseTimer timer(thread_phases().check);
+  uint32_t expected;
+  std::memcpy(&expected, stored, kChecksumBytes);
+  const uint32_t sum = fletcher32(bytes);
+  // HDF5 up to 1.6.2 wrote the halves with their bytes swapped; HDF5 still accepts that.
+  const uint32_t old_sum = ((sum & 0x00ff00ffu) << 8) | ((sum >> 8) & 0x00ff00ffu);
+  return expected == sum || expected == old_sum;
+}
+
+const char* decode_chunk(std::span<const Filter> filters, uint32_t mask, std::span<std::byte> plain,
+                         Buffer& stored, Buffer& scratch) {
+  std::span<const std::byte> bytes(stored.data(), stored.size());
+  for (size_t stage = filters.size(); stage-- > 0;) {
+    if (!is_active(mask, stage)) continue;
+    const uint32_t id = filters[stage].id;
+    if (id == kFilterFletcher32) {
+      if (bytes.size() < kChecksumBytes) return "a chunk is too short";
+      bytes = bytes.first(bytes.size() - kChecksumBytes);
+      if (!checksum_fits(bytes, bytes.data() + bytes.size())) {
+        return "the checksum does not match";
+      }
+      continue;
+    }
+    const PhaseTimer timer(thread_phases().decode);
+    const std::span<const Filter> before = filters.first(stage);
+    size_t expected = plain.size();
+    for (size_t earlier = 0; earlier < stage; ++earlier) {
+      if (before[earlier].id == kFilterFletcher32 && is_active(mask, earlier)) {
+        expected += kChecksumBytes;
+      }
+    }
+    if (id == kFilterShuffle && bytes.size() != expected) return "a chunk has the wrong size";
+    if (id != kFilterShuffle && !may_hold(id, bytes.size(), expected)) return kDamaged;
+    // The last thing undone goes where it is wanted, what comes before into the buffer not in use.
+    std::byte* out = plain.data();
+    if (plain_checksums(before, mask) != 0) {
+      out = (bytes.data() == scratch.data() ? stored : scratch).resize(expected);
+    }
+    if (id == kFilterShuffle) {
+      unshuffle(bytes.data(), out, expected, filters[stage].element_bytes);
+    } else if (!decompress(id, bytes, out, expected)) {
+      return kDamaged;
+    }
+    bytes = {out, expected};
+  }
+  if (bytes.size() != plain.size()) return "a chunk has the wrong size";
+  if (bytes.data() != plain.data() && !plain.empty()) {
+    std::memcpy(plain.data(), bytes.data(), plain.size());
+  }
+  return nullptr;
+}
+
+void encode_chunk(std::span<const Filter> filters, Buffer& chunk, Buffer& scratch,
+                  int deflate_level) {
   for (const Filter& filter : filters) {
     if (filter.id == kFilterFletcher32) {
       const uint32_t sum = fletcher32({chunk.data(), chunk.size()});
@@ -300,10 +396,34 @@ void encode_chunk(std::span<const Filter> filters, Buffer& chunk, Buffer& scratc
     } else if (filter.id == kFilterShuffle) {
       shuffle(chunk.data(), scratch.resize(chunk.size()), chunk.size(), filter.element_bytes);
     } else {
-      compress(filter.id, chunk, scratch);
+      compress(filter.id, chunk, scratch, deflate_level);
     }
     std::swap(chunk, scratch);
   }
+}
+
+uint32_t encode_worthwhile(std::span<const Filter> filters, Buffer& chunk, Buffer& scratch) {
+  uint32_t mask = 0;
+  std::vector<Filter> checksums;
+  for (size_t stage = 0; stage < filters.size(); ++stage) {
+    if (filters[stage].id == kFilterFletcher32) {
+      checksums.push_back(filters[stage]);
+    } else {
+      mask |= 1u << stage;
+    }
+  }
+  if (mask == 0) {
+    encode_chunk(filters, chunk, scratch);
+    return 0;
+  }
+  Buffer& plain = tools().plain;
+  std::memcpy(plain.resize(chunk.size()), chunk.data(), chunk.size());
+  encode_chunk(filters, chunk, scratch);
+  const double most = (1 - kWorthwhile) * static_cast<double>(plain.size());
+  if (static_cast<double>(chunk.size()) <= most) return 0;
+  std::memcpy(chunk.resize(plain.size()), plain.data(), plain.size());
+  encode_chunk(checksums, chunk, scratch);
+  return mask;
 }
 
 struct ZstdStream::State {

@@ -58,6 +58,7 @@ class Buffer {
   std::byte* data() { return bytes_.get(); }
   const std::byte* data() const { return bytes_.get(); }
   size_t size() const { return size_; }
+  size_t capacity() const { return capacity_; }
 
  private:
   std::unique_ptr<std::byte[]> bytes_;
@@ -65,13 +66,27 @@ class Buffer {
   size_t size_ = 0;
 };
 
-// Undoes the pipeline of one chunk in place: `chunk` holds the stored bytes and then the plain
-// ones; `scratch` is reused between calls. `mask`: bit i set means stage i was left out. Returns
-// nullptr, or what is wrong in a few words. Thread-safe on distinct buffers.
-const char* decode_chunk(std::span<const Filter> filters, uint32_t mask, size_t plain_bytes,
-                         Buffer& chunk, Buffer& scratch);
+// The number of checksums behind the bytes of a chunk that are otherwise stored as they are;
+// nullopt for a chunk with more to undo. `mask`: bit i set means stage i was left out.
+std::optional<int64_t> plain_checksums(std::span<const Filter> filters, uint32_t mask);
+// Whether so few stored bytes can hold so many plain ones at all: a damaged file may claim any size,
+// so this is asked before there is memory for it.
+bool may_hold(std::span<const Filter> filters, uint32_t mask, uint64_t stored, uint64_t plain);
+// Whether the Fletcher32 checksum `stored` (4 bytes) fits.
+bool checksum_fits(std::span<const std::byte> bytes, const std::byte* stored);
+inline constexpr size_t kChecksumBytes = 4;
+// Undoes the pipeline of one chunk: `stored` holds its bytes and is spoilt, `scratch` too; both are
+// reused between calls. Fills `plain`. Returns nullptr, or what is wrong in a few words.
+// Thread-safe on distinct buffers.
+const char* decode_chunk(std::span<const Filter> filters, uint32_t mask, std::span<std::byte> plain,
+                         Buffer& stored, Buffer& scratch);
 // Runs the pipeline: `chunk` holds plain bytes and then the stored ones.
-void encode_chunk(std::span<const Filter> filters, Buffer& chunk, Buffer& scratch);
+void encode_chunk(std::span<const Filter> filters, Buffer& chunk, Buffer& scratch,
+                  int deflate_level = kDeflateLevel);
+// The same, but a chunk that the compressor makes less than kWorthwhile smaller is stored as it is,
+// so that reading it costs no decoding. Returns the mask.
+uint32_t encode_worthwhile(std::span<const Filter> filters, Buffer& chunk, Buffer& scratch);
+inline constexpr double kWorthwhile = 0.2;  // measured: docs/performance.md
 
 // A zstd stream (one frame or several), undone piece by piece. Not thread-safe.
 class ZstdStream {

@@ -10,7 +10,10 @@
 #include <cstring>
 
 #include "io/codec.h"
+#include "io/loader_phases.h"
 #include "kernels/base/check.h"
+#include "kernels/base/clock.h"
+#include "kernels/base/text.h"
 
 namespace alm::io {
 
@@ -19,27 +22,23 @@ namespace {
 // A piece of a data set without chunks.
 constexpr int64_t kRunBytes = int64_t{1} << 20;
 
-struct CachedChunk {
-  uint64_t identity = 0;  // of the file; 0 = empty
-  int64_t chunk = -1;
-  Buffer bytes;
-};
-
-struct ThreadCache {
-  std::array<CachedChunk, kSlots> slots;
+// Buffers of a reading thread.
+struct Desk {
+  Buffer stored;
   Buffer scratch;
+  Buffer run;
 };
 
-ThreadCache& cache() {
-  thread_local ThreadCache instance;
+Desk& desk() {
+  thread_local Desk instance;
   return instance;
 }
 
 }  // namespace
 
-ColumnReader::ColumnReader(const std::string& path, const FileIndex& index, uint64_t identity,
-                           bool use_hdf5)
-    : path_(path), index_(index), identity_(identity), use_hdf5_(use_hdf5) {
+ColumnReader::ColumnReader(const std::string& path, const FileIndex& index, int64_t number,
+                           ChunkCache& cache, bool use_hdf5)
+    : path_(path), index_(index), number_(number), cache_(cache), use_hdf5_(use_hdf5) {
   file_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (file_ < 0) throw UserError(path + ": cannot be opened: " + std::strerror(errno));
   struct stat status {};
@@ -65,56 +64,120 @@ void ColumnReader::fail(const DatasetIndex& set, int64_t first, int64_t last,
 }
 
 void ColumnReader::read_bytes(const DatasetIndex& set, int64_t first, int64_t last,
-                              uint64_t address, size_t bytes, std::byte* out) const {
-  while (bytes > 0) {
-    const ssize_t got = ::pread(file_, out, bytes, static_cast<off_t>(address));
+                              uint64_t address, std::span<std::byte> out) const {
+  const PhaseTimer timer(thread_phases().read);
+  while (!out.empty()) {
+    const ssize_t got = ::pread(file_, out.data(), out.size(), static_cast<off_t>(address));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) fail(set, first, last, std::string("cannot be read: ") + std::strerror(errno));
     if (got == 0) fail(set, first, last, "the file ends before them: it is truncated");
-    out += got;
+    out = out.subspan(static_cast<size_t>(got));
     address += static_cast<uint64_t>(got);
-    bytes -= static_cast<size_t>(got);
+  }
+}
+
+// Chunks stored as they are, with a checksum or without, are read to where they are wanted.
+void ColumnReader::decode(const DatasetIndex& set, int64_t chunk, std::byte* out) const {
+  const int64_t begin = chunk * set.chunk_rows;
+  const int64_t end = std::min(begin + set.chunk_rows, set.rows);
+  const ChunkPlace& place = set.chunks[static_cast<size_t>(chunk)];
+  const std::span plain(out, static_cast<size_t>(set.chunk_rows * set.row_bytes()));
+  const char* fault = nullptr;
+  const std::optional<int64_t> checksums = plain_checksums(set.filters, place.mask);
+  if (checksums && *checksums <= 1) {
+    std::array<std::byte, kChecksumBytes> tail;
+    const auto rest = std::span(tail).first(static_cast<size_t>(*checksums) * kChecksumBytes);
+    if (place.bytes != plain.size() + rest.size()) {
+      fault = "a chunk has the wrong size";
+    } else {
+      read_bytes(set, begin, end, place.address, plain);
+      read_bytes(set, begin, end, place.address + plain.size(), rest);
+      if (!rest.empty() && !checksum_fits(plain, rest.data())) {
+        fault = "the checksum does not match";
+      }
+    }
+  } else {
+    Desk& d = desk();
+    std::byte* stored = d.stored.resize(place.bytes);
+    read_bytes(set, begin, end, place.address, {stored, place.bytes});
+    fault = decode_chunk(set.filters, place.mask, plain, d.stored, d.scratch);
+  }
+  if (fault != nullptr) {
+    fail(set, begin, end, std::string(fault) + ": the file is damaged, bring it again");
+  }
+}
+
+ColumnReader::Run ColumnReader::shared(const DatasetIndex& set, int64_t slot, int64_t first,
+                                       int64_t last) {
+  const int64_t chunk = first / set.chunk_rows;
+  const int64_t begin = chunk * set.chunk_rows;
+  const auto bytes = static_cast<uint64_t>(set.chunk_rows * set.row_bytes());
+  const ChunkPlace& place = set.chunks[static_cast<size_t>(chunk)];
+  if (!may_hold(set.filters, place.mask, place.bytes, bytes)) {
+    fail(set, begin, std::min(begin + set.chunk_rows, set.rows),
+         "a chunk claims more bytes than it can hold: the file is damaged, bring it again");
+  }
+  pin_ =
+      cache_.get({number_, slot, chunk}, bytes, [&](std::byte* out) { decode(set, chunk, out); });
+  return {pin_.data() + (first - begin) * set.row_bytes(),
+          std::min(begin + set.chunk_rows, last) - first};
+}
+
+// Of a set without chunks.
+void ColumnReader::read_rows(const DatasetIndex& set, int64_t first, int64_t last, std::byte* out) {
+  if (set.layout == Layout::contiguous && !use_hdf5_) {
+    const auto bytes = static_cast<size_t>((last - first) * set.row_bytes());
+    read_bytes(set, first, last, set.address + static_cast<uint64_t>(first * set.row_bytes()),
+               {out, bytes});
+    return;
+  }
+  const PhaseTimer timer(thread_phases().read);
+  const Hdf5Session session;
+  if (!hdf5_) hdf5_ = hdf5_open(path_);
+  if (!hdf5_ || !read_by_hdf5(hdf5_.get(), set, first, last, out)) {
+    fail(set, first, last, "HDF5 cannot read them: " + hdf5_error());
   }
 }
 
 ColumnReader::Run ColumnReader::next(int64_t slot, int64_t first, int64_t last) {
   const DatasetIndex& set = *index_.sets[static_cast<size_t>(slot)];
-  CachedChunk& cached = cache().slots[static_cast<size_t>(slot)];
-  const Layout layout = use_hdf5_ ? Layout::hdf5 : set.layout;
-  if (layout == Layout::chunked) {
-    const int64_t number = first / set.chunk_rows;
-    const int64_t begin = number * set.chunk_rows;
-    const int64_t end = std::min(begin + set.chunk_rows, set.rows);
-    if (cached.identity != identity_ || cached.chunk != number) {
-      const ChunkPlace& place = set.chunks[static_cast<size_t>(number)];
-      cached.identity = 0;  // until it is whole
-      read_bytes(set, begin, end, place.address, place.bytes, cached.bytes.resize(place.bytes));
-      const char* fault = decode_chunk(set.filters, place.mask,
-                                       static_cast<size_t>(set.chunk_rows * set.row_bytes()),
-                                       cached.bytes, cache().scratch);
-      if (fault != nullptr) {
-        fail(set, begin, end, std::string(fault) + ": the file is damaged, bring it again");
-      }
-      cached.identity = identity_;
-      cached.chunk = number;
-    }
-    return {cached.bytes.data() + (first - begin) * set.row_bytes(), std::min(end, last) - first};
-  }
-  cached.identity = 0;
+  if (set.layout == Layout::chunked && !use_hdf5_) return shared(set, slot, first, last);
   last = std::min(last, first + std::max<int64_t>(1, kRunBytes / set.row_bytes()));
-  const auto bytes = static_cast<size_t>((last - first) * set.row_bytes());
-  std::byte* out = cached.bytes.resize(bytes);
-  if (layout == Layout::contiguous) {
-    read_bytes(set, first, last, set.address + static_cast<uint64_t>(first * set.row_bytes()),
-               bytes, out);
-  } else {
-    const Hdf5Session session;
-    if (!hdf5_) hdf5_ = hdf5_open(path_);
-    if (!hdf5_ || !read_by_hdf5(hdf5_.get(), set, first, last, out)) {
-      fail(set, first, last, "HDF5 cannot read them: " + hdf5_error());
-    }
-  }
+  std::byte* out = desk().run.resize(static_cast<size_t>((last - first) * set.row_bytes()));
+  read_rows(set, first, last, out);
   return {out, last - first};
+}
+
+void ColumnReader::read(int64_t slot, int64_t first, int64_t last, std::byte* out) {
+  const DatasetIndex& set = *index_.sets[static_cast<size_t>(slot)];
+  const bool chunked = set.layout == Layout::chunked && !use_hdf5_;
+  while (first < last) {
+    int64_t rows = last - first;
+    if (!chunked) {
+      rows = std::min(rows, std::max<int64_t>(1, kRunBytes / set.row_bytes()));
+      read_rows(set, first, first + rows, out);
+    } else if (const ChunkPlace& place = set.chunks[static_cast<size_t>(first / set.chunk_rows)];
+               plain_checksums(set.filters, place.mask) == 0) {
+      const int64_t skipped = first % set.chunk_rows;
+      rows = std::min(rows, set.chunk_rows - skipped);
+      if (place.bytes != static_cast<uint64_t>(set.chunk_rows * set.row_bytes())) {
+        fail(set, first, first + rows, "a chunk has the wrong size: the file is damaged");
+      }
+      read_bytes(set, first, first + rows,
+                 place.address + static_cast<uint64_t>(skipped * set.row_bytes()),
+                 {out, static_cast<size_t>(rows * set.row_bytes())});
+    } else if (first % set.chunk_rows == 0 && rows >= set.chunk_rows) {
+      rows = set.chunk_rows;
+      decode(set, first / set.chunk_rows, out);
+    } else {
+      const Run run = shared(set, slot, first, last);
+      rows = run.rows;
+      const PhaseTimer timer(thread_phases().decode);
+      std::memcpy(out, run.data, static_cast<size_t>(rows * set.row_bytes()));
+    }
+    first += rows;
+    out += rows * set.row_bytes();
+  }
 }
 
 }  // namespace alm::io

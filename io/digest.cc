@@ -55,12 +55,10 @@ constexpr size_t kLanes = 16;  // 16-bit words taken side by side
 constexpr size_t kRounds =
     256;  // rounds of a block; a lane's second sum stays below 2^32 up to 361
 
-}  // namespace
-
 // Swapping the bytes of a 16-bit word is multiplication by 256 modulo 65535, so the sums may run
 // over little-endian words and be swapped once at the end. Lanes are summed apart (they vectorise)
 // and then joined: word i of N in a block weighs N - i in the second sum.
-uint32_t fletcher32(std::span<const std::byte> bytes) {
+[[gnu::always_inline]] inline uint32_t fletcher(std::span<const std::byte> bytes) {
   uint64_t sum1 = 0;
   uint64_t sum2 = 0;
   const std::byte* data = bytes.data();
@@ -103,6 +101,22 @@ uint32_t fletcher32(std::span<const std::byte> bytes) {
     return static_cast<uint32_t>((folded >> 8) | ((folded & 0xff) << 8));
   };
   return (swap(sum2) << 16) | swap(sum1);
+}
+
+#if defined(__x86_64__)
+[[gnu::target("avx2")]] uint32_t fletcher_avx2(std::span<const std::byte> bytes) {
+  return fletcher(bytes);
+}
+#endif
+
+}  // namespace
+
+uint32_t fletcher32(std::span<const std::byte> bytes) {
+#if defined(__x86_64__)
+  static const bool wide = __builtin_cpu_supports("avx2");
+  if (wide) return fletcher_avx2(bytes);
+#endif
+  return fletcher(bytes);
 }
 
 std::string digest_library() {

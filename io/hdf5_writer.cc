@@ -300,7 +300,8 @@ class Hdf5Writer::Impl {
     std::memcpy(chunk, state.pending.data(), state.pending.size());
     std::memset(chunk + state.pending.size(), 0, plain - state.pending.size());
     state.pending.clear();
-    encode_chunk(pipeline_of(codec_, bytes_of(state.plan.type)), chunk_, scratch_);
+    const uint32_t mask =
+        encode_worthwhile(pipeline_of(codec_, bytes_of(state.plan.type)), chunk_, scratch_);
 
     const Hdf5Session session;
     if (!state.set) create(state);
@@ -318,7 +319,7 @@ class Hdf5Writer::Impl {
       require(H5Dset_extent(state.set.get(), size.data()) >= 0, "extend a data set");
     }
     const std::array<hsize_t, 2> offset{static_cast<hsize_t>(state.rows_written), 0};
-    require(H5Dwrite_chunk(state.set.get(), H5P_DEFAULT, 0, offset.data(), chunk_.size(),
+    require(H5Dwrite_chunk(state.set.get(), H5P_DEFAULT, mask, offset.data(), chunk_.size(),
                            chunk_.data()) >= 0,
             "write a chunk");
     state.rows_written = total;

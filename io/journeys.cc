@@ -7,6 +7,38 @@
 
 namespace alm::io {
 
+namespace {
+
+// out[i] = record from[indices[i]], records of kWidth values; 0: of `width`.
+template <int64_t kWidth, class T>
+void gather(const T* from, std::span<const int64_t> indices, int64_t width, T* out) {
+  if (kWidth > 0) width = kWidth;
+  for (const int64_t index : indices) {
+    std::copy_n(from + index * width, width, out);
+    out += width;
+  }
+}
+
+template <class T>
+void gather_records(const T* from, std::span<const int64_t> indices, int64_t width, T* out) {
+  switch (width) {
+    case 1:
+      return gather<1>(from, indices, width, out);
+    case 2:
+      return gather<2>(from, indices, width, out);
+    case 4:
+      return gather<4>(from, indices, width, out);
+    case 8:
+      return gather<8>(from, indices, width, out);
+    case 16:
+      return gather<16>(from, indices, width, out);
+    default:
+      return gather<0>(from, indices, width, out);
+  }
+}
+
+}  // namespace
+
 std::string LogSchema::cluster_name(int64_t cluster) const {
   if (cluster >= 0 && cluster < static_cast<int64_t>(cluster_names.size())) {
     return cluster_names[static_cast<size_t>(cluster)];
@@ -54,6 +86,49 @@ void Journeys::append(const Journeys& from, int64_t index, const LogSchema& sche
     }
   });
   touch_begin.push_back(touch_begin.back() + end - begin - (cut ? 1 : 0));
+}
+
+void Journeys::append_rows(const Journeys& from, std::span<const int64_t> rows,
+                           const LogSchema& schema) {
+  if (rows.empty()) return;
+  const int64_t count = static_cast<int64_t>(rows.size());
+  // Ascending without gaps: columns are copied whole.
+  bool run = true;
+  for (int64_t index = 1; index < count; ++index) {
+    run &= rows[static_cast<size_t>(index)] == rows[0] + index;
+  }
+  // Touches of the rows, one after the other.
+  thread_local std::vector<int64_t> touches;
+  touches.clear();
+  int64_t end = touch_begin.back();
+  touch_begin.reserve(touch_begin.size() + rows.size());
+  for (const int64_t index : rows) {
+    const int64_t first = from.touch_begin[static_cast<size_t>(index)];
+    const int64_t last = from.touch_begin[static_cast<size_t>(index) + 1];
+    end += last - first;
+    touch_begin.push_back(end);
+    for (int64_t touch = first; !run && touch < last; ++touch) touches.push_back(touch);
+  }
+  const int64_t first_touch = from.touch_begin[static_cast<size_t>(rows[0])];
+  const int64_t last_touch = from.touch_begin[static_cast<size_t>(rows[0] + (run ? count : 0))];
+
+  const auto take = [&](const auto& source, auto& target, int64_t width, Scope scope) {
+    if (source.empty()) return;
+    const bool journey = scope == Scope::journey;
+    if (run) {
+      target.insert(target.end(), source.begin() + (journey ? rows[0] : first_touch) * width,
+                    source.begin() + (journey ? rows[0] + count : last_touch) * width);
+      return;
+    }
+    const std::span<const int64_t> indices = journey ? rows : std::span<const int64_t>(touches);
+    const size_t before = target.size();
+    target.resize(before + indices.size() * static_cast<size_t>(width));
+    gather_records(source.data(), indices, width, target.data() + before);
+  };
+  take(from.row, row, 1, Scope::journey);
+  for_each_column([&](const auto& column) {
+    take(from.*column.values, this->*column.values, column.width(schema), column.scope);
+  });
 }
 
 }  // namespace alm::io

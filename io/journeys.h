@@ -117,6 +117,8 @@ struct Journeys {
   // touch (counted within the journey) is left out. Widths are taken from `schema`.
   void append(const Journeys& from, int64_t index, const LogSchema& schema,
               int64_t without_touch = -1);
+  // Appends the journeys `rows` of `from` with all its filled columns, in that order.
+  void append_rows(const Journeys& from, std::span<const int64_t> rows, const LogSchema& schema);
 };
 
 }  // namespace alm::io

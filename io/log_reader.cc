@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -16,10 +15,12 @@
 #include "io/digest.h"
 #include "io/file_index.h"
 #include "io/hdf5_child.h"
+#include "io/loader_phases.h"
 #include "io/log_writer.h"
 #include "io/row_checks.h"
 #include "io/schema.h"
 #include "kernels/base/check.h"
+#include "kernels/base/clock.h"
 
 namespace alm::io {
 
@@ -27,6 +28,8 @@ namespace {
 
 // A foreign block_rows may be anything; memory is bounded by this.
 constexpr int64_t kMostBlockRows = int64_t{1} << 20;
+// Of decoded chunks that blocks share: room for two of every column.
+constexpr size_t kCacheBytes = size_t{64} << 20;
 
 std::vector<std::string> list_files(const std::vector<std::string>& paths) {
   std::vector<std::string> files;
@@ -119,14 +122,27 @@ void convert(NumberType type, const std::byte* data, int64_t count, To* out, Mis
   }
 }
 
+template <class To>
+bool is_type(NumberType type) {
+  const NumberKind kind = std::is_floating_point_v<To> ? NumberKind::floating
+                          : std::is_signed_v<To>       ? NumberKind::signed_integer
+                                                       : NumberKind::unsigned_integer;
+  return type.kind == kind && type.bytes == static_cast<int64_t>(sizeof(To));
+}
+
 // Reads rows [first, last) of a data set over `out`.
 template <class To, class Misfit>
 void read_rows(ColumnReader& reader, const FileIndex& index, int64_t slot, int64_t first,
                int64_t last, std::vector<To>& out, Misfit misfit) {
   const DatasetIndex& set = *index.sets[static_cast<size_t>(slot)];
   out.resize(static_cast<size_t>((last - first) * set.width));
+  if (is_type<To>(set.type)) {
+    reader.read(slot, first, last, reinterpret_cast<std::byte*>(out.data()));
+    return;
+  }
   for (int64_t row = first; row < last;) {
     const ColumnReader::Run run = reader.next(slot, row, last);
+    const PhaseTimer timer(thread_phases().decode);
     const int64_t at = (row - first) * set.width;
     convert(set.type, run.data, run.rows * set.width, out.data() + at,
             [&](int64_t value) { misfit((at + value) / set.width); });
@@ -144,11 +160,6 @@ struct Desk {
 Desk& desk() {
   thread_local Desk instance;
   return instance;
-}
-
-uint64_t next_identity() {
-  static std::atomic<uint64_t> counter{0};
-  return ++counter;
 }
 
 // One warning for all files that share it.
@@ -254,11 +265,14 @@ class Hdf5Log final : public Log {
     const FileIndex& index = indices_[number];
     const int64_t first = info.first_row - file.first_row;
     Desk& d = desk();
-    ColumnReader reader(file.path, index, identities_[number], options_.use_h5dread);
+    ColumnReader reader(file.path, index, info.file, cache_, options_.use_h5dread);
     d.bad.start(file.path, first, info.rows);
     read_spans(reader, file, index, first, info.rows, d);
     read_columns(reader, index, columns, first, info.rows, d, out);
-    check_rows(schema(), out, d.spans, d.bad);
+    {
+      const PhaseTimer timer(thread_phases().check);
+      check_rows(schema(), out, d.spans, d.bad);
+    }
     if (d.bad.any() && options_.on_bad_row == OnBadRow::fail) {
       throw UserError(d.bad.first() + " (--on-bad-row skip leaves such rows out)");
     }
@@ -289,7 +303,6 @@ class Hdf5Log final : public Log {
     files_.push_back({path, rows_, index.rows, index.touches, index.bytes});
     rows_ += index.rows;
     touches_ += index.touches;
-    identities_.push_back(next_identity());
     indices_.push_back(std::move(index));
   }
 
@@ -344,6 +357,7 @@ class Hdf5Log final : public Log {
 
   // Drops bad rows and the early touches of long journeys, in place.
   ReadReport keep_good_rows(const BlockInfo& info, Desk& d, Journeys& out) const {
+    const PhaseTimer timer(thread_phases().check);
     ReadReport report;
     report.bad_rows = d.bad.count();
     report.first_bad_row = d.bad.first();
@@ -385,12 +399,12 @@ class Hdf5Log final : public Log {
   LogOptions options_;
   std::vector<FileIndex> indices_;
   std::vector<LogFile> files_;
-  std::vector<uint64_t> identities_;
   std::vector<BlockInfo> blocks_;
   std::vector<std::string> warnings_;
   std::string manifest_hash_;
   int64_t rows_ = 0;
   int64_t touches_ = 0;
+  mutable ChunkCache cache_{kCacheBytes};
 };
 
 }  // namespace

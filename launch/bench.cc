@@ -1,5 +1,6 @@
-// alm bench: how fast the parts are on this machine. A line for people on stdout and, with --json,
-// one JSON object a line (schema alm-bench/1).
+// alm bench: how fast the parts are on this machine.
+#include "launch/bench.h"
+
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -97,32 +98,7 @@ void check_options(const Options& options) {
   }
 }
 
-// The measurements of a run. Ranks above 0 say and write nothing.
-class Results {
- public:
-  Results(const Options& options, const Communicator& world)
-      : what_(options.text("what")), path_(options.text("json")), speaks_(world.rank() == 0) {}
-
-  void add(const std::string& line, io::Json measured) {
-    if (!speaks_) return;
-    std::printf("%s\n", line.c_str());
-    std::fflush(stdout);
-    io::Json whole{{"schema", "alm-bench/1"}, {"what", what_}};
-    whole.update(measured);
-    lines_ += whole.dump() + "\n";
-  }
-  void write() const {
-    if (speaks_ && !path_.empty()) io::write_text_atomically(path_, lines_);
-  }
-
- private:
-  std::string what_;
-  std::string path_;
-  bool speaks_;
-  std::string lines_;
-};
-
-void bench_train(const Options& options, Communicator& world, Results& results) {
+void bench_train(const Options& options, Communicator& world, BenchResults& results) {
   const std::unique_ptr<Compute> compute = make_compute(options, world);
   const StepBench bench = bench_steps({.model = model_options_by_name(options.text("model")),
                                        .shape = shape_by_name(options.text("shape")),
@@ -164,7 +140,7 @@ void bench_train(const Options& options, Communicator& world, Results& results) 
        {"dense_parameters", bench.dense_parameters}});
 }
 
-void bench_synth(const Options& options, Communicator& world, Results& results) {
+void bench_synth(const Options& options, Communicator& world, BenchResults& results) {
   const LogShape shape = shape_by_name(options.text("shape"));
   LevelBOptions level;
   level.clusters = shape.clusters;
@@ -185,7 +161,7 @@ void bench_synth(const Options& options, Communicator& world, Results& results) 
                {"touches_per_s", rates[1]}});
 }
 
-void bench_op(const Options& options, Communicator& world, Results& results) {
+void bench_op(const Options& options, Communicator& world, BenchResults& results) {
   const std::unique_ptr<Compute> compute = make_compute(options, world);
   int64_t found = 0;
   for (const OpCase& op_case : performance_cases()) {
@@ -206,89 +182,11 @@ void bench_op(const Options& options, Communicator& world, Results& results) {
   }
 }
 
-struct LoaderRate {
-  double journeys = 0;
-  double seconds = 0;
-};
-
-// This rank's blocks, over and over.
-LoaderRate scan_for(const std::shared_ptr<const io::Log>& log, int64_t threads, double seconds,
-                    const Communicator& world) {
-  const BlockRange mine =
-      blocks_of_rank(static_cast<int64_t>(log->blocks().size()), world.rank(), world.size());
-  LoaderRate rate;
-  const Timer timer;
-  do {
-    io::ScanStream::Options scan;
-    scan.first_block = mine.first;
-    scan.last_block = mine.last;
-    scan.threads = threads;
-    io::ScanStream stream(log, scan);
-    int64_t block = 0;
-    while (stream.next(&block) != nullptr) continue;
-    rate.journeys += static_cast<double>(stream.report().rows);
-    rate.seconds = timer.seconds();
-  } while (rate.seconds < seconds);
-  return rate;
-}
-
-LoaderRate stream_for(const std::shared_ptr<const io::Log>& log, int64_t batch, int64_t threads,
-                      double seconds, const Communicator& world) {
-  std::vector<int64_t> rows;
-  for (const io::BlockInfo& block : log->blocks()) rows.push_back(block.rows);
-  const int64_t lanes = batch / micro_block_rows(batch);
-  const auto plan =
-      std::make_shared<io::SamplePlan>(io::SamplePlanInput{std::move(rows), 1, batch, lanes});
-  io::TrainStream::Options train;
-  train.lanes = io::lanes_of_rank(lanes, world.rank(), world.size());
-  train.threads = threads;
-  LoaderRate rate;
-  const Timer timer;
-  io::TrainStream stream(log, plan, train);
-  do {
-    for (const io::Journeys& journeys : stream.next()) {
-      rate.journeys += static_cast<double>(journeys.size());
-    }
-    rate.seconds = timer.seconds();
-  } while (rate.seconds < seconds);
-  return rate;
-}
-
-void bench_loader(const Options& options, Communicator& world, Results& results) {
-  if (options.texts("log").empty()) throw UserError("alm bench loader needs --log");
-  const int64_t threads = threads_of_rank(options, world);
-  io::LogOptions log_options;
-  log_options.index_dir = options.text("index-dir");
-  const std::shared_ptr<const io::Log> log = io::Log::open(options.texts("log"), log_options);
-  double bytes = 0;
-  for (const io::LogFile& file : log->files()) bytes += static_cast<double>(file.bytes);
-  const double bytes_per_journey = bytes / static_cast<double>(std::max<int64_t>(log->rows(), 1));
-
-  scan_for(log, threads, 0, world);  // warms the caches
-  const auto report = [&](const char* stream, LoaderRate mine) {
-    double rate = mine.journeys / mine.seconds;
-    world.all_reduce_sum(std::span<double>(&rate, 1), "rate of the loader");
-    results.add(
-        format("loader %s, %lld ranks x %lld threads: %s journeys/s, %s/s of the files, "
-               "warm",
-               stream, static_cast<long long>(world.size()), static_cast<long long>(threads),
-               human_count(rate).c_str(), human_bytes(rate * bytes_per_journey).c_str()),
-        {{"stream", stream},
-         {"ranks", world.size()},
-         {"threads", threads},
-         {"journeys_per_s", rate},
-         {"bytes_per_s", rate * bytes_per_journey}});
-  };
-  report("scan", scan_for(log, threads, options.real("seconds"), world));
-  report("train",
-         stream_for(log, options.integer("batch"), threads, options.real("seconds"), world));
-}
-
 // COLLECTIVE.
 int run_bench(const Options& options, Communicator& world) {
   check_options(options);
   const std::string& what = options.text("what");
-  Results results(options, world);
+  BenchResults results(options, world);
   if (what == "train") bench_train(options, world, results);
   if (what == "synth") bench_synth(options, world, results);
   if (what == "op") bench_op(options, world, results);
@@ -298,6 +196,25 @@ int run_bench(const Options& options, Communicator& world) {
 }
 
 }  // namespace
+
+BenchResults::BenchResults(const Options& options, const Communicator& world)
+    : what_(options.text("what")), path_(options.text("json")), speaks_(world.rank() == 0) {}
+
+void BenchResults::add(const std::string& line, io::Json measured) {
+  if (!speaks_) return;
+  if (!line.empty()) {
+    std::printf("%s\n", line.c_str());
+    std::fflush(stdout);
+  }
+  if (measured.is_null()) return;
+  io::Json whole{{"schema", "alm-bench/1"}, {"what", what_}};
+  whole.update(measured);
+  lines_ += whole.dump() + "\n";
+}
+
+void BenchResults::write() const {
+  if (speaks_ && !path_.empty()) io::write_text_atomically(path_, lines_);
+}
 
 Command bench_command() {
   return {bench_spec(), run_bench};

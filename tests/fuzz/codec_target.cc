@@ -28,9 +28,10 @@ void there_and_back(std::span<const io::Filter> filters, std::string_view text) 
   io::Buffer scratch;
   fill(chunk, text);
   io::encode_chunk(filters, chunk, scratch);
-  const char* fault = io::decode_chunk(filters, 0, text.size(), chunk, scratch);
+  std::vector<std::byte> plain(text.size());
+  const char* fault = io::decode_chunk(filters, 0, plain, chunk, scratch);
   ALM_CHECK(fault == nullptr, "%s", fault);
-  ALM_CHECK(std::memcmp(chunk.data(), text.data(), text.size()) == 0);
+  ALM_CHECK(std::memcmp(plain.data(), text.data(), text.size()) == 0);
 }
 
 void undo_stream(std::string_view text) {
@@ -59,8 +60,8 @@ void run_target(std::string_view input) {
     io::Buffer chunk;
     io::Buffer scratch;
     fill(chunk, input);
-    const char* fault = io::decode_chunk(filters, mask, plain, chunk, scratch);
-    ALM_CHECK(fault != nullptr || chunk.size() == plain);
+    std::vector<std::byte> out(plain);
+    io::decode_chunk(filters, mask, out, chunk, scratch);
   }
   there_and_back(filters, input);
   undo_stream(input);

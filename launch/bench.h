@@ -1,0 +1,31 @@
+// What the parts of `alm bench` share.
+#pragma once
+
+#include <string>
+
+#include "engine/comm/communicator.h"
+#include "io/json.h"
+#include "launch/options.h"
+
+namespace alm {
+
+// The measurements of one `alm bench WHAT`: lines for people on stdout and, with --json, one JSON
+// object a line (schema alm-bench/1). Ranks above 0 say and write nothing.
+class BenchResults {
+ public:
+  BenchResults(const Options& options, const Communicator& world);
+  // A line for people (empty: none) and what it says as JSON (null: nothing).
+  void add(const std::string& line, io::Json measured);
+  void write() const;
+
+ private:
+  std::string what_;
+  std::string path_;
+  bool speaks_;
+  std::string lines_;
+};
+
+// COLLECTIVE. The streams that read a log, beside what the disk and the codec alone can do.
+void bench_loader(const Options& options, Communicator& world, BenchResults& results);
+
+}  // namespace alm
