@@ -290,10 +290,10 @@ bool detects_damage(std::span<const Filter> filters) {
   });
 }
 
-std::vector<Filter> pipeline_of(Codec codec, int64_t element_bytes) {
+std::vector<Filter> pipeline_of(Codec codec, int64_t element_bytes, bool shuffle) {
   std::vector<Filter> filters;
   if (codec != Codec::none) {
-    if (element_bytes > 1) {
+    if (shuffle && element_bytes > 1) {
       filters.push_back({kFilterShuffle, narrow<uint32_t>(element_bytes)});
     }
     filters.push_back({codec == Codec::deflate ? kFilterDeflate
@@ -402,7 +402,8 @@ void encode_chunk(std::span<const Filter> filters, Buffer& chunk, Buffer& scratc
   }
 }
 
-uint32_t encode_worthwhile(std::span<const Filter> filters, Buffer& chunk, Buffer& scratch) {
+uint32_t encode_worthwhile(std::span<const Filter> filters, Buffer& chunk, Buffer& scratch,
+                           int deflate_level) {
   uint32_t mask = 0;
   std::vector<Filter> checksums;
   for (size_t stage = 0; stage < filters.size(); ++stage) {
@@ -418,7 +419,7 @@ uint32_t encode_worthwhile(std::span<const Filter> filters, Buffer& chunk, Buffe
   }
   Buffer& plain = tools().plain;
   std::memcpy(plain.resize(chunk.size()), chunk.data(), chunk.size());
-  encode_chunk(filters, chunk, scratch);
+  encode_chunk(filters, chunk, scratch, deflate_level);
   const double most = (1 - kWorthwhile) * static_cast<double>(plain.size());
   if (static_cast<double>(chunk.size()) <= most) return 0;
   std::memcpy(chunk.resize(plain.size()), plain.data(), plain.size());

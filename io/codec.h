@@ -24,6 +24,7 @@ inline constexpr uint32_t kFilterFletcher32 = 3;
 inline constexpr uint32_t kFilterLz4 = 32004;
 inline constexpr uint32_t kFilterZstd = 32015;
 inline constexpr int kDeflateLevel = 1;
+inline constexpr int kByteDeflateLevel = 3;  // of bytes: smaller, and undone twice as fast
 inline constexpr int kZstdLevel = 3;
 
 // One stage of a data set's pipeline, in the order of writing.
@@ -39,8 +40,9 @@ const char* filter_name(uint32_t id);
 bool can_decode(std::span<const Filter> filters);
 // Whether a flipped bit in the chunk is certain to be noticed (Fletcher32, or the zlib checksum).
 bool detects_damage(std::span<const Filter> filters);
-// What the writer uses for a codec.
-std::vector<Filter> pipeline_of(Codec codec, int64_t element_bytes);
+// What the writer uses for a codec. Shuffling does not pay for single bytes, nor for columns in
+// which one value stands for most rows.
+std::vector<Filter> pipeline_of(Codec codec, int64_t element_bytes, bool shuffle = true);
 
 // Bytes that are never cleared when they grow.
 class Buffer {
@@ -85,7 +87,8 @@ void encode_chunk(std::span<const Filter> filters, Buffer& chunk, Buffer& scratc
                   int deflate_level = kDeflateLevel);
 // The same, but a chunk that the compressor makes less than kWorthwhile smaller is stored as it is,
 // so that reading it costs no decoding. Returns the mask.
-uint32_t encode_worthwhile(std::span<const Filter> filters, Buffer& chunk, Buffer& scratch);
+uint32_t encode_worthwhile(std::span<const Filter> filters, Buffer& chunk, Buffer& scratch,
+                           int deflate_level = kDeflateLevel);
 inline constexpr double kWorthwhile = 0.2;  // measured: docs/performance.md
 
 // A zstd stream (one frame or several), undone piece by piece. Not thread-safe.

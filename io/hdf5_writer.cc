@@ -236,7 +236,16 @@ class Hdf5Writer::Impl {
     }
   }
 
-  static void set_pipeline(hid_t creation, const std::vector<Filter>& filters) {
+  std::vector<Filter> pipeline(const ColumnPlan& plan) const {
+    return pipeline_of(codec_, bytes_of(plan.type), plan.shuffle);
+  }
+
+  static int deflate_level(int64_t element_bytes) {
+    return element_bytes == 1 ? kByteDeflateLevel : kDeflateLevel;
+  }
+
+  static void set_pipeline(hid_t creation, const std::vector<Filter>& filters,
+                           int64_t element_bytes) {
     for (const Filter& filter : filters) {
       const unsigned level = kZstdLevel;
       switch (filter.id) {
@@ -244,7 +253,7 @@ class Hdf5Writer::Impl {
           H5Pset_shuffle(creation);
           break;
         case kFilterDeflate:
-          H5Pset_deflate(creation, kDeflateLevel);
+          H5Pset_deflate(creation, static_cast<unsigned>(deflate_level(element_bytes)));
           break;
         case kFilterFletcher32:
           H5Pset_fletcher32(creation);
@@ -266,7 +275,8 @@ class Hdf5Writer::Impl {
     const Hdf5Id creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
     if (count > 0) {
       H5Pset_chunk(creation.get(), 1, &size);
-      set_pipeline(creation.get(), pipeline_of(Codec::none, static_cast<int64_t>(element)));
+      set_pipeline(creation.get(), pipeline_of(Codec::none, static_cast<int64_t>(element)),
+                   static_cast<int64_t>(element));
     }
     const Hdf5Id set = create_set(path, type, space.get(), creation.get());
     if (count == 0) return;
@@ -287,7 +297,7 @@ class Hdf5Writer::Impl {
     const Hdf5Id creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
     if (now > 0) {
       H5Pset_chunk(creation.get(), rank, chunk.data());
-      set_pipeline(creation.get(), pipeline_of(codec_, bytes_of(state.plan.type)));
+      set_pipeline(creation.get(), pipeline(state.plan), bytes_of(state.plan.type));
     }
     state.set =
         create_set(state.plan.path, file_type(state.plan.type), space.get(), creation.get());
@@ -300,8 +310,8 @@ class Hdf5Writer::Impl {
     std::memcpy(chunk, state.pending.data(), state.pending.size());
     std::memset(chunk + state.pending.size(), 0, plain - state.pending.size());
     state.pending.clear();
-    const uint32_t mask =
-        encode_worthwhile(pipeline_of(codec_, bytes_of(state.plan.type)), chunk_, scratch_);
+    const uint32_t mask = encode_worthwhile(pipeline(state.plan), chunk_, scratch_,
+                                            deflate_level(bytes_of(state.plan.type)));
 
     const Hdf5Session session;
     if (!state.set) create(state);

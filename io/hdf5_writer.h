@@ -27,6 +27,7 @@ struct ColumnPlan {
   std::optional<int64_t> rows = std::nullopt;  // known beforehand, or whatever comes
   int64_t expected_rows = 0;  // without `rows`: a generous guess, so that chunks stay few
   int64_t round_rows = 1;     // chunks of more rows than this hold a multiple of it
+  bool shuffle = true;        // false where one value stands for most rows
 };
 
 // Memory: one plain chunk a column (1 MiB, more when a column would need over 1,024 chunks).

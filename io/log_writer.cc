@@ -62,7 +62,8 @@ class LogWriter::Impl {
                       .type = value_type<T>(),
                       .width = width,
                       .matrix = column.is_matrix(),
-                      .expected_rows = rows * kExpectedTouches};
+                      .expected_rows = rows * kExpectedTouches,
+                      .shuffle = !column.mostly_one_value};
       if (column.scope == Scope::journey) {
         plan.rows = rows;
         plan.round_rows = schema_.block_rows;

@@ -24,6 +24,8 @@ struct Column {
   bool LogSchema::*present = nullptr;     // optional 1-D column
   int64_t LogSchema::*columns = nullptr;  // optional 2-D column
 
+  bool mostly_one_value = false;  // -1 or NaN for what did not happen
+
   bool is_matrix() const { return columns != nullptr; }
   // Values a row; 0 when the schema lacks the column.
   int64_t width(const LogSchema& schema) const {
@@ -51,7 +53,7 @@ void for_each_column(Visitor&& visit) {
   visit(Column<uint32_t>{kClusterSlot, "/touch/cluster", touch, &J::cluster, &C::cluster});
   visit(Column<int64_t>{4, "/journey/time", journey, &J::time, &C::time, &S::time});
   visit(Column<int64_t>{5, "/journey/outcome_time", journey, &J::outcome_time, &C::outcome_time,
-                        &S::outcome_time});
+                        &S::outcome_time, nullptr, true});
   visit(Column<float>{6, "/journey/weight", journey, &J::weight, &C::weight, &S::weight});
   visit(Column<float>{7, "/journey/dense", journey, &J::dense, &C::dense, nullptr, &S::dense});
   visit(Column<int64_t>{8, "/journey/cat", journey, &J::cat, &C::cat, nullptr, &S::cat});
@@ -63,9 +65,9 @@ void for_each_column(Visitor&& visit) {
                         &S::touch_cat});
   visit(Column<uint8_t>{13, "/touch/mediator", touch, &J::mediator, &C::mediator, &S::mediator});
   visit(Column<int64_t>{14, "/touch/mediator_time", touch, &J::mediator_time, &C::mediator_time,
-                        &S::mediator_time});
+                        &S::mediator_time, nullptr, true});
   visit(Column<uint8_t>{15, "/touch/proxy", touch, &J::proxy, &C::proxy, nullptr, &S::proxies});
-  visit(Column<float>{16, "/touch/match", touch, &J::match, &C::match, &S::match});
+  visit(Column<float>{16, "/touch/match", touch, &J::match, &C::match, &S::match, nullptr, true});
   visit(Column<float>{17, "/touch/propensity", touch, &J::propensity, &C::propensity,
                       &S::propensity});
   visit(Column<uint8_t>{18, "/touch/randomised", touch, &J::randomised, &C::randomised,

@@ -27,5 +27,7 @@ class BenchResults {
 
 // COLLECTIVE. The streams that read a log, beside what the disk and the codec alone can do.
 void bench_loader(const Options& options, Communicator& world, BenchResults& results);
+// Every pipeline of compression on the columns of a log; one thread, every rank the same.
+void bench_codec(const Options& options, BenchResults& results);
 
 }  // namespace alm

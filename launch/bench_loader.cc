@@ -33,14 +33,24 @@ class LoaderBench {
       : options_(options), world_(world), results_(results) {
     io::LogOptions log_options;
     log_options.index_dir = options.text("index-dir");
+    const Timer timer;
     log_ = io::Log::open(options.texts("log"), log_options);
+    const double open_seconds = timer.seconds();
+    results_.add(
+        format("opened in %.2f ms: %zu files, %s journeys", 1e3 * open_seconds,
+               log_->files().size(), human_count(static_cast<double>(log_->rows())).c_str()),
+        {{"stream", "open"},
+         {"open_ms", 1e3 * open_seconds},
+         {"files", log_->files().size()},
+         {"journeys", log_->rows()}});
     for (const io::LogFile& file : log_->files()) bytes_ += static_cast<double>(file.bytes);
     columns_ = io::ColumnSet::model();
   }
 
   void run() {
     results_.add(
-        "| stream | page cache | threads | journeys/s | a CPU second | of the files | read | check "
+        "\n| stream | page cache | threads | journeys/s | a CPU second | of the files | read | "
+        "check "
         "| decode | "
         "batch | of pread | of the codec |\n|---|---|---|---|---|---|---|---|---|---|---|---|",
         nullptr);

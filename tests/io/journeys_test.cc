@@ -7,7 +7,7 @@
 #include <numeric>
 #include <random>
 
-#include "tests/io/log_cases.h"
+#include "log_cases.h"
 
 namespace alm::io {
 namespace {
