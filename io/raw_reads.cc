@@ -97,8 +97,7 @@ class Pieces {
   std::vector<int> files_;
 };
 
-void take(const Piece& piece, bool decompress, Buffer& stored, Buffer& plain, Buffer& scratch) {
-  std::byte* out = stored.resize(piece.bytes);
+void read_piece(const Piece& piece, std::byte* out) {
   for (uint64_t done = 0; done < piece.bytes;) {
     const ssize_t got = ::pread(piece.file, out + done, piece.bytes - done,
                                 static_cast<off_t>(piece.address + done));
@@ -106,13 +105,34 @@ void take(const Piece& piece, bool decompress, Buffer& stored, Buffer& plain, Bu
     if (got <= 0) throw UserError("a file of the log is truncated or cannot be read");
     done += static_cast<uint64_t>(got);
   }
-  if (!decompress || piece.compressor == nullptr || piece.bytes < piece.checksum_bytes) return;
-  stored.cut(piece.bytes - piece.checksum_bytes);
-  std::byte* to = plain.resize(piece.plain_bytes);
-  const char* fault =
-      decode_chunk({piece.compressor, 1}, 0, {to, piece.plain_bytes}, stored, scratch);
-  if (fault != nullptr) throw UserError(format("a chunk of the log: %s", fault));
 }
+
+// What one thread reads into.
+struct Desk {
+  Buffer stored;
+  Buffer plain;
+  Buffer scratch;
+  Buffer ring;
+  size_t ring_at = 0;
+
+  void take(const Piece& piece, RawRead how, size_t ring_bytes) {
+    if (how == RawRead::ring) {
+      std::byte* memory = ring.resize(std::max<size_t>(ring_bytes, piece.bytes));
+      if (ring_at + piece.bytes > ring.size()) ring_at = 0;
+      read_piece(piece, memory + ring_at);
+      ring_at += piece.bytes;
+      return;
+    }
+    read_piece(piece, stored.resize(piece.bytes));
+    if (how != RawRead::codec || piece.compressor == nullptr) return;
+    if (piece.bytes < piece.checksum_bytes) return;
+    stored.cut(piece.bytes - piece.checksum_bytes);
+    std::byte* to = plain.resize(piece.plain_bytes);
+    const char* fault =
+        decode_chunk({piece.compressor, 1}, 0, {to, piece.plain_bytes}, stored, scratch);
+    if (fault != nullptr) throw UserError(format("a chunk of the log: %s", fault));
+  }
+};
 
 }  // namespace
 
@@ -120,7 +140,8 @@ double process_cpu_seconds() {
   return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
 }
 
-RawPass read_raw(const Log& log, const ColumnSet& columns, int64_t threads, bool decompress) {
+RawPass read_raw(const Log& log, const ColumnSet& columns, int64_t threads, RawRead how,
+                 int64_t ring_bytes) {
   const Pieces pieces(log, columns);
   RawPass pass;
   for (const Piece& piece : pieces.list) {
@@ -132,11 +153,9 @@ RawPass read_raw(const Log& log, const ColumnSet& columns, int64_t threads, bool
   std::exception_ptr failure;
   const auto work = [&] {
     try {
-      Buffer stored;
-      Buffer plain;
-      Buffer scratch;
+      Desk desk;
       for (size_t at = next++; at < pieces.list.size(); at = next++) {
-        take(pieces.list[at], decompress, stored, plain, scratch);
+        desk.take(pieces.list[at], how, static_cast<size_t>(ring_bytes));
       }
     } catch (...) {
       std::lock_guard lock(mutex);

@@ -17,10 +17,17 @@ struct RawPass {
 // Processor time of this process so far, all threads.
 double process_cpu_seconds();
 
-// Reads every stored byte of the wanted columns once, in pieces of a chunk, each thread into one
-// reused buffer; with `decompress` each chunk also goes through its codec, and no further.
-// UserError when a file is gone or damaged.
-RawPass read_raw(const Log& log, const ColumnSet& columns, int64_t threads, bool decompress);
+enum class RawRead {
+  one_buffer,  // each thread into one buffer, which stays in its cache
+  ring,  // into `ring_bytes` of memory for each thread, over and over: as whoever hands bytes on
+         // must
+  codec  // as one_buffer, and each chunk through its compressor's library
+};
+
+// Reads every stored byte of the wanted columns once, in pieces of a chunk. UserError when a file
+// is gone or damaged.
+RawPass read_raw(const Log& log, const ColumnSet& columns, int64_t threads, RawRead how,
+                 int64_t ring_bytes = 0);
 
 // Asks the kernel to forget the log's bytes, so that the next pass reads the disk.
 void drop_page_cache(const Log& log);

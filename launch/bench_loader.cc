@@ -70,7 +70,16 @@ class LoaderBench {
  private:
   static constexpr int64_t kWholeBlocks = int64_t{1} << 40;
 
-  void warm_up(int64_t threads) const { io::read_raw(*log_, columns_, threads, false); }
+  // Memory of a stream: 3 blocks in flight and one for each thread.
+  io::RawPass read(int64_t threads, io::RawRead how) const {
+    const auto blocks = std::max<int64_t>(1, static_cast<int64_t>(log_->blocks().size()));
+    return io::read_raw(*log_, columns_, threads, how,
+                        stored_bytes_ / blocks * (3 + threads) / threads);
+  }
+
+  void warm_up(int64_t threads) {
+    stored_bytes_ = read(threads, io::RawRead::one_buffer).stored_bytes;
+  }
 
   Pass scan(int64_t rows, int64_t threads) const {
     const BlockRange mine =
@@ -116,6 +125,7 @@ class LoaderBench {
   }
 
   static double median(std::vector<double> values) {
+    if (values.empty()) return 0;
     std::sort(values.begin(), values.end());
     return values[values.size() / 2];
   }
@@ -127,6 +137,7 @@ class LoaderBench {
   void measure(const char* stream, int64_t threads, bool cold, const std::function<Pass()>& pass) {
     Pass sum;
     std::vector<double> of_pread;
+    std::vector<double> of_cached_pread;
     std::vector<double> of_codec;
     int64_t rounds = 0;
     const double share = 1.0 / static_cast<double>(world_.size());
@@ -136,7 +147,7 @@ class LoaderBench {
       Pass one = pass();
       one.cpu_seconds = io::process_cpu_seconds() - cpu_before;
       if (cold) io::drop_page_cache(*log_);
-      const io::RawPass bytes = io::read_raw(*log_, columns_, threads, false);
+      const io::RawPass bytes = read(threads, io::RawRead::ring);
       sum.journeys += one.journeys;
       sum.seconds += one.seconds;
       sum.cpu_seconds += one.cpu_seconds;
@@ -145,8 +156,10 @@ class LoaderBench {
       if (cold) {
         of_pread.push_back(share * bytes.seconds / one.seconds);
       } else {
-        const io::RawPass codec = io::read_raw(*log_, columns_, threads, true);
-        const double codec_seconds = std::max(codec.cpu_seconds - bytes.cpu_seconds, 0.0);
+        const io::RawPass in_cache = read(threads, io::RawRead::one_buffer);
+        const io::RawPass codec = read(threads, io::RawRead::codec);
+        const double codec_seconds = std::max(codec.cpu_seconds - in_cache.cpu_seconds, 0.0);
+        of_cached_pread.push_back(share * in_cache.cpu_seconds / one.cpu_seconds);
         of_pread.push_back(share * bytes.cpu_seconds / one.cpu_seconds);
         of_codec.push_back(share * codec_seconds / one.cpu_seconds);
       }
@@ -155,12 +168,12 @@ class LoaderBench {
       world_.all_reduce_max(std::span<int64_t>(&go_on, 1), "rounds of the loader");
       if (go_on == 0) break;
     }
-    say(stream, threads, cold, sum, median(of_pread), of_codec.empty() ? 0 : median(of_codec));
+    say(stream, threads, cold, sum, median(of_pread), median(of_cached_pread), median(of_codec));
   }
 
   // COLLECTIVE.
   void say(const char* stream, int64_t threads, bool cold, const Pass& sum, double of_pread,
-           double of_codec) {
+           double of_cached_pread, double of_codec) {
     std::array<double, 2> rates{sum.journeys / sum.seconds, sum.journeys / sum.cpu_seconds};
     world_.all_reduce_sum(std::span<double>(rates), "rates of the loader");
     const double rate = rates[0];
@@ -195,6 +208,8 @@ class LoaderBench {
          {"wait_seconds", sum.wait},
          {"seconds", sum.seconds},
          {"of_pread", of_pread},
+         {"of_pread_into_one_buffer",
+          of_cached_pread > 0 ? io::Json(of_cached_pread) : io::Json(nullptr)},
          {"of_codec", of_codec > 0 ? io::Json(of_codec) : io::Json(nullptr)}});
   }
 
@@ -203,7 +218,8 @@ class LoaderBench {
   BenchResults& results_;
   std::shared_ptr<const io::Log> log_;
   io::ColumnSet columns_;
-  double bytes_ = 0;
+  double bytes_ = 0;          // of the files
+  int64_t stored_bytes_ = 0;  // of the columns read
 };
 
 }  // namespace
