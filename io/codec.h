@@ -71,8 +71,8 @@ class Buffer {
 // The number of checksums behind the bytes of a chunk that are otherwise stored as they are;
 // nullopt for a chunk with more to undo. `mask`: bit i set means stage i was left out.
 std::optional<int64_t> plain_checksums(std::span<const Filter> filters, uint32_t mask);
-// Whether so few stored bytes can hold so many plain ones at all: a damaged file may claim any size,
-// so this is asked before there is memory for it.
+// Whether so few stored bytes can hold so many plain ones at all: a damaged file may claim any
+// size, so this is asked before there is memory for it.
 bool may_hold(std::span<const Filter> filters, uint32_t mask, uint64_t stored, uint64_t plain);
 // Whether the Fletcher32 checksum `stored` (4 bytes) fits.
 bool checksum_fits(std::span<const std::byte> bytes, const std::byte* stored);

@@ -115,7 +115,7 @@ ColumnReader::Run ColumnReader::shared(const DatasetIndex& set, int64_t slot, in
   const ChunkPlace& place = set.chunks[static_cast<size_t>(chunk)];
   if (!may_hold(set.filters, place.mask, place.bytes, bytes)) {
     fail(set, begin, std::min(begin + set.chunk_rows, set.rows),
-         "a chunk claims more bytes than it can hold: the file is damaged, bring it again");
+         "the compressed bytes are damaged: the file is damaged, bring it again");
   }
   pin_ =
       cache_.get({number_, slot, chunk}, bytes, [&](std::byte* out) { decode(set, chunk, out); });
