@@ -5,12 +5,14 @@
 #include "io/cluster_fit.h"
 #include "io/codec.h"
 #include "io/digest.h"
+#include "io/hdf5_handle.h"
 #include "kernels/base/text.h"
 
 namespace alm::io {
 
 std::vector<std::pair<std::string, std::string>> library_versions() {
   unsigned major = 0, minor = 0, release = 0;
+  const Hdf5Session session;
   H5get_libversion(&major, &minor, &release);
   std::vector<std::pair<std::string, std::string>> versions = codec_versions();
   versions.insert(versions.begin(), {"HDF5", format("%u.%u.%u", major, minor, release)});
