@@ -14,7 +14,16 @@ namespace {
 // The sums of a scan hold terms up to 2^60, some of them products of squares of weight and outcome.
 constexpr double kLargestWeighted = 1e9;
 
-void check_sizes(const io::Journeys& journeys) {
+// "FILE, data set SET, row 12", of a row of the whole log.
+std::string place_of(const io::Log& log, const char* set, int64_t row) {
+  const auto after = std::partition_point(log.files().begin(), log.files().end(),
+                                          [&](const auto& file) { return file.first_row <= row; });
+  const io::LogFile& file = *(after - 1);
+  return format("%s, data set %s, row %lld", file.path.c_str(), set,
+                static_cast<long long>(row - file.first_row));
+}
+
+void check_sizes(const io::Log& log, const io::Journeys& journeys) {
   for (size_t row = 0; row < journeys.outcome.size(); ++row) {
     const double weight = journeys.weight.empty() ? 1 : journeys.weight[row];
     const double outcome = std::max(1.0, std::fabs(static_cast<double>(journeys.outcome[row])));
@@ -23,13 +32,13 @@ void check_sizes(const io::Journeys& journeys) {
       continue;
     }
     const bool blame_weight = weight > outcome;
-    throw UserError(
-        format("row %lld: %s is %g: exact sums hold weight times outcome up to 1e9; "
-               "divide the column by a constant%s",
-               static_cast<long long>(journeys.row[row]),
-               blame_weight ? "/journey/weight" : "/journey/outcome",
-               blame_weight ? weight : static_cast<double>(journeys.outcome[row]),
-               blame_weight ? " (only the ratios of weights matter)" : ""));
+    throw UserError(format(
+        "%s: is %g: exact sums hold weight times outcome up to 1e9; divide the column by a "
+        "constant%s",
+        place_of(log, blame_weight ? "/journey/weight" : "/journey/outcome", journeys.row[row])
+            .c_str(),
+        blame_weight ? weight : static_cast<double>(journeys.outcome[row]),
+        blame_weight ? " (only the ratios of weights matter)" : ""));
   }
 }
 
@@ -58,7 +67,7 @@ io::ReadReport scan_blocks(
     }
     int64_t block = 0;
     while (const std::vector<io::Journeys>* batches = stream.next(&block)) {
-      for (const io::Journeys& journeys : *batches) check_sizes(journeys);
+      for (const io::Journeys& journeys : *batches) check_sizes(*log, journeys);
       body(block, *batches);
       if (progress) progress->update(block - mine.first + 1);
       if (stop_requested()) throw Stopped(doing);
