@@ -276,7 +276,8 @@ bool can_decode(std::span<const Filter> filters) {
     if (is_compressor(filter.id)) {
       ++compressors;
     } else if (filter.id == kFilterShuffle) {
-      if (filter.element_bytes == 0) return false;
+      // Compressed bytes are not shuffled by anyone; HDF5 can undo it.
+      if (filter.element_bytes == 0 || compressors > 0) return false;
     } else if (filter.id != kFilterFletcher32) {
       return false;
     }

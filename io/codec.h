@@ -36,7 +36,8 @@ struct Filter {
 
 // "lz4", "szip", ... or "" for a number nobody here knows.
 const char* filter_name(uint32_t id);
-// Whether decode_chunk() can undo this pipeline: known filters, at most one compressor.
+// Whether decode_chunk() can undo this pipeline: known filters, at most one compressor, no
+// shuffle after it.
 bool can_decode(std::span<const Filter> filters);
 // Whether a flipped bit in the chunk is certain to be noticed (Fletcher32, or the zlib checksum).
 bool detects_damage(std::span<const Filter> filters);

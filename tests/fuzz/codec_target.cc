@@ -5,6 +5,7 @@
 
 #include "io/codec.h"
 #include "kernels/base/check.h"
+#include "kernels/base/text.h"
 #include "tests/fuzz/scratch.h"
 #include "tests/fuzz/target.h"
 
@@ -21,6 +22,14 @@ void fill(io::Buffer& buffer, std::string_view text) {
   buffer.cut(text.size());
 }
 
+std::string words(std::span<const io::Filter> filters) {
+  std::string text;
+  for (const io::Filter& filter : filters) {
+    text += format("%s(%u) ", io::filter_name(filter.id), filter.element_bytes);
+  }
+  return text;
+}
+
 // What was encoded comes back.
 void there_and_back(std::span<const io::Filter> filters, std::string_view text) {
   if (text.empty() || !io::can_decode(filters)) return;
@@ -30,7 +39,7 @@ void there_and_back(std::span<const io::Filter> filters, std::string_view text) 
   io::encode_chunk(filters, chunk, scratch);
   std::vector<std::byte> plain(text.size());
   const char* fault = io::decode_chunk(filters, 0, plain, chunk, scratch);
-  ALM_CHECK(fault == nullptr, "%s", fault);
+  ALM_CHECK(fault == nullptr, "%s after %s", fault, words(filters).c_str());
   ALM_CHECK(std::memcmp(plain.data(), text.data(), text.size()) == 0);
 }
 
@@ -55,7 +64,8 @@ void run_target(std::string_view input) {
     filter.element_bytes = take_byte(input);
   }
   const uint32_t mask = take_byte(input);
-  const size_t plain = static_cast<size_t>(take_byte(input)) * 256 + take_byte(input);
+  size_t plain = static_cast<size_t>(take_byte(input)) * 256;
+  plain += take_byte(input);
   if (io::can_decode(filters)) {
     io::Buffer chunk;
     io::Buffer scratch;

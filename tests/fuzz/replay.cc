@@ -28,13 +28,16 @@ std::string changed(const std::vector<std::string>& seeds, Rng rng) {
       case 2:
         text.erase(at, rng.below(20));
         break;
-      case 3:
-        text.insert(at, 1 + rng.below(8), static_cast<char>(rng.below(256)));
+      case 3: {
+        const size_t count = 1 + rng.below(8);
+        text.insert(at, count, static_cast<char>(rng.below(256)));
         break;
+      }
       default: {
         const std::string& other = seeds[rng.below(seeds.size())];
         const size_t from = rng.below(other.size() + 1);
-        text.replace(at, rng.below(40), other, from, rng.below(40));
+        const size_t replaced = rng.below(40);
+        text.replace(at, replaced, other, from, rng.below(40));
       }
     }
   }

@@ -16,7 +16,10 @@ void misbehave(const std::string& how) {
   char byte = 0;
   if (::read(STDIN_FILENO, &byte, 1) != 1) return;
   if (how == "hang") ::pause();
-  if (how == "crash") std::raise(SIGSEGV);
+  if (how == "crash") {
+    std::signal(SIGSEGV, SIG_DFL);  // a sanitizer would end the process in its own way
+    std::raise(SIGSEGV);
+  }
   if (how == "babble") {
     const std::string nonsense(1000, alm::io::kDone);
     if (::write(STDIN_FILENO, nonsense.data(), nonsense.size()) > 0) ::pause();
