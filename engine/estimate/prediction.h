@@ -120,7 +120,7 @@ class GaucRows {
   // object.
   Gauc finish(Communicator& comm, const char* what);
 
-  static constexpr int64_t kRowsKept = int64_t{1} << 24;
+  static constexpr int64_t kRowsKept = int64_t{1} << 18;
 
  private:
   struct Row {
