@@ -2,7 +2,7 @@
 # usage: tests/fuzz/run_fuzzers.sh SECONDS
 # Builds the coverage-guided fuzzers with clang in build-fuzz and runs each for so many seconds, from its
 # seeds and from what earlier runs found (build-fuzz/corpus). An input that breaks one is left in
-# build-fuzz/found; fuzz_NAME FILE repeats it in any build. Exit code 77: no clang with libFuzzer here.
+# build-fuzz/found; fuzz_NAME FILE repeats it in any build. Exit code 77: no such clang here.
 set -eu
 cd "$(dirname "$0")/../.."
 seconds=$1
@@ -12,8 +12,9 @@ build="build-fuzz"
 mkdir -p "$build/found"
 echo 'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }' \
   >"$build/probe.cc"
-if ! clang++ -fsanitize=fuzzer,address "$build/probe.cc" -o "$build/probe" 2>/dev/null; then
-  echo "skipped: the fuzzers need clang with libFuzzer (Debian: clang, libclang-rt-14-dev; some 600 MB)"
+if ! clang++ -fopenmp -fsanitize=fuzzer,address "$build/probe.cc" -o "$build/probe" 2>/dev/null; then
+  echo "skipped: the fuzzers need clang with libFuzzer and OpenMP (Debian 12: clang, libclang-rt-14-dev and"
+  echo "libomp-dev, some 600 MB)"
   exit 77
 fi
 cmake -S . -B "$build" -DALM_FUZZ=ON -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ >/dev/null
