@@ -413,7 +413,7 @@ class ScanStream::Impl {
       crew_.await(lock, [&] { return slot.full; });
     }
     handed_out_ = true;
-    add(slot.report);
+    report_.add(slot.report);
     *block = consumed_;
     return &slot.batches;
   }
@@ -483,14 +483,6 @@ class ScanStream::Impl {
                           .subspan(static_cast<size_t>(first), static_cast<size_t>(last - first)),
                       log_->schema());
     }
-  }
-
-  void add(const ReadReport& report) {
-    report_.rows += report.rows;
-    report_.bad_rows += report.bad_rows;
-    report_.truncated_rows += report.truncated_rows;
-    report_.truncated_touches += report.truncated_touches;
-    if (report_.first_bad_row.empty()) report_.first_bad_row = report.first_bad_row;
   }
 
   std::shared_ptr<const Log> log_;

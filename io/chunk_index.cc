@@ -137,10 +137,10 @@ class Indexer {
         continue;
       }
       const std::string name = filter_name(filter.id);
-      fail(
-          format("uses filter %u (%s), which is not installed here: write it again with deflate, "
-                 "zstd, lz4 or no compression",
-                 filter.id, name.empty() ? "unknown" : name.c_str()));
+      fail(format(
+          "uses filter %u (%s), which is not installed here: where it is, h5repack "
+          "-f SHUF -f GZIP=1 -f FLET IN OUT writes the file with filters that every reader has",
+          filter.id, name.empty() ? "unknown" : name.c_str()));
     }
   }
 

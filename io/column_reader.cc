@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "io/codec.h"
+#include "io/hdf5_child.h"
 #include "io/loader_phases.h"
 #include "kernels/base/check.h"
 #include "kernels/base/clock.h"
@@ -27,6 +28,7 @@ struct Desk {
   Buffer stored;
   Buffer scratch;
   Buffer run;
+  Hdf5Child hdf5;
 };
 
 Desk& desk() {
@@ -50,10 +52,6 @@ ColumnReader::ColumnReader(const std::string& path, const FileIndex& index, int6
 
 ColumnReader::~ColumnReader() {
   ::close(file_);
-  if (hdf5_) {
-    const Hdf5Session session;
-    hdf5_.reset();
-  }
 }
 
 void ColumnReader::fail(const DatasetIndex& set, int64_t first, int64_t last,
@@ -132,11 +130,7 @@ void ColumnReader::read_rows(const DatasetIndex& set, int64_t first, int64_t las
     return;
   }
   const PhaseTimer timer(thread_phases().read);
-  const Hdf5Session session;
-  if (!hdf5_) hdf5_ = hdf5_open(path_);
-  if (!hdf5_ || !read_by_hdf5(hdf5_.get(), set, first, last, out)) {
-    fail(set, first, last, "HDF5 cannot read them: " + hdf5_error());
-  }
+  desk().hdf5.read_rows(path_, index_.bytes, set, first, last, out);
 }
 
 ColumnReader::Run ColumnReader::next(int64_t slot, int64_t first, int64_t last) {

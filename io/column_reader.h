@@ -8,7 +8,6 @@
 
 #include "io/chunk_cache.h"
 #include "io/file_index.h"
-#include "io/hdf5_handle.h"
 
 namespace alm::io {
 
@@ -52,7 +51,6 @@ class ColumnReader {
   ChunkCache& cache_;
   bool use_hdf5_;
   int file_ = -1;
-  Hdf5Id hdf5_;
   ChunkCache::Pin pin_;  // of the run handed out last
 };
 

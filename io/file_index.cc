@@ -16,7 +16,8 @@ namespace {
 constexpr int64_t kMostChunkBytes = int64_t{1} << 32;  // HDF5's own limit
 constexpr int64_t kMostRows = int64_t{1} << 48;
 constexpr int64_t kMostColumns = int64_t{1} << 24;
-constexpr int64_t kMostClusters = int64_t{1} << 32;
+constexpr int64_t kMostClusters = int64_t{1} << 24;
+constexpr int64_t kMostBytes = int64_t{1} << 50;
 
 bool is_inside(uint64_t address, uint64_t bytes, int64_t file_bytes) {
   const auto end = static_cast<uint64_t>(file_bytes);
@@ -28,6 +29,7 @@ bool is_consistent(const DatasetIndex& set, int64_t rows, int64_t width, int64_t
   const bool is_number = bytes == 4 || bytes == 8 ||
                          (set.type.kind != NumberKind::floating && (bytes == 1 || bytes == 2));
   if (!is_number || set.rows != rows || set.width != width) return false;
+  if (rows > kMostBytes / set.row_bytes()) return false;
   if (rows == 0 || set.layout == Layout::hdf5) return true;
   if (set.layout == Layout::contiguous) {
     return rows <= file_bytes / set.row_bytes() &&
@@ -101,14 +103,18 @@ std::string sidecar_path(const std::string& path, const std::string& index_dir) 
 FileIndex index_file(const std::string& path, const std::string& index_dir, Hdf5Child& hdf5) {
   const FileKey key = look_at(path);
   const std::string sidecar = sidecar_path(path, index_dir);
-  if (auto index = load_sidecar(sidecar, key)) return std::move(*index);
+  if (auto index = load_sidecar(sidecar, key)) {
+    index->modified_ns = key.modified_ns;
+    return std::move(*index);
+  }
   FileIndex index = hdf5.read_index(path, key.bytes);
-  if (index.bytes != key.bytes) throw UserError(path + ": changes while it is read");
+  if (look_at(path) != key) throw UserError(path + ": changes while it is read");
   if (!index_dir.empty()) {
     std::error_code ignored;
     std::filesystem::create_directories(index_dir, ignored);
   }
   save_sidecar(sidecar, key, index);
+  index.modified_ns = key.modified_ns;
   return index;
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "io/chunk_index.h"
 #include "io/journeys.h"
@@ -19,7 +20,9 @@ struct FileIndex {
   int64_t bytes = 0;  // of the file when it was indexed
   int64_t rows = 0;
   int64_t touches = 0;
-  bool old_format = false;  // HDF5 metadata without checksums
+  int64_t modified_ns = 0;         // when it was last written, as of then
+  bool old_format = false;         // HDF5 metadata without checksums
+  std::vector<std::string> notes;  // what is odd, but no error
   LogSchema schema;
   std::array<std::optional<DatasetIndex>, kSlots> sets;  // by slot
 };

@@ -2,16 +2,22 @@
 
 #include <hdf5.h>
 
+#include <algorithm>
 #include <cstring>
+#include <fstream>
 
 #include "io/file_key.h"
 #include "io/hdf5_handle.h"
+#include "io/strange_names.h"
 #include "kernels/base/check.h"
 
 namespace alm::io {
 
 namespace {
 
+// Every cluster takes memory wherever effects are summed.
+constexpr int64_t kMostClusters = int64_t{1} << 24;
+constexpr int64_t kMostColumns = int64_t{1} << 16;
 constexpr const char* kSchemaName = "alm-log/1";
 constexpr char kSignature[] = "\x89HDF\r\n\x1a\n";
 
@@ -27,20 +33,40 @@ class FileIndexer {
   FileIndex run() {
     const Hdf5Session session;
     file_ = hdf5_open(path_);
-    if (!file_) {
-      throw UserError(path_ + ": not a readable HDF5 file (truncated, damaged or another kind): " +
-                      hdf5_error());
-    }
+    if (!file_) fail(why_not_open());
     read_attributes();
     read_sets();
     read_names();
+    index_.notes = strange_names(file_.get());
     return std::move(index_);
   }
 
  private:
   [[noreturn]] void fail(const std::string& what) const { throw UserError(path_ + ": " + what); }
   [[noreturn]] void fail(const std::string& set, const std::string& what) const {
-    fail("data set " + set + ": " + what);
+    throw UserError(path_ + ", data set " + set + ": " + what);
+  }
+
+  std::string why_not_open() const {
+    const std::string reason = hdf5_error();
+    if (index_.bytes == 0) return "is empty (0 bytes)";
+    if (has_signature()) {
+      return "is HDF5, but cut off or damaged (" + reason + "): bring it again";
+    }
+    return "is no HDF5 file: tables come in with alm import";
+  }
+
+  // HDF5 may begin at 0 or after a user block of 512, 1024, ... bytes.
+  bool has_signature() const {
+    std::ifstream file(path_, std::ios::binary);
+    std::string head(8, '\0');
+    for (int64_t at = 0; at < index_.bytes && file; at = std::max<int64_t>(512, 2 * at)) {
+      file.seekg(at);
+      if (file.read(head.data(), static_cast<std::streamsize>(head.size())) && head == kSignature) {
+        return true;
+      }
+    }
+    return false;
   }
 
   bool has_attribute(const char* name) const {
@@ -111,10 +137,11 @@ class FileIndexer {
     }
     LogSchema& schema = index_.schema;
     const auto clusters = integer_attribute("clusters");
-    if (!clusters) fail("attribute clusters is missing");
+    if (!clusters) fail("attribute clusters is missing: it is the number of clusters");
     schema.clusters = *clusters;
-    if (schema.clusters < 1 || schema.clusters > int64_t{1} << 32) {
-      fail(format("attribute clusters is %lld", static_cast<long long>(schema.clusters)));
+    if (schema.clusters < 1 || schema.clusters > kMostClusters) {
+      fail(format("attribute clusters is %lld, but a log has 1 to %lld: number the clusters from 0",
+                  static_cast<long long>(schema.clusters), static_cast<long long>(kMostClusters)));
     }
     schema.block_rows = integer_attribute("block_rows").value_or(0);
     if (schema.block_rows < 0) fail("attribute block_rows is negative");
@@ -135,12 +162,61 @@ class FileIndexer {
       const htri_t found = H5Lexists(file_.get(), part.c_str(), H5P_DEFAULT);
       if (found < 0) fail(part, "cannot be looked up: " + hdf5_error());
       if (found == 0) return false;
+      H5L_info_t link{};
+      if (H5Lget_info(file_.get(), part.c_str(), &link, H5P_DEFAULT) < 0) {
+        fail(part, "cannot be looked up: " + hdf5_error());
+      }
+      if (link.type == H5L_TYPE_EXTERNAL) {
+        fail(part, "is a link into another file: copy it in (h5repack IN OUT)");
+      }
+      if (link.type == H5L_TYPE_SOFT &&
+          H5Oexists_by_name(file_.get(), part.c_str(), H5P_DEFAULT) <= 0) {
+        fail(part, "is a link that leads nowhere: remove it, or write what it stands for");
+      }
       if (slash == std::string::npos) return true;
     }
   }
 
+  // Refuses what holds no numbers of its own, in words for people.
+  void check_set(const char* path) const {
+    const Hdf5Id set(H5Dopen2(file_.get(), path, H5P_DEFAULT), H5Dclose);
+    if (!set) fail(path, "cannot be opened as a data set: " + hdf5_error());
+    H5O_info_t here{}, root{};
+    if (H5Oget_info2(set.get(), &here, H5O_INFO_BASIC) < 0 ||
+        H5Oget_info2(file_.get(), &root, H5O_INFO_BASIC) < 0) {
+      fail(path, "cannot be looked up: " + hdf5_error());
+    }
+    if (here.fileno != root.fileno) {  // by a soft link to an external one
+      fail(path, "is a link into another file: copy it in (h5repack IN OUT)");
+    }
+    const Hdf5Id creation(H5Dget_create_plist(set.get()), H5Pclose);
+    if (H5Pget_layout(creation.get()) == H5D_VIRTUAL) {
+      fail(path, "is virtual, its values lie in other files: read it with h5py and write it whole");
+    }
+    if (H5Pget_external_count(creation.get()) > 0) {
+      fail(path, "keeps its values in another file: copy them in (h5repack IN OUT)");
+    }
+    const Hdf5Id type(H5Dget_type(set.get()), H5Tclose);
+    switch (H5Tget_class(type.get())) {
+      case H5T_STRING:
+        fail(path, "holds texts: write integers (alm import makes ids of texts)");
+      case H5T_ENUM:
+        fail(path, "holds an enumeration (h5py's bool is one): write it as u1");
+      case H5T_COMPOUND:
+        fail(path, "holds records: write a data set for each column");
+      default:
+        return;  // other kinds are named by the index
+    }
+  }
+
   DatasetIndex read_set(const char* path) const {
-    if (!exists(path)) fail(path, "is missing, but every log has it");
+    if (!exists(path)) {
+      const std::string nearest = misspelt(file_.get(), path);
+      fail(path, "is missing, but every log has it" +
+                     (nearest.empty() ? " (docs/data_format.md)"
+                                      : format("; is it the one called %s?", nearest.c_str())));
+    }
+    check_set(path);
     return index_dataset(file_.get(), path_, index_.bytes, path);
   }
 
@@ -174,6 +250,11 @@ class FileIndexer {
         fail(set->path,
              format("has %lld dimensions where %lld belong",
                     static_cast<long long>(set->dimensions), static_cast<long long>(rank)));
+      }
+      if (set->width > kMostColumns) {
+        fail(set->path,
+             format("has %lld columns, more than %lld", static_cast<long long>(set->width),
+                    static_cast<long long>(kMostColumns)));
       }
       if (column.present != nullptr) schema.*column.present = true;
       if (column.columns != nullptr) schema.*column.columns = set->width;

@@ -32,10 +32,16 @@ class Hdf5Child {
 
   // What read_file_index() says of the file. UserError also when HDF5 crashes or hangs over it.
   FileIndex read_index(const std::string& path, int64_t file_bytes);
+  // Rows [first, last) of a data set by H5Dread, as its NumberType, into `out`. UserError naming
+  // file, data set and rows where HDF5 cannot read them, crashes or hangs.
+  void read_rows(const std::string& path, int64_t file_bytes, const DatasetIndex& set,
+                 int64_t first, int64_t last, std::byte* out);
 
  private:
-  std::string ask(const std::string& path, int64_t file_bytes, const std::string& request);
-  [[noreturn]] void blame(const std::string& path, const std::string& how);
+  bool ready();
+  // The answer to a request about `subject`, which the errors name.
+  std::string ask(const std::string& subject, int64_t file_bytes, const std::string& request);
+  [[noreturn]] void blame(const std::string& subject, const std::string& how);
 
   std::chrono::milliseconds patience_;
   std::optional<ChildProcess> child_;

@@ -13,6 +13,7 @@
 #include "io/file_indexer.h"
 #include "io/hdf5_child.h"
 #include "io/hdf5_protocol.h"
+#include "io/hdf5_rows.h"
 #include "io/index_sidecar.h"
 #include "kernels/base/check.h"
 
@@ -63,14 +64,24 @@ void limit_this_process() {
 #endif
 }
 
+std::string answer_to(const std::string& request) {
+  if (request[0] == kRequestIndex) return pack_index(read_file_index(request.substr(1)));
+  const RowRequest rows = RowRequest::unpack(request.substr(1));
+  std::string bytes(rows.bytes(), '\0');
+  read_rows_here(rows, reinterpret_cast<std::byte*>(bytes.data()));
+  return bytes;
+}
+
 std::string answer(const std::string& request) {
-  const std::string path = request.substr(1);
   try {
-    return kDone + frame(pack_index(read_file_index(path)));
+    return kDone + frame(answer_to(request));
   } catch (const UserError& error) {
     return kUserFault + frame(error.what());
   } catch (const std::bad_alloc&) {
-    return kUserFault + frame(path +
+    const std::string subject = request[0] == kRequestIndex
+                                    ? request.substr(1)
+                                    : RowRequest::unpack(request.substr(1)).subject();
+    return kUserFault + frame(subject +
                               ": its HDF5 structure asks for more memory than a log needs: "
                               "it is damaged, bring it again");
   } catch (const std::exception& error) {

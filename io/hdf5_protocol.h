@@ -11,6 +11,7 @@ namespace alm::io {
 
 inline constexpr const char* kHelperArgument = "--hdf5-helper";
 inline constexpr char kRequestIndex = 'i';  // + path of a file: its packed FileIndex
+inline constexpr char kRequestRows = 'r';   // + packed RowRequest: the bytes of the rows
 inline constexpr char kAlive = '.';
 inline constexpr char kDone = 'd';
 inline constexpr char kUserFault = 'u';     // + message

@@ -1,8 +1,6 @@
 #include "io/log_reader.h"
 
-#include <fcntl.h>
-#include <glob.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cmath>
@@ -16,6 +14,7 @@
 #include "io/file_index.h"
 #include "io/hdf5_child.h"
 #include "io/loader_phases.h"
+#include "io/log_files.h"
 #include "io/log_writer.h"
 #include "io/row_checks.h"
 #include "io/schema.h"
@@ -30,45 +29,6 @@ namespace {
 constexpr int64_t kMostBlockRows = int64_t{1} << 20;
 // Of decoded chunks that blocks share: room for two of every column.
 constexpr size_t kCacheBytes = size_t{64} << 20;
-
-std::vector<std::string> list_files(const std::vector<std::string>& paths) {
-  std::vector<std::string> files;
-  const auto add = [&](const std::string& path) {
-    std::error_code ignored;
-    if (!std::filesystem::is_directory(path, ignored)) {
-      files.push_back(path);
-      return;
-    }
-    const size_t before = files.size();
-    for (const auto& entry : std::filesystem::directory_iterator(path, ignored)) {
-      if (entry.path().extension() == ".h5" && !entry.is_directory(ignored)) {
-        files.push_back(entry.path().string());
-      }
-    }
-    if (files.size() == before) throw UserError(path + ": no *.h5 file in this directory");
-  };
-  for (const std::string& path : paths) {
-    std::error_code ignored;
-    if (std::filesystem::exists(path, ignored)) {
-      add(path);
-      continue;
-    }
-    glob_t found{};
-    const int result = ::glob(path.c_str(), 0, nullptr, &found);
-    std::vector<std::string> matches;
-    for (size_t index = 0; result == 0 && index < found.gl_pathc; ++index) {
-      matches.emplace_back(found.gl_pathv[index]);
-    }
-    ::globfree(&found);
-    if (matches.empty()) throw UserError(path + ": no such file, directory or pattern");
-    for (const std::string& match : matches) add(match);
-  }
-  if (files.empty()) throw UserError("no log was named: give a file, a directory or a pattern");
-  std::sort(files.begin(), files.end());
-  const auto twice = std::adjacent_find(files.begin(), files.end());
-  if (twice != files.end()) throw UserError(*twice + ": is named twice in the log");
-  return files;
-}
 
 // Copies `count` stored values of type From to `out`; `misfit(i)` is called for those that do not
 // fit.
@@ -193,11 +153,7 @@ class WarningList {
 };
 
 void warn_of(const std::string& path, const FileIndex& index, WarningList& warnings) {
-  if (index.old_format) {
-    warnings.add(path,
-                 "written in HDF5's old format, whose structure has no checksums: damage there "
-                 "cannot be seen");
-  }
+  for (const std::string& note : index.notes) warnings.add(path, note);
   std::vector<std::string> unchecked;
   std::vector<std::string> slow;
   for (const auto& set : index.sets) {
@@ -211,28 +167,20 @@ void warn_of(const std::string& path, const FileIndex& index, WarningList& warni
                        set->path.c_str(), set->chunks.size(), static_cast<long long>(kManyChunks)));
     }
   }
-  if (!unchecked.empty()) {
-    warnings.add(path, "no checksum over " + join(unchecked, ", ") + ": damage cannot be seen");
+  // One line, however much of the file is unchecked.
+  if (index.old_format || !unchecked.empty()) {
+    std::vector<std::string> parts;
+    if (index.old_format) parts.push_back("its structure (HDF5's old format)");
+    if (!unchecked.empty()) parts.push_back(join(unchecked, ", "));
+    warnings.add(path, "no checksum over " + join(parts, " and ") +
+                           ": damage there cannot be seen; write it anew with h5py "
+                           "(libver=\"latest\", fletcher32=True) or by h5repack --latest -f FLET "
+                           "IN OUT");
   }
   if (!slow.empty()) {
-    warnings.add(path, "stored in a way that only HDF5 reads, slowly: " + join(slow, ", "));
+    warnings.add(path, "stored in a way that only HDF5 reads, slowly: " + join(slow, ", ") +
+                           " (alm inspect gives advice)");
   }
-}
-
-// First and last bytes of a file, as part of what the log is.
-void digest_ends(const std::string& path, int64_t bytes, Sha256& digest) {
-  constexpr int64_t kEnd = 4096;
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) throw UserError(path + ": cannot be opened: " + std::strerror(errno));
-  std::vector<std::byte> buffer(static_cast<size_t>(std::min(kEnd, bytes)));
-  bool whole = true;
-  for (const int64_t from : {int64_t{0}, bytes - static_cast<int64_t>(buffer.size())}) {
-    whole &=
-        ::pread(file, buffer.data(), buffer.size(), from) == static_cast<ssize_t>(buffer.size());
-    digest.update(buffer);
-  }
-  ::close(file);
-  if (!whole) throw UserError(path + ": cannot be read to its end");
 }
 
 class Hdf5Log final : public Log {
@@ -242,7 +190,7 @@ class Hdf5Log final : public Log {
     WarningList warnings;
     Sha256 digest;
     Hdf5Child hdf5;
-    for (const std::string& path : list_files(paths)) add_file(path, hdf5, warnings, digest);
+    for (const std::string& path : list_log_files(paths)) add_file(path, hdf5, warnings, digest);
     digest.update(schema_text(schema()));
     manifest_hash_ = digest.hex();
     warnings_ = warnings.lines();
@@ -251,6 +199,9 @@ class Hdf5Log final : public Log {
   const LogSchema& schema() const override { return indices_.front().schema; }
   const LogOptions& options() const override { return options_; }
   const std::vector<LogFile>& files() const override { return files_; }
+  const FileIndex* file_index(int64_t file) const override {
+    return &indices_[static_cast<size_t>(file)];
+  }
   int64_t rows() const override { return rows_; }
   int64_t touches() const override { return touches_; }
   const std::vector<BlockInfo>& blocks() const override { return blocks_; }
@@ -269,6 +220,7 @@ class Hdf5Log final : public Log {
     d.bad.start(file.path, first, info.rows);
     read_spans(reader, file, index, first, info.rows, d);
     read_columns(reader, index, columns, first, info.rows, d, out);
+    require_unchanged(file, index);
     {
       const PhaseTimer timer(thread_phases().check);
       check_rows(schema(), out, d.spans, d.bad);
@@ -285,8 +237,10 @@ class Hdf5Log final : public Log {
     if (!indices_.empty()) {
       const std::string difference = schema_difference(schema(), index.schema);
       if (!difference.empty()) {
-        throw UserError(format("%s: differs from %s, the first file of the log: %s", path.c_str(),
-                               files_.front().path.c_str(), difference.c_str()));
+        throw UserError(
+            format("%s: differs from %s, the first file of the log: %s: write all files "
+                   "with the same columns, or name only those that belong together",
+                   path.c_str(), files_.front().path.c_str(), difference.c_str()));
       }
     }
     if (index.schema.block_rows == 0) index.schema.block_rows = kBlockRows;
@@ -294,7 +248,9 @@ class Hdf5Log final : public Log {
     digest.update(format("%lld %lld %lld\n", static_cast<long long>(index.bytes),
                          static_cast<long long>(index.rows),
                          static_cast<long long>(index.touches)));
-    digest_ends(path, index.bytes, digest);
+    const std::string ends = hash_of_ends(path, index.bytes);
+    digest.update(ends);
+    refuse_copies(path, index.bytes, ends);
     const int64_t step = std::min(index.schema.block_rows, kMostBlockRows);
     for (int64_t row = 0; row < index.rows; row += step) {
       blocks_.push_back(
@@ -304,6 +260,30 @@ class Hdf5Log final : public Log {
     rows_ += index.rows;
     touches_ += index.touches;
     indices_.push_back(std::move(index));
+  }
+
+  // The same journeys twice would count twice.
+  void refuse_copies(const std::string& path, int64_t bytes, const std::string& ends) {
+    const auto [first, last] = ends_.equal_range(ends);
+    for (auto earlier = first; earlier != last; ++earlier) {
+      const LogFile& file = files_[earlier->second];
+      if (file.bytes == bytes && same_bytes(file.path, path)) {
+        throw UserError(path + ": holds the same bytes as " + file.path +
+                        ": leave one of them out");
+      }
+    }
+    ends_.emplace(ends, files_.size());
+  }
+
+  // What was read of a file that another program writes to is worth nothing.
+  static void require_unchanged(const LogFile& file, const FileIndex& index) {
+    struct stat now {};
+    if (::stat(file.path.c_str(), &now) == 0 && now.st_size == index.bytes &&
+        int64_t{now.st_mtim.tv_sec} * 1000000000 + now.st_mtim.tv_nsec == index.modified_ns) {
+      return;
+    }
+    throw UserError(file.path +
+                    ": changed while it was read: start again when nothing writes to it");
   }
 
   // The offsets of the block, with one neighbour on either side.
@@ -337,10 +317,11 @@ class Hdf5Log final : public Log {
         values.clear();
         return;
       }
-      constexpr const char* kMisfit = "a value does not fit the type it is kept in";
+      constexpr const char* kKind = "does not fit its type";
+      const auto words = [&] { return std::string("a value does not fit the type it is kept in"); };
       if (column.scope == Scope::journey) {
         read_rows(reader, index, column.slot, first, first + rows, values,
-                  [&](int64_t row) { d.bad.mark(row, column.path, kMisfit); });
+                  [&](int64_t row) { d.bad.mark(row, column.path, kKind, -1, words); });
         return;
       }
       read_rows(reader, index, column.slot, spans.first_touch, spans.first_touch + spans.touches,
@@ -348,7 +329,7 @@ class Hdf5Log final : public Log {
                   for (int64_t row = 0; row < rows; ++row) {
                     const auto at = static_cast<size_t>(row);
                     if (spans.begin[at] <= touch && touch < spans.end[at]) {
-                      d.bad.mark(row, column.path, kMisfit, spans.first_touch + touch);
+                      d.bad.mark(row, column.path, kKind, spans.first_touch + touch, words);
                     }
                   }
                 });
@@ -361,6 +342,7 @@ class Hdf5Log final : public Log {
     ReadReport report;
     report.bad_rows = d.bad.count();
     report.first_bad_row = d.bad.first();
+    report.bad_kinds = d.bad.kinds();
     Spans& spans = d.spans;
     out.row.clear();
     out.touch_begin.assign(1, 0);
@@ -399,6 +381,7 @@ class Hdf5Log final : public Log {
   LogOptions options_;
   std::vector<FileIndex> indices_;
   std::vector<LogFile> files_;
+  std::multimap<std::string, size_t> ends_;  // hash of the ends of a file, its number
   std::vector<BlockInfo> blocks_;
   std::vector<std::string> warnings_;
   std::string manifest_hash_;

@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "io/file_index.h"
 #include "io/journeys.h"
+#include "io/read_report.h"
 
 namespace alm::io {
 
@@ -37,15 +39,6 @@ struct BlockInfo {
   int64_t rows = 0;
 };
 
-// Counts of what was met while reading; summed by the caller over blocks.
-struct ReadReport {
-  int64_t rows = 0;
-  int64_t bad_rows = 0;        // skipped under OnBadRow::skip
-  std::string first_bad_row;   // "file X, data set /touch/cluster, row 12: ..." or empty
-  int64_t truncated_rows = 0;  // journeys longer than max_touches
-  int64_t truncated_touches = 0;
-};
-
 // Opened once, then read-only and thread-safe. Does not know ranks: under MPI every rank opens it.
 class Log {
  public:
@@ -58,6 +51,8 @@ class Log {
   virtual const LogSchema& schema() const = 0;
   virtual const LogOptions& options() const = 0;
   virtual const std::vector<LogFile>& files() const = 0;
+  // How one of them is stored; nullptr for a log that lies in no file.
+  virtual const FileIndex* file_index(int64_t /*file*/) const { return nullptr; }
   virtual int64_t rows() const = 0;
   virtual int64_t touches() const = 0;
   virtual const std::vector<BlockInfo>& blocks() const = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <type_traits>
 
 #include "io/schema.h"
@@ -13,6 +14,10 @@ namespace alm::io {
 namespace {
 
 using std::int64_t;
+
+// Larger ones are no inverse keep rates, and their products would not fit the exact sums.
+constexpr float kLargestWeight = 1e6f;
+constexpr float kLargestTruth = 1e9f;
 
 size_t at(int64_t index) {
   return static_cast<size_t>(index);
@@ -32,43 +37,46 @@ class Checker {
       for (int64_t row = 0; row < rows(); ++row) {
         const int64_t touches = spans_.end[at(row)] - spans_.begin[at(row)];
         if (touches == 1 || bad_.is_bad(row)) continue;
-        bad_.mark(
-            row, kTouchBeginPath,
-            format("%lld touches, but a journey of an arm log has exactly one", number(touches)));
+        bad_.mark(row, kTouchBeginPath, "not exactly one touch (arm log)", -1, [&] {
+          return format("%lld touches, but a journey of an arm log has exactly one",
+                        number(touches));
+        });
       }
     }
     if (schema_.outcome == OutcomeKind::continuous) {
-      values("/journey/outcome", b.outcome, 1, not_finite, "is not a finite number");
+      values("/journey/outcome", b.outcome, 1, not_finite, "not finite", "is not a finite number");
     } else {
       values(
-          "/journey/outcome", b.outcome, 1, [](float v) { return v != 0 && v != 1; },
+          "/journey/outcome", b.outcome, 1, [](float v) { return v != 0 && v != 1; }, "not 0 or 1",
           "is not 0 or 1 (write a continuous outcome as floats)");
     }
     values(
-        "/journey/weight", b.weight, 1, [](float v) { return !(v >= 0) || std::isinf(v); },
-        "is not a finite weight of at least 0");
-    values("/journey/dense", b.dense, schema_.dense, infinite, "is infinite (missing is NaN)");
-    values("/truth/p_do", b.p_do, 1, infinite, "is infinite");
-    values("/truth/p_none", b.p_none, 1, infinite, "is infinite");
+        "/journey/weight", b.weight, 1, [](float v) { return !(v >= 0 && v <= kLargestWeight); },
+        "not a weight", "is not a weight: those lie between 0 and 1e6");
+    values("/journey/dense", b.dense, schema_.dense, infinite, "infinite",
+           "is infinite (missing is NaN)");
+    values("/truth/p_do", b.p_do, 1, no_truth, "too large", "is no true value");
+    values("/truth/p_none", b.p_none, 1, no_truth, "too large", "is no true value");
 
     const auto clusters = static_cast<uint64_t>(schema_.clusters);
     touches(
-        "/touch/cluster", b.cluster, 1, [=](uint32_t v) { return v >= clusters; },
+        "/touch/cluster", b.cluster, 1, [=](uint32_t v) { return v >= clusters; }, "not a cluster",
         format("is not a cluster: they are numbered 0 to %lld", number(schema_.clusters - 1)));
-    touches("/touch/dense", b.touch_dense, schema_.touch_dense, infinite,
+    touches("/touch/dense", b.touch_dense, schema_.touch_dense, infinite, "infinite",
             "is infinite (missing is NaN)");
     const auto not_binary = [](uint8_t v) { return v > 1; };
     const auto not_observation = [](uint8_t v) { return v > 1 && v != 255; };
-    touches("/touch/mediator", b.mediator, 1, not_observation, "is not 0, 1 or 255 (not observed)");
-    touches("/touch/proxy", b.proxy, schema_.proxies, not_observation,
+    touches("/touch/mediator", b.mediator, 1, not_observation, "not 0, 1 or 255",
+            "is not 0, 1 or 255 (not observed)");
+    touches("/touch/proxy", b.proxy, schema_.proxies, not_observation, "not 0, 1 or 255",
             "is not 0, 1 or 255 (unknown)");
-    touches("/touch/randomised", b.randomised, 1, not_binary, "is not 0 or 1");
-    touches("/touch/match", b.match, 1, infinite, "is infinite (undefined is NaN)");
+    touches("/touch/randomised", b.randomised, 1, not_binary, "not 0 or 1", "is not 0 or 1");
+    touches("/touch/match", b.match, 1, infinite, "infinite", "is infinite (undefined is NaN)");
     touches(
         "/touch/propensity", b.propensity, 1, [](float v) { return v < 0 || v > 1; },
-        "is not a probability");
-    touches("/truth/delta_do", b.delta_do, 1, infinite, "is infinite");
-    touches("/truth/delta_ett", b.delta_ett, 1, infinite, "is infinite");
+        "not a probability", "is not a probability");
+    touches("/truth/delta_do", b.delta_do, 1, no_truth, "too large", "is no true value");
+    touches("/truth/delta_ett", b.delta_ett, 1, no_truth, "too large", "is no true value");
     times();
   }
 
@@ -76,6 +84,7 @@ class Checker {
   static bool infinite(float value) {
     return (std::bit_cast<uint32_t>(value) & 0x7fffffffu) == 0x7f800000u;
   }
+  static bool no_truth(float value) { return std::fabs(value) > kLargestTruth; }  // NaN: unknown
   static bool not_finite(float value) { return !std::isfinite(value); }
 
   int64_t rows() const { return block_.size(); }
@@ -96,22 +105,24 @@ class Checker {
 
   template <class T, class Wrong>
   void values(const char* set, const std::vector<T>& column, int64_t width, Wrong wrong,
-              const std::string& what) {
+              const char* kind, const std::string& what) {
     if (!any(column, wrong)) return;
     for (int64_t index = 0; index < static_cast<int64_t>(column.size()); ++index) {
-      if (wrong(column[at(index)])) bad_.mark(index / width, set, words(column[at(index)], what));
+      if (!wrong(column[at(index)])) continue;
+      bad_.mark(index / width, set, kind, -1, [&] { return words(column[at(index)], what); });
     }
   }
 
   template <class T, class Wrong>
   void touches(const char* set, const std::vector<T>& column, int64_t width, Wrong wrong,
-               const std::string& what) {
+               const char* kind, const std::string& what) {
     if (!any(column, wrong)) return;
     for (int64_t row = 0; row < rows(); ++row) {
       for (int64_t index = spans_.begin[at(row)] * width; index < spans_.end[at(row)] * width;
            ++index) {
         if (!wrong(column[at(index)])) continue;
-        bad_.mark(row, set, words(column[at(index)], what), spans_.first_touch + index / width);
+        bad_.mark(row, set, kind, spans_.first_touch + index / width,
+                  [&] { return words(column[at(index)], what); });
       }
     }
   }
@@ -142,16 +153,17 @@ class Checker {
       for (int64_t touch = begin; touch < end; ++touch) {
         const int64_t time = b.touch_time[at(touch)];
         if (touch > begin && time < b.touch_time[at(touch - 1)]) {
-          bad_.mark(row, "/touch/time",
-                    format("%lld lies before the touch ahead of it (%lld)", number(time),
-                           number(b.touch_time[at(touch - 1)])),
-                    spans_.first_touch + touch);
+          bad_.mark(row, "/touch/time", "goes back", spans_.first_touch + touch, [&] {
+            return format("%lld lies before the touch ahead of it (%lld)", number(time),
+                          number(b.touch_time[at(touch - 1)]));
+          });
         }
         if (!b.time.empty() && time >= b.time[at(row)]) {
-          bad_.mark(row, "/touch/time",
-                    format("%lld does not lie before the outcome window, which starts at %lld",
-                           number(time), number(b.time[at(row)])),
-                    spans_.first_touch + touch);
+          bad_.mark(
+              row, "/touch/time", "not before the outcome window", spans_.first_touch + touch, [&] {
+                return format("%lld does not lie before the outcome window, which starts at %lld",
+                              number(time), number(b.time[at(row)]));
+              });
         }
       }
     }
@@ -161,15 +173,17 @@ class Checker {
         const int64_t time = b.mediator_time[at(touch)];
         if (time == -1) continue;
         if (!b.touch_time.empty() && time < b.touch_time[at(touch)]) {
-          bad_.mark(row, "/touch/mediator_time",
-                    format("%lld lies before its touch (%lld)", number(time),
-                           number(b.touch_time[at(touch)])),
-                    spans_.first_touch + touch);
+          bad_.mark(row, "/touch/mediator_time", "before its touch", spans_.first_touch + touch,
+                    [&] {
+                      return format("%lld lies before its touch (%lld)", number(time),
+                                    number(b.touch_time[at(touch)]));
+                    });
         }
         if (upload != -1 && time > upload) {
-          bad_.mark(row, "/touch/mediator_time",
-                    format("%lld lies after the upload (%lld)", number(time), number(upload)),
-                    spans_.first_touch + touch);
+          bad_.mark(
+              row, "/touch/mediator_time", "after the upload", spans_.first_touch + touch, [&] {
+                return format("%lld lies after the upload (%lld)", number(time), number(upload));
+              });
         }
       }
     }
@@ -188,22 +202,49 @@ void BadRows::start(const std::string& path, int64_t first_row, int64_t rows) {
   first_row_ = first_row;
   count_ = 0;
   words_.clear();
+  kinds_.clear();
   bad_.assign(at(rows), 0);
 }
 
-void BadRows::mark(int64_t row, const char* set, const std::string& what, int64_t touch) {
-  if (count_ == 0 || row < worst_) {
-    worst_ = row;
-    words_ = format("%s, data set %s, row %lld", path_.c_str(), set, number(first_row_ + row));
-    if (touch >= 0) words_ += format(" (touch %lld)", number(touch));
-    words_ += ": " + what;
-  }
+bool BadRows::note(int64_t row, const char* set, const char* what) {
+  is_first_ = count_ == 0 || row < worst_;
+  if (is_first_) worst_ = row;
   count_ += bad_[at(row)] == 0 ? 1 : 0;
   bad_[at(row)] = 1;
+  kind_ = 0;
+  while (kind_ < kinds_.size() &&
+         (std::strcmp(kinds_[kind_].set, set) != 0 || std::strcmp(kinds_[kind_].what, what) != 0)) {
+    ++kind_;
+  }
+  if (kind_ == kinds_.size()) kinds_.push_back({set, what});
+  Kind& kind = kinds_[kind_];
+  const bool is_new = kind.last_row != row;
+  kind.rows += is_new ? 1 : 0;
+  kind.last_row = row;
+  is_example_ = is_new && kind.examples.size() < BadKind::kMostExamples;
+  return is_first_ || is_example_;
+}
+
+void BadRows::describe(int64_t row, const char* set, int64_t touch, const std::string& words) {
+  std::string text =
+      format("%s, data set %s, row %lld", path_.c_str(), set, number(first_row_ + row));
+  if (touch >= 0) text += format(" (touch %lld)", number(touch));
+  text += ": " + words;
+  if (is_example_) kinds_[kind_].examples.push_back(text);
+  if (is_first_) words_ = std::move(text);
+}
+
+std::vector<BadKind> BadRows::kinds() const {
+  std::vector<BadKind> list;
+  for (const Kind& kind : kinds_) {
+    list.push_back({std::string(kind.set) + ": " + kind.what, kind.rows, kind.examples});
+  }
+  return list;
 }
 
 void read_offsets(const std::vector<int64_t>& offsets, int64_t before, int64_t rows,
                   int64_t touches, Spans& spans, BadRows& bad) {
+  constexpr const char* kBack = "offsets go back";
   const int64_t count = static_cast<int64_t>(offsets.size());
   spans.begin.assign(at(rows), 0);
   spans.end.assign(at(rows), 0);
@@ -217,16 +258,19 @@ void read_offsets(const std::vector<int64_t>& offsets, int64_t before, int64_t r
     // An end that the next row falls back from is as doubtful as the fall itself.
     const bool next_falls = row + before + 2 < count && offsets[at(row + before + 2)] < end;
     if (begin < cursor || end < begin) {
-      bad.mark(row, kTouchBeginPath,
-               format("offsets go back: %lld is followed by %lld", number(std::max(cursor, begin)),
-                      number(begin < cursor ? begin : end)));
+      bad.mark(row, kTouchBeginPath, kBack, -1, [&] {
+        return format("offsets go back: %lld is followed by %lld", number(std::max(cursor, begin)),
+                      number(begin < cursor ? begin : end));
+      });
     } else if (end > touches) {
-      bad.mark(row, kTouchBeginPath,
-               format("offset %lld lies past the %lld touches", number(end), number(touches)));
+      bad.mark(row, kTouchBeginPath, "past the last touch", -1, [&] {
+        return format("offset %lld lies past the %lld touches", number(end), number(touches));
+      });
     } else if (next_falls) {
-      bad.mark(row, kTouchBeginPath,
-               format("offsets go back: %lld is followed by %lld", number(end),
-                      number(offsets[at(row + before + 2)])));
+      bad.mark(row, kTouchBeginPath, kBack, -1, [&] {
+        return format("offsets go back: %lld is followed by %lld", number(end),
+                      number(offsets[at(row + before + 2)]));
+      });
     } else {
       spans.begin[at(row)] = begin;
       spans.end[at(row)] = end;

@@ -7,28 +7,50 @@
 #include <vector>
 
 #include "io/journeys.h"
+#include "io/read_report.h"
 
 namespace alm::io {
 
-// The bad rows of a block, and words for the first of them.
+// The bad rows of a block, their kinds, and words for the first of them.
 class BadRows {
  public:
   // `first_row`: of the block within the file, for the words.
   void start(const std::string& path, int64_t first_row, int64_t rows);
-  // `touch`: within the file, or -1. The first row wins, and of its faults the first marked.
-  void mark(int64_t row, const char* set, const std::string& what, int64_t touch = -1);
+  // `kind`: what is wrong in a few words, a literal; `words` gives the details when they are
+  // wanted. `touch`: within the file, or -1. Rows of one kind come in increasing order. The first
+  // row wins, and of its faults the first marked.
+  template <class Words>
+  void mark(int64_t row, const char* set, const char* kind, int64_t touch, Words words) {
+    if (note(row, set, kind)) describe(row, set, touch, words());
+  }
   bool any() const { return count_ > 0; }
   int64_t count() const { return count_; }
   bool is_bad(int64_t row) const { return bad_[static_cast<size_t>(row)] != 0; }
   const std::string& first() const { return words_; }
+  std::vector<BadKind> kinds() const;
 
  private:
+  struct Kind {
+    const char* set;
+    const char* what;
+    int64_t rows = 0;
+    int64_t last_row = -1;
+    std::vector<std::string> examples{};
+  };
+  // Counts; whether words are wanted, as an example or for the first row.
+  bool note(int64_t row, const char* set, const char* what);
+  void describe(int64_t row, const char* set, int64_t touch, const std::string& words);
+
   std::string path_;
   int64_t first_row_ = 0;
   int64_t count_ = 0;
   int64_t worst_ = 0;
+  bool is_first_ = false;    // of the row just noted
+  bool is_example_ = false;  // of the kind just noted
+  size_t kind_ = 0;
   std::string words_;
   std::vector<uint8_t> bad_;
+  std::vector<Kind> kinds_;
 };
 
 // Touches of row i of a block: [begin[i], end[i]) of the touches read; empty for a row whose

@@ -16,8 +16,7 @@ namespace {
 void warn(const Attribution& result, const Bundle& bundle) {
   const io::ReadReport& report = result.report;
   if (report.bad_rows > 0) {
-    log_warning(format("%s bad rows left out; the first: %s", with_commas(report.bad_rows).c_str(),
-                       report.first_bad_row.c_str()));
+    log_warning("skipped " + io::bad_rows_text(report));
   }
   if (report.truncated_rows > 0) {
     log_warning(format("%s journeys longer than --max-touches kept their latest touches",

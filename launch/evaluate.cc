@@ -14,10 +14,14 @@ namespace alm {
 namespace {
 
 void warn(const io::Json& estimates) {
-  const int64_t bad = estimates.at("bad_rows").get<int64_t>();
-  if (bad > 0) {
-    log_warning(format("%s bad rows left out; the first: %s", with_commas(bad).c_str(),
-                       estimates.at("first_bad_row").get<std::string>().c_str()));
+  io::ReadReport report;
+  report.bad_rows = estimates.at("bad_rows").get<int64_t>();
+  if (report.bad_rows > 0) {
+    report.first_bad_row = estimates.at("first_bad_row").get<std::string>();
+    for (const auto& [what, rows] : estimates.at("bad_row_kinds").items()) {
+      report.bad_kinds.push_back({what, rows.get<int64_t>(), {}});
+    }
+    log_warning("skipped " + io::bad_rows_text(report));
   }
   const int64_t cut = estimates.at("truncated_rows").get<int64_t>();
   if (cut > 0) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "io/json.h"
+#include "kernels/base/nearest_name.h"
 
 namespace alm {
 
@@ -53,9 +54,6 @@ class Options {
   };
   std::vector<Value> values;
 };
-
-// The known name that `name` was most likely meant to be; empty when none is near.
-std::string nearest_name(const std::string& name, const std::vector<std::string>& known);
 
 // With --help among the arguments required options may be missing: look at flag("help") first.
 // UserError with the nearest known name when an option is unknown, a value is malformed or out of

@@ -78,7 +78,10 @@ void put_reading(const ScoredUsers& scored, const DistinctUsers& users,
     json["users_in_training_share"] = training_users.count(0);
   }
   json["bad_rows"] = report.bad_rows;
-  if (report.bad_rows > 0) json["first_bad_row"] = report.first_bad_row;
+  if (report.bad_rows > 0) {
+    json["first_bad_row"] = report.first_bad_row;
+    for (const io::BadKind& kind : report.bad_kinds) json["bad_row_kinds"][kind.what] = kind.rows;
+  }
   json["truncated_rows"] = report.truncated_rows;
 }
 

@@ -96,9 +96,12 @@ io::ReadReport sum_over_ranks(const io::ReadReport& report, Communicator& world)
   int64_t counts[4] = {report.rows, report.bad_rows, report.truncated_rows,
                        report.truncated_touches};
   world.all_reduce_sum(std::span<int64_t>(counts), "read rows");
-  io::ReadReport total{counts[0], counts[1], "", counts[2], counts[3]};
+  io::ReadReport total{counts[0], counts[1], "", counts[2], counts[3], {}};
   for (const std::string& line : world.all_gather_strings(report.first_bad_row, "first bad row")) {
     if (total.first_bad_row.empty()) total.first_bad_row = line;
+  }
+  for (const std::string& kinds : world.all_gather_strings(report.packed_kinds(), "bad rows")) {
+    total.add_packed_kinds(kinds);
   }
   return total;
 }

@@ -143,6 +143,9 @@ class Trainer {
                           {"manifest_hash", job_.log->manifest_hash()},
                           {"bad_rows", pass.report.bad_rows},
                           {"truncated_rows", pass.report.truncated_rows}};
+    for (const io::BadKind& kind : pass.report.bad_kinds) {
+      job_.config["log"]["bad_row_kinds"][kind.what] = kind.rows;
+    }
     metrics_ =
         std::make_unique<MetricsLog>(job_.run_dir + "/metrics.jsonl", job_.world.rank() == 0);
     if (newest) {
@@ -170,9 +173,7 @@ class Trainer {
                     with_commas(pass.rows).c_str(), with_commas(pass.scored_rows).c_str(),
                     static_cast<long long>(pass.stats.longest)));
     if (pass.report.bad_rows > 0) {
-      log_warning(format("%lld bad rows skipped; the first: %s",
-                         static_cast<long long>(pass.report.bad_rows),
-                         pass.report.first_bad_row.c_str()));
+      log_warning("skipped " + io::bad_rows_text(pass.report));
     }
     if (pass.report.truncated_rows > 0) {
       log_warning(

@@ -36,6 +36,25 @@ TEST(Hdf5Child, SaysWhatHdf5SaysInThisProcess) {
   EXPECT_EQ(child.read_index(folder / "1.h5", 0).rows, 1);  // a fresh helper after an error
 }
 
+TEST(Hdf5Child, BringsTheRowsThatHdf5Reads) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "log.h5";
+  const LogSchema schema = full_schema();
+  const Journeys rows = make_rows(schema, 5003, 3);
+  write_log(path, schema, rows);
+  Hdf5Child child;
+  const FileIndex index = child.read_index(path, 0);
+  std::vector<float> dense(3 * 17);
+  child.read_rows(path, 0, *index.sets[7], 4000, 4017, reinterpret_cast<std::byte*>(dense.data()));
+  EXPECT_EQ(std::memcmp(dense.data(), rows.dense.data() + 3 * 4000, dense.size() * 4), 0);
+  DatasetIndex gone = *index.sets[7];
+  gone.path = "/journey/gone";
+  EXPECT_NE(user_error([&] {
+              child.read_rows(path, 0, gone, 0, 1, reinterpret_cast<std::byte*>(dense.data()));
+            }).find("log.h5, data set /journey/gone, rows 0 to 0: HDF5 cannot read them"),
+            std::string::npos);
+}
+
 TEST(Hdf5Child, ACrashAHangAndNonsenseAreErrorsOfTheFile) {
   using std::chrono::milliseconds;
   {
