@@ -8,6 +8,7 @@
 
 #include "io/file_key.h"
 #include "io/hdf5_handle.h"
+#include "io/json.h"
 #include "io/strange_names.h"
 #include "kernels/base/check.h"
 
@@ -295,6 +296,7 @@ class FileIndexer {
         fail(path, format("has %zu names for %lld columns", values->size(),
                           static_cast<long long>(schema.*width)));
       }
+      for (std::string& name : *values) name = valid_utf8(name);  // they go into checkpoints
       schema.*names = std::move(*values);
     });
     constexpr const char* kLeaky = "/meta/proxy_leaky";

@@ -79,6 +79,10 @@ void write_json_atomically(const std::string& path, const Json& value) {
   write_text_atomically(path, value.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
+std::string valid_utf8(const std::string& text) {
+  return Json::parse(Json(text).dump(-1, ' ', false, Json::error_handler_t::replace));
+}
+
 Json number(double value) {
   return std::isfinite(value) ? Json(value) : Json(nullptr);
 }

@@ -69,6 +69,16 @@ TEST(Log, ContinuousOutcomesAndArmLogsComeBack) {
   expect_same(read_all(*log), written);
 }
 
+TEST(Log, NamesThatAreNotUtf8AreReadSoThatJsonCanHoldThem) {
+  const TemporaryFolder folder;
+  LogSchema schema = small_schema();
+  schema.cluster_names = {"caf\xe9", "ok", "\xff\xfe"};
+  write_log(folder / "log.h5", schema, make_rows(schema, 5, 1));
+  const auto log = open(folder / "log.h5");
+  const std::vector<std::string> expected{"caf\xEF\xBF\xBD", "ok", "\xEF\xBF\xBD\xEF\xBF\xBD"};
+  EXPECT_EQ(log->schema().cluster_names, expected);
+}
+
 TEST(Log, OnlyTheColumnsAskedForAreFilled) {
   const TemporaryFolder folder;
   write_log(folder / "log.h5", full_schema(), make_rows(full_schema(), 50, 7));
