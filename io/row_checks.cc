@@ -52,7 +52,9 @@ class Checker {
     }
     values(
         "/journey/weight", b.weight, 1, [](float v) { return !(v >= 0 && v <= kLargestWeight); },
-        "not a weight", "is not a weight: those lie between 0 and 1e6");
+        "not a weight",
+        "is not a weight: those lie between 0 and 1e6 (too large: divide all by one number, only "
+        "ratios count)");
     values("/journey/dense", b.dense, schema_.dense, infinite, "infinite",
            "is infinite (missing is NaN)");
     values("/truth/p_do", b.p_do, 1, no_truth, "too large", "is no true value");
