@@ -150,8 +150,10 @@ void RowGradientSum::merge_ranks(std::vector<Number>& sums, Communicator& world)
   if (world.size() == 1) return;
   const size_t row_bytes = rows_.size() * sizeof(int64_t);
   mine_.resize(row_bytes + sums.size() * sizeof(Number));
-  std::memcpy(mine_.data(), rows_.data(), row_bytes);
-  std::memcpy(mine_.data() + row_bytes, sums.data(), sums.size() * sizeof(Number));
+  if (!rows_.empty()) {
+    std::memcpy(mine_.data(), rows_.data(), row_bytes);
+    std::memcpy(mine_.data() + row_bytes, sums.data(), sums.size() * sizeof(Number));
+  }
   world.all_gather_v(mine_, all_, counts_, "row gradients");
 
   uses_.clear();

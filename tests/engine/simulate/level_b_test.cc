@@ -36,6 +36,7 @@ void expect_share(double hits, double trials, double p, const char* what) {
 template <class Column>
 void expect_equal_bits(const Column& left, const Column& right, const char* name) {
   ASSERT_EQ(left.size(), right.size()) << name;
+  if (left.empty()) return;
   EXPECT_EQ(std::memcmp(left.data(), right.data(), left.size() * sizeof(left[0])), 0) << name;
 }
 void expect_equal(const io::Journeys& left, const io::Journeys& right) {
