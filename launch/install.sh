@@ -9,7 +9,7 @@ packages="g++ make cmake pkg-config libopenmpi-dev openmpi-bin libhdf5-dev libdn
   libzstd-dev liblz4-dev libfaiss-dev"
 case "${1:-}" in
   "") ;;
-  --tests) packages="$packages libgtest-dev python3 python3-h5py hdf5-tools" ;;
+  --tests) packages="$packages libgtest-dev git python3 python3-h5py hdf5-tools" ;;
   *) echo "usage: launch/install.sh [--tests]" >&2; exit 1 ;;
 esac
 
