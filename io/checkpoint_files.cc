@@ -180,7 +180,7 @@ void save_checkpoint(const std::string& root, int64_t step, const CheckpointBlob
     write_file_synced((unfinished / name).string(), content);
     files.push_back({{"name", name}, {"bytes", content.size()}, {"sha256", sha256(content)}});
   };
-  const std::string header = blobs.header.dump(2) + "\n";
+  const std::string header = json_text(blobs.header, 2) + "\n";
   write(kHeader, std::as_bytes(std::span(header)));
   for (const auto& [name, content] : blobs.blobs) {
     check_blob_name(name);
@@ -188,7 +188,7 @@ void save_checkpoint(const std::string& root, int64_t step, const CheckpointBlob
   }
   const Json manifest = {
       {"schema", kSchema}, {"step", step}, {"count", blobs.blobs.size()}, {"files", files}};
-  const std::string text = manifest.dump(2) + "\n";
+  const std::string text = json_text(manifest, 2) + "\n";
   write_file_synced((unfinished / kManifest).string(), std::as_bytes(std::span(text)));
   sync_directory(unfinished.string());
 

@@ -7,6 +7,7 @@
 #include "io/file_key.h"
 #include "io/hdf5_child.h"
 #include "io/index_sidecar.h"
+#include "io/json.h"
 #include "kernels/base/check.h"
 
 namespace alm::io {
@@ -61,6 +62,11 @@ bool fits(const std::vector<T>& list, int64_t columns) {
   return list.empty() || static_cast<int64_t>(list.size()) == columns;
 }
 
+bool are_utf8(const std::vector<std::string>& names) {
+  return std::all_of(names.begin(), names.end(),
+                     [](const std::string& name) { return valid_utf8(name) == name; });
+}
+
 }  // namespace
 
 bool is_consistent(const FileIndex& index) {
@@ -85,7 +91,7 @@ bool is_consistent(const FileIndex& index) {
   good = good && !is_floating(index, kTouchBeginSlot) &&
          is_floating(index, kOutcomeSlot) == (schema.outcome == OutcomeKind::continuous);
   for_each_name_list([&](const char*, auto names, auto width) {
-    good = good && fits(schema.*names, schema.*width);
+    good = good && fits(schema.*names, schema.*width) && are_utf8(schema.*names);
   });
   return good && fits(schema.proxy_leaky, schema.proxies);
 }

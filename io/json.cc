@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
@@ -75,12 +76,17 @@ void write_text_atomically(const std::string& path, const std::string& text) {
 }
 
 void write_json_atomically(const std::string& path, const Json& value) {
-  // Strings of foreign logs may hold bytes that are not UTF-8: shown as U+FFFD, never an exception.
-  write_text_atomically(path, value.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+  write_text_atomically(path, json_text(value, 2) + "\n");
+}
+
+std::string json_text(const Json& value, int indent) {
+  return value.dump(indent, ' ', false, Json::error_handler_t::replace);
 }
 
 std::string valid_utf8(const std::string& text) {
-  return Json::parse(Json(text).dump(-1, ' ', false, Json::error_handler_t::replace));
+  const auto is_ascii = [](char letter) { return static_cast<unsigned char>(letter) < 0x80; };
+  if (std::all_of(text.begin(), text.end(), is_ascii)) return text;
+  return Json::parse(json_text(text)).get<std::string>();
 }
 
 Json number(double value) {

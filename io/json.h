@@ -20,7 +20,10 @@ void write_json_atomically(const std::string& path, const Json& value);
 // durable. MachineError naming the path.
 void write_file_synced(const std::string& path, std::span<const std::byte> bytes);
 void sync_directory(const std::string& path);
-// The text with bytes that are not UTF-8 replaced by U+FFFD: as it can be written as JSON.
+// JSON as text, on one line or indented. Strings of foreign logs and paths may hold bytes that are
+// not UTF-8: shown as U+FFFD, never an exception.
+std::string json_text(const Json& value, int indent = -1);
+// The same of one text.
 std::string valid_utf8(const std::string& text);
 // A number, or null when it is NaN or infinite.
 Json number(double value);

@@ -77,7 +77,7 @@ class Examples {
   io::Json reduce(Communicator& world) {
     sort();
     const std::vector<std::string> texts =
-        world.all_gather_strings(io::Json(found_).dump(), "example journeys");
+        world.all_gather_strings(io::json_text(found_), "example journeys");
     found_.clear();
     for (const std::string& text : texts) {
       for (io::Json& one : io::Json::parse(text)) found_.push_back(std::move(one));

@@ -221,8 +221,8 @@ void check_same_features(const io::LogSchema& trained, const io::LogSchema& othe
     throw UserError(
         format("the log does not fit the trained model: '%s' is %s in the log, %s in the "
                "model; use a log with the same columns",
-               name, right.at(name).dump().substr(0, 60).c_str(),
-               left.at(name).dump().substr(0, 60).c_str()));
+               name, io::json_text(right.at(name)).substr(0, 60).c_str(),
+               io::json_text(left.at(name)).substr(0, 60).c_str()));
   }
 }
 

@@ -22,7 +22,7 @@ MetricsLog::~MetricsLog() {
 
 void MetricsLog::write(const io::Json& line) {
   if (file_ == nullptr) return;
-  const std::string text = line.dump() + "\n";
+  const std::string text = io::json_text(line) + "\n";
   if (std::fwrite(text.data(), 1, text.size(), file_) != text.size() || std::fflush(file_) != 0) {
     throw MachineError("cannot write " + path_ + ": " + std::strerror(errno));
   }

@@ -288,8 +288,8 @@ class Trainer {
         throw UserError(
             format("--resume: --%s was %s in %s and is %s now: use the same value, or "
                    "another --out",
-                   name.c_str(), then.at(name).dump().c_str(), job_.run_dir.c_str(),
-                   value.dump().c_str()));
+                   name.c_str(), io::json_text(then.at(name)).c_str(), job_.run_dir.c_str(),
+                   io::json_text(value).c_str()));
       }
     }
     const io::Json& bundle = checkpoint.header.at("bundle");

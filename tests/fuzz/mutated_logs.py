@@ -76,7 +76,8 @@ def look(program, path, work):
     """What the program makes of a log: (REFUSED, line, ""), (OTHER, line of training, warnings) where
     only training refuses it, or (SAME or UNREAD, content and parameters, warnings); the content of an
     UNREAD one is None."""
-    code, text, said = program.run(program.alm, "inspect", "--log", path, "--json", "--quiet")
+    code, text, said = program.run(program.alm, "inspect", "--log", path, "--verify", "--json",
+                                   "--quiet")
     seen_by_inspect = code == 0
     if code == 1 and path not in said + text:
         raise Failure(f"inspect does not name the file: {said[:2000]!r}")

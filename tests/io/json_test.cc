@@ -58,5 +58,12 @@ TEST(Json, ADirectoryThatDoesNotExistIsAMachineErrorNamingThePath) {
   EXPECT_THROW(write_text_atomically(temporary("none") + "/x/y", "text"), MachineError);
 }
 
+TEST(Json, BytesThatAreNotUtf8AreShownAndNeverThrow) {
+  const std::string broken = "a\x9c b\xc3\xbc";
+  EXPECT_EQ(json_text(broken), "\"a\xef\xbf\xbd b\xc3\xbc\"");
+  EXPECT_EQ(valid_utf8(broken), "a\xef\xbf\xbd b\xc3\xbc");
+  EXPECT_EQ(valid_utf8("gr\xc3\xb6\xc3\x9f\x65"), "gr\xc3\xb6\xc3\x9f\x65");
+}
+
 }  // namespace
 }  // namespace alm::io
