@@ -1,8 +1,6 @@
 #include "io/column_reader.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -40,18 +38,11 @@ Desk& desk() {
 
 ColumnReader::ColumnReader(const std::string& path, const FileIndex& index, int64_t number,
                            ChunkCache& cache, bool use_hdf5)
-    : path_(path), index_(index), number_(number), cache_(cache), use_hdf5_(use_hdf5) {
-  file_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file_ < 0) throw UserError(path + ": cannot be opened: " + std::strerror(errno));
+    : path_(path), index_(index), number_(number), cache_(cache), use_hdf5_(use_hdf5), file_(path) {
   struct stat status {};
-  if (::fstat(file_, &status) != 0 || status.st_size != index.bytes) {
-    ::close(file_);
+  if (::fstat(file_.number(), &status) != 0 || status.st_size != index.bytes) {
     throw UserError(path + ": has changed since the log was opened: start again");
   }
-}
-
-ColumnReader::~ColumnReader() {
-  ::close(file_);
 }
 
 void ColumnReader::fail(const DatasetIndex& set, int64_t first, int64_t last,
@@ -64,13 +55,10 @@ void ColumnReader::fail(const DatasetIndex& set, int64_t first, int64_t last,
 void ColumnReader::read_bytes(const DatasetIndex& set, int64_t first, int64_t last,
                               uint64_t address, std::span<std::byte> out) const {
   const PhaseTimer timer(thread_phases().read);
-  while (!out.empty()) {
-    const ssize_t got = ::pread(file_, out.data(), out.size(), static_cast<off_t>(address));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) fail(set, first, last, std::string("cannot be read: ") + std::strerror(errno));
-    if (got == 0) fail(set, first, last, "the file ends before them: it is truncated");
-    out = out.subspan(static_cast<size_t>(got));
-    address += static_cast<uint64_t>(got);
+  const int64_t got = file_.read(static_cast<int64_t>(address), out);
+  if (got < 0) fail(set, first, last, std::string("cannot be read: ") + std::strerror(errno));
+  if (got < static_cast<int64_t>(out.size())) {
+    fail(set, first, last, "the file ends before them: it is truncated");
   }
 }
 

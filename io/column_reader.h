@@ -8,6 +8,7 @@
 
 #include "io/chunk_cache.h"
 #include "io/file_index.h"
+#include "io/input_file.h"
 
 namespace alm::io {
 
@@ -20,7 +21,6 @@ class ColumnReader {
   // size than its index says.
   ColumnReader(const std::string& path, const FileIndex& index, int64_t number, ChunkCache& cache,
                bool use_hdf5);
-  ~ColumnReader();
   ColumnReader(const ColumnReader&) = delete;
   ColumnReader& operator=(const ColumnReader&) = delete;
 
@@ -50,7 +50,7 @@ class ColumnReader {
   int64_t number_;
   ChunkCache& cache_;
   bool use_hdf5_;
-  int file_ = -1;
+  InputFile file_;
   ChunkCache::Pin pin_;  // of the run handed out last
 };
 

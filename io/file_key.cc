@@ -1,12 +1,11 @@
 #include "io/file_key.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 
+#include "io/input_file.h"
 #include "kernels/base/check.h"
 
 namespace alm::io {
@@ -23,14 +22,12 @@ FileKey look_at(const std::string& path) {
   if (::stat(path.c_str(), &kind) == 0 && !S_ISREG(kind.st_mode)) {
     throw UserError(path + ": is no regular file (a pipe, a device or a directory)");
   }
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) throw UserError(path + ": cannot be opened: " + std::strerror(errno));
+  const InputFile file(path);
   struct stat status {};
   FileKey key;
   key.superblock.resize(kSuperblockBytes);
-  const bool stated = ::fstat(file, &status) == 0;
-  const ssize_t got = ::pread(file, key.superblock.data(), kSuperblockBytes, 0);
-  ::close(file);
+  const bool stated = ::fstat(file.number(), &status) == 0;
+  const int64_t got = file.read(0, std::as_writable_bytes(std::span(key.superblock)));
   if (!stated || got < 0) throw UserError(path + ": cannot be read: " + std::strerror(errno));
   key.superblock.resize(static_cast<size_t>(got));
   key.bytes = status.st_size;

@@ -1,9 +1,7 @@
 #include "io/log_files.h"
 
-#include <fcntl.h>
 #include <glob.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -13,6 +11,7 @@
 #include <utility>
 
 #include "io/digest.h"
+#include "io/input_file.h"
 #include "kernels/base/check.h"
 
 namespace alm::io {
@@ -82,34 +81,13 @@ void refuse_twice(const std::vector<std::string>& files) {
   }
 }
 
-class OpenFile {
- public:
-  explicit OpenFile(const std::string& path)
-      : path_(path), file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
-    if (file_ < 0) throw UserError(path + ": cannot be opened: " + std::strerror(errno));
-  }
-  ~OpenFile() { ::close(file_); }
-  OpenFile(const OpenFile&) = delete;
-  OpenFile& operator=(const OpenFile&) = delete;
-
-  // Bytes from `at` on, as many as there are up to the size of `out`.
-  size_t read(int64_t at, std::vector<std::byte>& out) const {
-    size_t filled = 0;
-    while (filled < out.size()) {
-      const ssize_t got = ::pread(file_, out.data() + filled, out.size() - filled,
-                                  static_cast<off_t>(at) + static_cast<off_t>(filled));
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0) throw UserError(path_ + ": cannot be read: " + std::strerror(errno));
-      if (got == 0) break;
-      filled += static_cast<size_t>(got);
-    }
-    return filled;
-  }
-
- private:
-  const std::string& path_;
-  int file_;
-};
+// Bytes from `at` on, as many as there are up to the size of `out`.
+size_t read(const InputFile& file, const std::string& path, int64_t at,
+            std::vector<std::byte>& out) {
+  const int64_t got = file.read(at, out);
+  if (got < 0) throw UserError(path + ": cannot be read: " + std::strerror(errno));
+  return static_cast<size_t>(got);
+}
 
 }  // namespace
 
@@ -136,11 +114,11 @@ std::vector<std::string> list_log_files(const std::vector<std::string>& paths) {
 
 bool same_bytes(const std::string& a, const std::string& b) {
   constexpr size_t kPiece = size_t{1} << 20;
-  const OpenFile first(a), second(b);
+  const InputFile first(a), second(b);
   std::vector<std::byte> left(kPiece), right(kPiece);
   for (int64_t at = 0;; at += static_cast<int64_t>(kPiece)) {
-    const size_t got = first.read(at, left);
-    if (second.read(at, right) != got || std::memcmp(left.data(), right.data(), got) != 0) {
+    const size_t got = read(first, a, at, left);
+    if (read(second, b, at, right) != got || std::memcmp(left.data(), right.data(), got) != 0) {
       return false;
     }
     if (got < kPiece) return true;
@@ -149,11 +127,11 @@ bool same_bytes(const std::string& a, const std::string& b) {
 
 std::string hash_of_ends(const std::string& path, int64_t bytes) {
   constexpr int64_t kEnd = 4096;
-  const OpenFile file(path);
+  const InputFile file(path);
   std::vector<std::byte> buffer(static_cast<size_t>(std::min(kEnd, bytes)));
   Sha256 digest;
   for (const int64_t from : {int64_t{0}, bytes - static_cast<int64_t>(buffer.size())}) {
-    if (file.read(from, buffer) != buffer.size()) {
+    if (read(file, path, from, buffer) != buffer.size()) {
       throw UserError(path + ": cannot be read to its end: it is being cut off or written to");
     }
     digest.update(buffer);

@@ -1,25 +1,20 @@
 #include "io/raw_reads.h"
 
 #include <fcntl.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
-#include <cerrno>
-#include <cstring>
 #include <ctime>
-#include <exception>
-#include <mutex>
-#include <thread>
+#include <deque>
 #include <vector>
 
 #include "io/codec.h"
 #include "io/file_index.h"
-#include "io/hdf5_child.h"
+#include "io/input_file.h"
 #include "io/schema.h"
 #include "kernels/base/check.h"
 #include "kernels/base/clock.h"
 #include "kernels/base/text.h"
+#include "kernels/base/thread_pool.h"
 
 namespace alm::io {
 
@@ -28,7 +23,7 @@ namespace {
 constexpr int64_t kPieceBytes = int64_t{1} << 20;  // of a data set without chunks
 
 struct Piece {
-  int file = -1;
+  const InputFile* file = nullptr;
   uint64_t address = 0;
   uint64_t bytes = 0;
   uint64_t plain_bytes = 0;
@@ -40,16 +35,11 @@ struct Piece {
 class Pieces {
  public:
   Pieces(const Log& log, const ColumnSet& columns) {
-    Hdf5Child hdf5;
-    for (const LogFile& file : log.files()) {
-      indices_.push_back(index_file(file.path, log.options().index_dir, hdf5));
-    }
-    for (size_t number = 0; number < indices_.size(); ++number) {
-      const std::string& path = log.files()[number].path;
-      const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-      if (file < 0) throw UserError(path + ": cannot be opened: " + std::strerror(errno));
-      files_.push_back(file);
-      const FileIndex& index = indices_[number];
+    for (size_t number = 0; number < log.files().size(); ++number) {
+      const FileIndex* known = log.file_index(static_cast<int64_t>(number));
+      ALM_CHECK(known != nullptr);  // only logs of files are measured
+      const FileIndex& index = *known;
+      const InputFile& file = files_.emplace_back(log.files()[number].path);
       add(file, *index.sets[kTouchBeginSlot]);
       for_each_column([&](const auto& column) {
         const auto& set = index.sets[static_cast<size_t>(column.slot)];
@@ -58,11 +48,8 @@ class Pieces {
     }
     // As they lie on the disk.
     std::sort(list.begin(), list.end(), [](const Piece& a, const Piece& b) {
-      return std::pair(a.file, a.address) < std::pair(b.file, b.address);
+      return std::pair(a.file->number(), a.address) < std::pair(b.file->number(), b.address);
     });
-  }
-  ~Pieces() {
-    for (const int file : files_) ::close(file);
   }
   Pieces(const Pieces&) = delete;
   Pieces& operator=(const Pieces&) = delete;
@@ -70,10 +57,10 @@ class Pieces {
   std::vector<Piece> list;
 
  private:
-  void add(int file, const DatasetIndex& set) {
+  void add(const InputFile& file, const DatasetIndex& set) {
     const auto plain = static_cast<uint64_t>(set.chunk_rows * set.row_bytes());
     for (const ChunkPlace& place : set.chunks) {
-      Piece piece{file, place.address, place.bytes, plain};
+      Piece piece{&file, place.address, place.bytes, plain};
       for (size_t stage = 0; stage < set.filters.size(); ++stage) {
         if ((place.mask >> std::min<size_t>(stage, 31) & 1u) != 0) continue;
         if (set.filters[stage].id == kFilterFletcher32) {
@@ -89,21 +76,17 @@ class Pieces {
     const auto bytes = static_cast<uint64_t>(set.rows * set.row_bytes());
     for (uint64_t at = 0; at < bytes; at += kPieceBytes) {
       const uint64_t size = std::min<uint64_t>(kPieceBytes, bytes - at);
-      list.push_back({file, set.address + at, size, size});
+      list.push_back({&file, set.address + at, size, size});
     }
   }
 
-  std::vector<FileIndex> indices_;
-  std::vector<int> files_;
+  std::deque<InputFile> files_;
 };
 
 void read_piece(const Piece& piece, std::byte* out) {
-  for (uint64_t done = 0; done < piece.bytes;) {
-    const ssize_t got = ::pread(piece.file, out + done, piece.bytes - done,
-                                static_cast<off_t>(piece.address + done));
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) throw UserError("a file of the log is truncated or cannot be read");
-    done += static_cast<uint64_t>(got);
+  const int64_t got = piece.file->read(static_cast<int64_t>(piece.address), {out, piece.bytes});
+  if (got < static_cast<int64_t>(piece.bytes)) {
+    throw UserError("a file of the log is truncated or cannot be read");
   }
 }
 
@@ -148,37 +131,23 @@ RawPass read_raw(const Log& log, const ColumnSet& columns, int64_t threads, RawR
     pass.stored_bytes += static_cast<int64_t>(piece.bytes);
     pass.plain_bytes += static_cast<int64_t>(piece.plain_bytes);
   }
-  std::atomic<size_t> next{0};
-  std::mutex mutex;
-  std::exception_ptr failure;
-  const auto work = [&] {
-    try {
-      Desk desk;
-      for (size_t at = next++; at < pieces.list.size(); at = next++) {
-        desk.take(pieces.list[at], how, static_cast<size_t>(ring_bytes));
-      }
-    } catch (...) {
-      std::lock_guard lock(mutex);
-      failure = std::current_exception();
-    }
-  };
+  ThreadPool pool(threads);
+  std::vector<Desk> desks(static_cast<size_t>(threads));
   const double cpu_before = process_cpu_seconds();
   const Timer timer;
-  std::vector<std::thread> crew;
-  for (int64_t thread = 0; thread < threads; ++thread) crew.emplace_back(work);
-  for (std::thread& thread : crew) thread.join();
+  pool.parallel_for(static_cast<int64_t>(pieces.list.size()), [&](int64_t piece, int64_t thread) {
+    desks[static_cast<size_t>(thread)].take(pieces.list[static_cast<size_t>(piece)], how,
+                                            static_cast<size_t>(ring_bytes));
+  });
   pass.seconds = timer.seconds();
   pass.cpu_seconds = process_cpu_seconds() - cpu_before;
-  if (failure) std::rethrow_exception(failure);
   return pass;
 }
 
 void drop_page_cache(const Log& log) {
   for (const LogFile& file : log.files()) {
-    const int opened = ::open(file.path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (opened < 0) throw UserError(file.path + ": cannot be opened: " + std::strerror(errno));
-    ::posix_fadvise(opened, 0, 0, POSIX_FADV_DONTNEED);
-    ::close(opened);
+    const InputFile opened(file.path);
+    ::posix_fadvise(opened.number(), 0, 0, POSIX_FADV_DONTNEED);
   }
 }
 

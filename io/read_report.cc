@@ -36,7 +36,7 @@ void ReadReport::add(const ReadReport& later) {
 std::string ReadReport::packed_kinds() const {
   Json list = Json::array();
   for (const BadKind& kind : bad_kinds) list.push_back({kind.what, kind.rows, kind.examples});
-  return list.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return json_text(list);
 }
 
 void ReadReport::add_packed_kinds(const std::string& packed) {

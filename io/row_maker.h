@@ -41,6 +41,14 @@ class RowMaker {
 using RowMakers = std::function<std::unique_ptr<RowMaker>(const std::string& path,
                                                           const std::vector<std::string>& header)>;
 
+// Makers of a class that takes just the path and the header.
+template <class Maker>
+RowMakers row_makers() {
+  return [](const std::string& path, const std::vector<std::string>& header) {
+    return std::make_unique<Maker>(path, header);
+  };
+}
+
 // Where `name` stands in the header; UserError naming the file when it does not.
 size_t field_of(const std::string& path, const std::vector<std::string>& header,
                 const std::string& name);

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "io/input_file.h"
 #include "kernels/base/check.h"
 
 namespace alm::io {
@@ -117,16 +118,10 @@ void read_spill(const std::string& path, const SpillPiece& piece, std::vector<st
   if (!file.is_open()) fail(name, "opened");
   const size_t before = to.size();
   to.resize(before + at(piece.bytes));
-  int64_t done = 0;
-  while (done < piece.bytes) {
-    const ssize_t count = ::pread(file.number(), to.data() + before + at(done),
-                                  at(piece.bytes - done), piece.offset + done);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail(name, "read");
-    if (count == 0) {
-      throw MachineError(name + ": a temporary file of the import is shorter than it was written");
-    }
-    done += count;
+  const int64_t got = read_at(file.number(), piece.offset, std::span(to).subspan(before));
+  if (got < 0) fail(name, "read");
+  if (got < piece.bytes) {
+    throw MachineError(name + ": a temporary file of the import is shorter than it was written");
   }
 }
 

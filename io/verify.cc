@@ -1,8 +1,5 @@
 #include "io/verify.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -10,6 +7,7 @@
 #include "io/codec.h"
 #include "io/hdf5_child.h"
 #include "io/index_sidecar.h"
+#include "io/input_file.h"
 #include "kernels/base/check.h"
 
 namespace alm::io {
@@ -24,22 +22,11 @@ int64_t piece_rows(const DatasetIndex& set) {
                                        : std::max<int64_t>(1, kRunBytes / set.row_bytes());
 }
 
-const char* read_whole(const std::string& path, uint64_t address, std::byte* out, size_t bytes) {
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) throw UserError(path + ": cannot be opened: " + std::strerror(errno));
-  const char* fault = nullptr;
-  while (bytes > 0 && fault == nullptr) {
-    const ssize_t got = ::pread(file, out, bytes, static_cast<off_t>(address));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) fault = std::strerror(errno);
-    if (got == 0) fault = "the file ends before them";
-    if (got <= 0) break;
-    out += got;
-    address += static_cast<uint64_t>(got);
-    bytes -= static_cast<size_t>(got);
-  }
-  ::close(file);
-  return fault;
+const char* read_whole(const std::string& path, uint64_t address, std::span<std::byte> out) {
+  const InputFile file(path);
+  const int64_t got = file.read(static_cast<int64_t>(address), out);
+  if (got < 0) return std::strerror(errno);
+  return got < static_cast<int64_t>(out.size()) ? "the file ends before them" : nullptr;
 }
 
 }  // namespace
@@ -88,8 +75,8 @@ VerifyCounts verify_piece(const Log& log, const StoredPiece& piece) {
     place.bytes = static_cast<uint64_t>((last - first) * set.row_bytes());
   }
   VerifyCounts counts;
-  const char* fault =
-      read_whole(path, place.address, bytes.resize(place.bytes), static_cast<size_t>(place.bytes));
+  const char* fault = read_whole(path, place.address,
+                                 {bytes.resize(place.bytes), static_cast<size_t>(place.bytes)});
   if (fault == nullptr && chunked) {
     const auto size = static_cast<size_t>(rows * set.row_bytes());
     fault = decode_chunk(set.filters, place.mask, {plain.resize(size), size}, bytes, scratch);

@@ -14,11 +14,6 @@
 namespace alm {
 namespace {
 
-std::string as_text(const io::Json& json) {
-  // Paths and names may be no UTF-8.
-  return json.dump(2, ' ', false, io::Json::error_handler_t::replace) + "\n";
-}
-
 // COLLECTIVE.
 std::shared_ptr<const io::Log> open_to_look(const Options& options, Communicator& world) {
   io::LogOptions log_options;
@@ -33,7 +28,7 @@ std::shared_ptr<const io::Log> open_to_look(const Options& options, Communicator
   } catch (const UserError& error) {
     // What cannot be opened is no valid log: a script that asked for JSON gets that answer.
     const io::Json answer{{"schema", "alm-log/1"}, {"valid", false}, {"problems", {error.what()}}};
-    if (options.flag("json") && world.rank() == 0) std::fputs(as_text(answer).c_str(), stdout);
+    if (options.flag("json") && world.rank() == 0) std::puts(io::json_text(answer, 2).c_str());
     throw;
   }
 }
@@ -77,7 +72,8 @@ int run_inspect(const Options& options, Communicator& world) {
   }
   json["valid"] = json["problems"].empty();
   if (world.rank() == 0) {
-    std::fputs((options.flag("json") ? as_text(json) : inspect_text(json)).c_str(), stdout);
+    std::fputs((options.flag("json") ? io::json_text(json, 2) + "\n" : inspect_text(json)).c_str(),
+               stdout);
   }
   return json["valid"] == true ? 0 : 1;
 }

@@ -177,7 +177,7 @@ Json verify_log(const io::Log& log, ThreadPool& pool, Communicator& world) {
                     counts.damaged_pieces + static_cast<int64_t>(faults.size())};
   world.all_reduce_sum(std::span<int64_t>(sums), "bytes of inspect --verify");
   faults.insert(faults.end(), counts.damage.begin(), counts.damage.end());
-  const std::string mine = Json(faults).dump(-1, ' ', false, Json::error_handler_t::replace);
+  const std::string mine = io::json_text(faults);
   Json damage = Json::array();
   for (const std::string& list : world.all_gather_strings(mine, "damage of inspect --verify")) {
     for (const Json& line : Json::parse(list)) {

@@ -78,7 +78,7 @@ std::string footer_section(const io::Json& config, const io::Json& estimates) {
                   "number of rows "
                   "they leave.</dd>\n</dl>\n");
   if (config.is_object()) {
-    const std::string resolved = config.dump(1, ' ', false, io::Json::error_handler_t::replace);
+    const std::string resolved = io::json_text(config, 1);
     std::string lines;  // escape() turns line ends into spaces: keep them
     for (size_t from = 0; from < resolved.size();) {
       size_t to = resolved.find('\n', from);

@@ -51,10 +51,7 @@ DatasetSpec criteo_attribution_dataset() {
       "conversion_timestamp = -1\n";
   spec.outcomes = {"conversion"};
   spec.complete = [](const DatasetChoice&, Dataset& dataset) {
-    dataset.mapping.make_rows = [](const std::string& path,
-                                   const std::vector<std::string>& header) {
-      return std::make_unique<DisplayRows>(path, header);
-    };
+    dataset.mapping.make_rows = row_makers<DisplayRows>();
   };
   return spec;
 }

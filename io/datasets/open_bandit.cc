@@ -70,10 +70,7 @@ DatasetSpec open_bandit_dataset() {
     if (dataset.tables.empty()) {
       throw UserError("open-bandit needs a log such as random/all/all.csv in --in");
     }
-    dataset.mapping.make_rows = [](const std::string& path,
-                                   const std::vector<std::string>& header) {
-      return std::make_unique<BanditRows>(path, header);
-    };
+    dataset.mapping.make_rows = row_makers<BanditRows>();
     dataset.notes.push_back(
         "no user is named, so every exposure is a user of its own and standard errors are too "
         "small "

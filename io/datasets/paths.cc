@@ -91,10 +91,7 @@ DatasetSpec paths_dataset() {
   spec.outcomes = {"conversion", "value"};
   spec.continuous = {"value"};
   spec.complete = [](const DatasetChoice&, Dataset& dataset) {
-    dataset.mapping.make_rows = [](const std::string& path,
-                                   const std::vector<std::string>& header) {
-      return std::make_unique<PathRows>(path, header);
-    };
+    dataset.mapping.make_rows = row_makers<PathRows>();
     dataset.notes.push_back(
         "path counts know no times, no reference arm, no mediator and no users: each counted "
         "journey is a user of its own, and value is the mean over the conversions of its record");

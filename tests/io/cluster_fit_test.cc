@@ -12,28 +12,15 @@
 #include "kernels/base/check.h"
 #include "kernels/base/rng.h"
 #include "kernels/base/text.h"
+#include "table_folder.h"
 
 namespace alm::io {
 namespace {
 
 namespace fs = std::filesystem;
 
-class Clusters : public testing::Test {
+class Clusters : public TableFolder {
  protected:
-  void SetUp() override {
-    folder_ = fs::path(testing::TempDir()) /
-              (std::string("alm_clusters_") +
-               testing::UnitTest::GetInstance()->current_test_info()->name());
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
-  std::string write(const std::string& name, const std::string& text) const {
-    std::ofstream(folder_ / name, std::ios::binary) << text;
-    return (folder_ / name).string();
-  }
-
   static std::string error_of(const ClusterChoice& choice) {
     try {
       read_clusters(choice);
@@ -42,8 +29,6 @@ class Clusters : public testing::Test {
     }
     return "no error";
   }
-
-  fs::path folder_;
 };
 
 void expect_contains(const std::string& text, const std::string& part) {

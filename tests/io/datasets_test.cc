@@ -13,6 +13,7 @@
 
 #include "io/import.h"
 #include "kernels/base/check.h"
+#include "table_folder.h"
 
 namespace alm::io {
 namespace {
@@ -20,29 +21,16 @@ namespace {
 namespace fs = std::filesystem;
 using Strings = std::vector<std::string>;
 
-class Datasets : public testing::Test {
+class Datasets : public TableFolder {
  protected:
-  void SetUp() override {
-    folder_ = fs::path(testing::TempDir()) /
-              (std::string("alm_datasets_") +
-               testing::UnitTest::GetInstance()->current_test_info()->name());
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
   // A table in the folder; gzip when the name says so.
   std::string write(const std::string& name, const std::string& text) const {
-    const fs::path path = folder_ / name;
-    fs::create_directories(path.parent_path());
-    if (name.ends_with(".gz")) {
-      gzFile file = gzopen(path.c_str(), "wb");
-      gzwrite(file, text.data(), static_cast<unsigned>(text.size()));
-      gzclose(file);
-    } else {
-      std::ofstream(path, std::ios::binary) << text;
-    }
-    return path.string();
+    if (!name.ends_with(".gz")) return TableFolder::write(name, text);
+    const std::string path = TableFolder::write(name, "");
+    gzFile file = gzopen(path.c_str(), "wb");
+    gzwrite(file, text.data(), static_cast<unsigned>(text.size()));
+    gzclose(file);
+    return path;
   }
 
   ImportSummary run(const DatasetChoice& choice, const Strings& files,
@@ -74,7 +62,6 @@ class Datasets : public testing::Test {
     return "no error";
   }
 
-  fs::path folder_;
   Dataset dataset_;
   std::shared_ptr<const Log> opened_;
 };

@@ -21,28 +21,15 @@
 #include "io/log_writer.h"
 #include "kernels/base/check.h"
 #include "kernels/base/stop_flag.h"
+#include "table_folder.h"
 
 namespace alm::io {
 namespace {
 
 namespace fs = std::filesystem;
 
-class Import : public testing::Test {
+class Import : public TableFolder {
  protected:
-  void SetUp() override {
-    folder_ = fs::path(testing::TempDir()) /
-              (std::string("alm_import_") +
-               testing::UnitTest::GetInstance()->current_test_info()->name());
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
-  std::string write(const std::string& name, const std::string& text) const {
-    std::ofstream(folder_ / name, std::ios::binary) << text;
-    return (folder_ / name).string();
-  }
-
   ImportSummary run(const std::string& table, const Mapping& mapping,
                     OnBadRow on_bad_row = OnBadRow::fail) {
     fs::remove_all(folder_ / "out");
@@ -73,7 +60,6 @@ class Import : public testing::Test {
     return "no error";
   }
 
-  fs::path folder_;
   std::shared_ptr<const Log> opened_;
 };
 
