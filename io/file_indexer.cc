@@ -43,9 +43,11 @@ class FileIndexer {
   }
 
  private:
-  [[noreturn]] void fail(const std::string& what) const { throw UserError(path_ + ": " + what); }
+  [[noreturn]] void fail(const std::string& what) const {
+    throw UserError(path_ + ": " + one_line(what));
+  }
   [[noreturn]] void fail(const std::string& set, const std::string& what) const {
-    throw UserError(path_ + ", data set " + set + ": " + what);
+    throw UserError(path_ + ", data set " + set + ": " + one_line(what));
   }
 
   std::string why_not_open() const {

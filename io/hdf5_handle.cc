@@ -2,8 +2,9 @@
 
 #include <hdf5.h>
 
-#include <algorithm>
 #include <type_traits>
+
+#include "io/json.h"
 
 namespace alm::io {
 
@@ -35,14 +36,17 @@ std::string hdf5_error() {
         return 0;
       },
       &text);
-  std::replace(text.begin(), text.end(), '\n', ' ');
-  return text.empty() ? "HDF5 gives no reason" : text;
+  return text.empty() ? "HDF5 gives no reason" : one_line(text);
 }
 
 Hdf5Id hdf5_open(const std::string& path) {
-  const Hdf5Id access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
-  H5Pset_file_locking(access.get(), false, true);
-  return Hdf5Id(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()), H5Fclose);
+  // Made once: closing it here would clear the errors of opening the file.
+  static const hid_t access = [] {
+    const hid_t list = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_file_locking(list, false, true);
+    return list;
+  }();
+  return Hdf5Id(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access), H5Fclose);
 }
 
 }  // namespace alm::io

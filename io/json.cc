@@ -89,6 +89,12 @@ std::string valid_utf8(const std::string& text) {
   return Json::parse(json_text(text)).get<std::string>();
 }
 
+std::string one_line(const std::string& text) {
+  std::string line = valid_utf8(text);
+  for (char& c : line) c = static_cast<unsigned char>(c) < 32 || c == 127 ? '?' : c;
+  return line;
+}
+
 Json number(double value) {
   return std::isfinite(value) ? Json(value) : Json(nullptr);
 }

@@ -25,6 +25,8 @@ void sync_directory(const std::string& path);
 std::string json_text(const Json& value, int indent = -1);
 // The same of one text.
 std::string valid_utf8(const std::string& text);
+// The same with a question mark for every control character: text of strangers, fit for a message.
+std::string one_line(const std::string& text);
 // A number, or null when it is NaN or infinite.
 Json number(double value);
 

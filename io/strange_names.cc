@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "io/json.h"
 #include "io/schema.h"
 #include "kernels/base/nearest_name.h"
 #include "kernels/base/text.h"
@@ -65,12 +66,6 @@ std::string nearest_in_group(const std::string& path, const std::vector<std::str
 
 std::string question(const std::string& nearest) {
   return nearest.empty() ? "" : format("; was %s meant?", nearest.c_str());
-}
-
-// Names come from the file, and a message is one line.
-std::string one_line(std::string name) {
-  for (char& c : name) c = static_cast<unsigned char>(c) < 32 || c == 127 ? '?' : c;
-  return name;
 }
 
 }  // namespace

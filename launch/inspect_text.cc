@@ -32,12 +32,12 @@ size_t width_of(const std::string& text) {
       std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
 }
 
-// Names come from the log: no control characters, and no longer than fits.
-std::string printable(const std::string& text, size_t most = 28) {
+// In one line, no longer than fits.
+std::string short_name(const std::string& text, size_t most = 28) {
   std::string out;
-  for (const char c : text) {
-    if (width_of(out) == most) return out + "...";
-    out += static_cast<unsigned char>(c) < 32 || c == 127 ? ' ' : c;
+  for (const char c : io::one_line(text)) {
+    if ((c & 0xc0) != 0x80 && width_of(out) == most) return out + "...";
+    out += c;
   }
   return out;
 }
@@ -136,7 +136,7 @@ std::string rates_text(const Json& json) {
                                : "rate " + percent(json["mediator_rate"]) + ", known for " +
                                      percent(json["mediator_known"]) + " of the touches");
   for (const Json& proxy : json["proxies"]) {
-    text += line("proxy", printable(proxy["name"].get<std::string>()) + ": rate " +
+    text += line("proxy", short_name(proxy["name"].get<std::string>()) + ": rate " +
                               percent(proxy["rate"]) + ", known for " + percent(proxy["known"]) +
                               (proxy["leaky"] == true ? ", leaky" : ""));
   }
@@ -214,7 +214,7 @@ std::string clusters_text(const Json& json) {
     const Json& c = *clusters[at];
     std::string name = c["name"].get<std::string>();
     const std::string number = count(c["cluster"]);
-    name = name == "cluster " + number ? number : number + " " + printable(name);
+    name = name == "cluster " + number ? number : number + " " + short_name(name);
     std::vector<std::string> cells{name,
                                    count(c["touches"]),
                                    count(c["journeys"]),
@@ -255,7 +255,7 @@ std::string columns_text(const Json& columns) {
   Table table({"column", "missing", "lowest", "highest"});
   for (const Json& column : columns) {
     const std::string name = column["name"].get<std::string>();
-    table.row({column["data_set"].get<std::string>() + (name.empty() ? "" : " " + printable(name)),
+    table.row({column["data_set"].get<std::string>() + (name.empty() ? "" : " " + short_name(name)),
                percent(column["missing"]), real(column["lowest"]), real(column["highest"])});
   }
   return heading("Real columns") + table.text();

@@ -65,5 +65,12 @@ TEST(Json, BytesThatAreNotUtf8AreShownAndNeverThrow) {
   EXPECT_EQ(valid_utf8("gr\xc3\xb6\xc3\x9f\x65"), "gr\xc3\xb6\xc3\x9f\x65");
 }
 
+TEST(Json, TextOfStrangersBecomesOneLine) {
+  EXPECT_EQ(one_line(""), "");
+  EXPECT_EQ(one_line("größe 日本 🙂"), "größe 日本 🙂");
+  EXPECT_EQ(one_line(std::string("a\nb\t\0\x7f", 6)), "a?b???");
+  EXPECT_EQ(one_line("caf\xe9\n"), "caf\xEF\xBF\xBD?");
+}
+
 }  // namespace
 }  // namespace alm::io

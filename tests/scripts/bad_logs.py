@@ -157,11 +157,12 @@ FIRST = int(BEGIN[3])  # journey 3 owns three touches, from here
 FILES = [
     ("empty", text(b""), ["empty (0 bytes)"]),
     ("csv", text(b"user,outcome\n1,0\n" * 100), ["no HDF5 file", "alm import"]),
-    ("cut", cut, ["cut off or damaged", "bring it again"]),
+    ("cut", cut, ["cut off or damaged (truncated file", "bring it again"]),
     ("structure", lambda p: (write(p), flip(p, 12 / os.path.getsize(p))), ["damaged"]),
     ("chunk", flip_in("/touch/cluster"), ["/touch/cluster", "rows 0 to", "damaged", "bring it again"]),
     ("no schema", bad(attributes={"alm_schema": None}), ["alm_schema is missing", "docs/data_format.md"]),
     ("other schema", bad(attributes={"alm_schema": "alm-log/9"}), ["'alm-log/9'"]),
+    ("schema of noise", bad(attributes={"alm_schema": np.bytes_(b"alm\n\xff\x1b")}), ["'alm?\ufffd?'"]),
     ("no clusters", bad(attributes={"clusters": None}), ["clusters is missing"]),
     ("text clusters", bad(attributes={"clusters": "3"}), ["clusters is not one integer"]),
     ("huge clusters", bad(attributes={"clusters": 1 << 31}), ["2147483648", "1 to 16777216"]),
@@ -247,6 +248,8 @@ ROWS = [
 ODD = [
     ("plain", bad(), ""),
     ("no block_rows", bad(attributes={"block_rows": None}), ""),
+    ("names of noise", bad(finish=lambda f: f.create_dataset(
+        "/meta/cluster", data=np.array([b"a\xff\n", b"b", b"c"]))), ""),
     ("misspelt optional", bad(finish=lambda f: f.create_dataset("/touch/mediatr", data=np.zeros(T, "u1"))),
      "/touch/mediatr is not one that a log has, so nothing reads it; was /touch/mediator meant?"),
     ("own column", bad(finish=lambda f: f.create_dataset("/journey/qqqqqqqq", data=np.zeros(N))),
@@ -401,6 +404,7 @@ def skipping(runner, folder):
         file["/journey/outcome"][3] = 2
         for row in (3, 7, 8):
             file["/touch/cluster"][begin[row]] = 99
+        file["/meta/cluster"] = np.array([b"a\xff\n", b"b", b"c", b"d", b"e"])  # no UTF-8
     wanted = "skipped 3 bad rows (1 /journey/outcome: not 0 or 1, 3 /touch/cluster: not a cluster); the first: "
     small = ["--model", "tiny", "--epochs", "1", "--batch", "256"]
     done = alm("train", "--log", log, "--out", run, *small)
