@@ -398,6 +398,75 @@ OpCase softmax_loss(int64_t rows, int64_t classes, double size, bool gradient, i
   return builder.done();
 }
 
+// `rows` x `columns` of every group.
+struct ContrastGroups {
+  std::string name;
+  std::vector<int64_t> rows;
+  std::vector<int64_t> columns;
+};
+
+struct ContrastOptions {
+  bool normalise = true;
+  bool frequency = true;
+  bool masks = true;
+  bool gradients = true;
+};
+
+OpCase infonce(const ContrastGroups& groups, int64_t width, ContrastOptions options,
+               int64_t padding) {
+  const auto begins = [](const std::vector<int64_t>& sizes) {
+    std::vector<double> begin{0};
+    for (const int64_t size : sizes) begin.push_back(begin.back() + static_cast<double>(size));
+    return begin;
+  };
+  const std::vector<double> row_begin = begins(groups.rows);
+  const std::vector<double> column_begin = begins(groups.columns);
+  const auto r = static_cast<int64_t>(row_begin.back());
+  const auto c = static_cast<int64_t>(column_begin.back());
+  Builder builder("infonce",
+                  groups.name + "_w" + text(width) + (options.normalise ? "" : "_raw") +
+                      (options.frequency ? "" : "_plain") + (options.masks ? "" : "_unmasked") +
+                      (options.gradients ? "" : "_loss_only"),
+                  padding);
+  double pairs = 0;
+  for (size_t g = 0; g < groups.rows.size(); ++g) {
+    pairs += product({groups.rows[g], groups.columns[g]});
+  }
+  builder.zeros("rows", Type::i64, std::ssize(row_begin), 1, Role::input)
+      .zeros("columns", Type::i64, std::ssize(column_begin), 1, Role::input)
+      .normal("x", r, width)
+      .normal("y", c, width)
+      .zeros("positive", Type::i64, r, 1, Role::input)
+      .uniform("weight", r, 0.5, 5)
+      .zeros("sum", Type::f64, 1, 1, Role::accumulated)
+      .scalar("temperature", options.normalise ? 0.07 : 1)
+      .scalar("scale", 0.4)
+      .scalar("normalise", options.normalise)
+      .tolerance(1e-5)
+      .flops(6 * pairs * static_cast<double>(width));
+  if (options.frequency) builder.uniform("log_frequency", c, -5, -1);
+  if (options.masks) builder.whole("row_ids", Type::i64, r, 5).whole("column_ids", Type::i64, c, 5);
+  if (options.gradients) builder.output("d_x", r, width).output("d_y", c, width);
+  if (c < 2) builder.mostly_zero();  // with the positive alone there is nothing to tell it from
+  OpCase result = builder.done();
+  result.arrays["rows"].values = row_begin;
+  result.arrays["columns"].values = column_begin;
+  std::vector<double>& positive = result.arrays["positive"].values;
+  for (size_t g = 0; g < groups.rows.size(); ++g) {
+    for (int64_t row = 0; row < groups.rows[g]; ++row) {
+      positive[static_cast<size_t>(row_begin[g]) + static_cast<size_t>(row)] =
+          column_begin[g] + static_cast<double>(7 * row % groups.columns[g]);
+    }
+  }
+  // Id 0 stands for none.
+  if (options.masks) {
+    for (const char* name : {"row_ids", "column_ids"}) {
+      for (double& id : result.arrays[name].values) id -= 1;
+    }
+  }
+  return result;
+}
+
 OpCase adamw(int64_t size, int64_t step) {
   return Builder("adamw", text(size) + "_step" + text(step))
       .normal("weights", size, 1, Role::accumulated)
@@ -658,6 +727,21 @@ const std::vector<Entry>& entries() {
                                           .scale = scalar(a, "scale"),
                                           .d_logits = a.matrix("d_logits"),
                                           .sum = a.doubles("sum")}),
+      ALM_ENTRY(infonce, InfoNce{.rows = {a.integers("rows")},
+                                 .columns = {a.integers("columns")},
+                                 .x = a.matrix("x"),
+                                 .y = a.matrix("y"),
+                                 .positive = a.integers("positive"),
+                                 .weight = a.floats("weight"),
+                                 .log_frequency = a.floats("log_frequency"),
+                                 .row_ids = a.integer_matrix("row_ids"),
+                                 .column_ids = a.integer_matrix("column_ids"),
+                                 .temperature = scalar(a, "temperature"),
+                                 .scale = scalar(a, "scale"),
+                                 .normalise = a.scalar("normalise") != 0,
+                                 .d_x = a.matrix("d_x"),
+                                 .d_y = a.matrix("d_y"),
+                                 .sum = a.doubles("sum")}),
       ALM_ENTRY(adamw, AdamW{.weights = a.floats("weights"),
                              .gradient = a.floats("gradient"),
                              .first_moment = a.floats("first_moment"),
@@ -779,6 +863,21 @@ std::vector<OpCase> correctness_cases() {
     }
   }
   cases.push_back(softmax_loss(17, 5, 1, false, 0));
+  const std::vector<ContrastGroups> contrasts = {{"no_groups", {}, {}},
+                                                 {"one_pair", {1}, {1}},
+                                                 {"ragged", {3, 0, 1, 0, 5}, {4, 6, 2, 0, 17}},
+                                                 {"tiles", {131, 64}, {37, 101}}};
+  for (const ContrastGroups& groups : contrasts) {
+    for (const int64_t width : {1, 7, 32}) {
+      for (const int64_t padding : {0, 5}) {
+        // A number alone has no direction to learn.
+        if (width > 1) cases.push_back(infonce(groups, width, {}, padding));
+        cases.push_back(infonce(groups, width, {.normalise = false}, padding));
+      }
+    }
+    cases.push_back(infonce(groups, 16, {.frequency = false, .masks = false}, 0));
+    cases.push_back(infonce(groups, 16, {.gradients = false}, 0));
+  }
   for (const Shape& shape : odd_shapes()) {
     for (const char* op : {"separable_loss", "additive_loss"}) {
       for (const double size : {1, 8}) cases.push_back(journey_loss(op, shape, size, true));
@@ -831,6 +930,7 @@ std::vector<OpCase> performance_cases() {
     cases.push_back(supervised(op, t, 1, true));
   }
   cases.push_back(softmax_loss(256, 1000, 1, true, 0));
+  cases.push_back(infonce({"block", {256}, {t}}, 32, {}, 0));
   const int64_t arena = 200003;
   cases.push_back(adamw(arena, 100));
   cases.push_back(adagrad_rows(65537, t, 32, 0));
@@ -916,6 +1016,14 @@ std::span<float> OpArguments::floats(const std::string& name) {
 std::span<int64_t> OpArguments::integers(const std::string& name) {
   Slot& slot = slots_.at(name);
   return {reinterpret_cast<int64_t*>(slot.memory.data()), static_cast<size_t>(slot.shape.rows)};
+}
+
+Matrix<int64_t> OpArguments::integer_matrix(const std::string& name) {
+  const auto found = slots_.find(name);
+  if (found == slots_.end()) return {};
+  const OpArray& shape = found->second.shape;
+  return {reinterpret_cast<int64_t*>(found->second.memory.data()), shape.rows, shape.cols,
+          shape.stride};
 }
 
 std::span<uint8_t> OpArguments::bytes(const std::string& name) {

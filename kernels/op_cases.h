@@ -63,6 +63,7 @@ class OpArguments {
   Matrix<float> matrix(const std::string& name);
   std::span<float> floats(const std::string& name);
   std::span<int64_t> integers(const std::string& name);
+  Matrix<int64_t> integer_matrix(const std::string& name);
   std::span<uint8_t> bytes(const std::string& name);
   double* doubles(const std::string& name);
   double scalar(const std::string& name) const;

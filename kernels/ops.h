@@ -25,6 +25,8 @@ inline constexpr uint8_t kMediatorMissing = 255;
 inline constexpr float kOutcomeFloor = 1e-7f;
 // Attention-pool scores are clamped to +-kPoolClamp before exp.
 inline constexpr float kPoolClamp = 8.0f;
+// Keeps the direction of a vector of zeros defined.
+inline constexpr float kNormFloor = 1e-12f;
 
 // out[i, f] = (x[i, f] - mean[f]) * inverse_sd[f], or 0 where x is NaN;
 // out[i, F + missing_slot[f]] = 1 where x[i, f] is NaN else 0, for features with missing_slot[f] >=
@@ -253,6 +255,34 @@ struct SoftmaxLoss {
   double* sum = nullptr;
 };
 
+// InfoNCE (van den Oord et al. 2018), one-sided: each row of a group scores the columns of its
+// group.
+//   s_rc = x_r . y_c / temperature - log_frequency[c]
+//   loss = weight[r] * scale * -log(exp(s_r,positive[r]) / sum_c exp(s_rc))
+// x [R, w], y [C, w]; with `normalise` each row of both is divided by sqrt(|row|^2 + kNormFloor)
+// first. rows, columns: x and y by group, begin[0] = 0; positive[r] is a column of r's group.
+// log_frequency [C] or empty. False negatives: a column other than positive[r] that shares an id
+// with r, row_ids(r, k) == column_ids(c, k) >= 0 for some k, is left out of the sum; row_ids [R, I]
+// and column_ids [C, I], I >= 0. d_x, d_y overwritten, both or neither; *sum += unscaled weighted
+// loss.
+struct InfoNce {
+  Csr rows;
+  Csr columns;
+  Matrix<const float> x;
+  Matrix<const float> y;
+  std::span<const int64_t> positive;
+  std::span<const float> weight;
+  std::span<const float> log_frequency;
+  Matrix<const int64_t> row_ids;
+  Matrix<const int64_t> column_ids;
+  float temperature = 1;
+  float scale = 1;
+  bool normalise = false;
+  Matrix<float> d_x;
+  Matrix<float> d_y;
+  double* sum = nullptr;
+};
+
 // AdamW (Loshchilov, Hutter 2019) on a range of the arena, gradient given as grad * grad_scale:
 //   m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2;
 //   w -= lr * (m / (1 - b1^step) / (sqrt(v / (1 - b2^step)) + epsilon) + decay[i] * w).
@@ -341,6 +371,7 @@ struct Ops {
   void (*squared_loss)(Queue&, const SupervisedLoss&);
   void (*sigmoid_squared_loss)(Queue&, const SigmoidSquaredLoss&);
   void (*softmax_loss)(Queue&, const SoftmaxLoss&);
+  void (*infonce)(Queue&, const InfoNce&);
   void (*adamw)(Queue&, const AdamW&);
   void (*adagrad_rows)(Queue&, const AdagradRows&);
   void (*max_abs)(Queue&, const MaxAbs&);

@@ -28,6 +28,7 @@ const Ops kOps = {
     .squared_loss = squared_loss,
     .sigmoid_squared_loss = sigmoid_squared_loss,
     .softmax_loss = softmax_loss,
+    .infonce = infonce,
     .adamw = adamw,
     .adagrad_rows = adagrad_rows,
     .max_abs = max_abs,

@@ -185,6 +185,7 @@ const std::vector<GradientRule>& gradient_rules() {
       {"squared_loss", "", {}, {{"output", "d_output"}}},
       {"sigmoid_squared_loss", "", {}, {{"output", "d_output"}}},
       {"softmax_loss", "", {}, {{"logits", "d_logits"}}},
+      {"infonce", "", {}, {{"x", "d_x"}, {"y", "d_y"}}},
   };
   return rules;
 }

@@ -386,6 +386,87 @@ void softmax_loss(Arguments& a) {
   }
 }
 
+// The rows of x or y, of length one where asked.
+std::vector<std::vector<double>> contrasted(Array& of, bool normalise) {
+  std::vector<std::vector<double>> rows;
+  for (int64_t r = 0; r < of.rows; ++r) {
+    std::vector<double> row;
+    double squares = 1e-12;
+    for (int64_t c = 0; c < of.cols; ++c) {
+      row.push_back(of(r, c));
+      squares += of(r, c) * of(r, c);
+    }
+    for (double& value : row) value /= normalise ? std::sqrt(squares) : 1;
+    rows.push_back(row);
+  }
+  return rows;
+}
+
+double inner(const std::vector<double>& left, const std::vector<double>& right) {
+  double total = 0;
+  for (size_t c = 0; c < left.size(); ++c) total += left[c] * right[c];
+  return total;
+}
+
+// gradient row = d of `row` from d of its direction `unit`.
+void through_length(Array& gradient, int64_t row, Array& of, const std::vector<double>& unit,
+                    const std::vector<double>& d_unit, bool normalise) {
+  double squares = 1e-12;
+  for (int64_t c = 0; c < of.cols; ++c) squares += of(row, c) * of(row, c);
+  for (int64_t c = 0; c < of.cols; ++c) {
+    const size_t at = static_cast<size_t>(c);
+    gradient(row, c) =
+        normalise ? (d_unit[at] - unit[at] * inner(unit, d_unit)) / std::sqrt(squares) : d_unit[at];
+  }
+}
+
+void infonce(Arguments& a) {
+  const bool normalise = a.scalar("normalise") != 0;
+  const auto x = contrasted(a["x"], normalise);
+  const auto y = contrasted(a["y"], normalise);
+  const size_t width = static_cast<size_t>(a["x"].cols);
+  std::vector<std::vector<double>> d_x(x.size(), std::vector<double>(width));
+  std::vector<std::vector<double>> d_y(y.size(), std::vector<double>(width));
+  const auto left_out = [&](int64_t r, int64_t c) {
+    return a.has("row_ids") && c != a.index("positive", r) && a["row_ids"](r) >= 0 &&
+           a["row_ids"](r) == a["column_ids"](c);
+  };
+  for (int64_t g = 0; g + 1 < a["rows"].rows; ++g) {
+    for (int64_t r = a.index("rows", g); r < a.index("rows", g + 1); ++r) {
+      const auto score = [&](int64_t c) {
+        return inner(x[static_cast<size_t>(r)], y[static_cast<size_t>(c)]) /
+                   a.scalar("temperature") -
+               (a.has("log_frequency") ? a["log_frequency"](c) : 0);
+      };
+      const int64_t positive = a.index("positive", r);
+      double others = 0;  // relative to the positive's own term
+      for (int64_t c = a.index("columns", g); c < a.index("columns", g + 1); ++c) {
+        if (c != positive && !left_out(r, c)) others += std::exp(score(c) - score(positive));
+      }
+      a["sum"](0) += a["weight"](r) * std::log1p(others);
+      for (int64_t c = a.index("columns", g); c < a.index("columns", g + 1); ++c) {
+        if (left_out(r, c)) continue;
+        const double share = std::exp(score(c) - score(positive)) / (1 + others);
+        const double slope = (c == positive ? -others / (1 + others) : share) * a["weight"](r) *
+                             a.scalar("scale") / a.scalar("temperature");
+        for (size_t k = 0; k < width; ++k) {
+          d_x[static_cast<size_t>(r)][k] += slope * y[static_cast<size_t>(c)][k];
+          d_y[static_cast<size_t>(c)][k] += slope * x[static_cast<size_t>(r)][k];
+        }
+      }
+    }
+  }
+  if (!a.has("d_x")) return;
+  for (int64_t r = 0; r < a["x"].rows; ++r) {
+    const size_t at = static_cast<size_t>(r);
+    through_length(a["d_x"], r, a["x"], x[at], d_x[at], normalise);
+  }
+  for (int64_t c = 0; c < a["y"].rows; ++c) {
+    const size_t at = static_cast<size_t>(c);
+    through_length(a["d_y"], c, a["y"], y[at], d_y[at], normalise);
+  }
+}
+
 void adamw(Arguments& a) {
   const double b1 = a.scalar("beta1"), b2 = a.scalar("beta2"), step = a.scalar("step");
   for (int64_t i = 0; i < a["weights"].rows; ++i) {
@@ -470,6 +551,7 @@ void run(const std::string& op, Arguments& arguments) {
       {"squared_loss", squared_loss},
       {"sigmoid_squared_loss", sigmoid_squared_loss},
       {"softmax_loss", softmax_loss},
+      {"infonce", infonce},
       {"adamw", adamw},
       {"adagrad_rows", adagrad_rows},
       {"max_abs", max_abs},
