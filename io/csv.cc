@@ -21,6 +21,8 @@ namespace alm::io {
 namespace {
 
 constexpr size_t kLargestField = size_t{1} << 20;  // beyond it a closing quote is missing
+constexpr size_t kMostFields = size_t{1} << 20;
+constexpr size_t kLargestRecord = size_t{1} << 26;  // bytes, which are held in memory
 constexpr size_t kReadBytes = size_t{1} << 16;
 constexpr std::string_view kZstdMagic = "\x28\xB5\x2F\xFD";
 
@@ -54,6 +56,11 @@ class Records {
           format("%s, line %lld, column %zu: a field of more than 1 MiB: is a closing quote "
                  "missing?",
                  path_.c_str(), number(record_line_), ends_.size() + 1));
+    }
+    if (ends_.size() > kMostFields || text_.size() > kLargestRecord) {
+      throw UserError(format("%s, line %lld: a row of more than %s: is this a table?",
+                             path_.c_str(), number(record_line_),
+                             ends_.size() > kMostFields ? "1,048,576 fields" : "64 MiB"));
     }
     if (part.back() == '\n') ++line_;
   }

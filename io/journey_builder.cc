@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <numeric>
 
 #include "io/schema.h"
@@ -293,10 +294,16 @@ void JourneyBuilder::append(int64_t number, Journeys& out) const {
 }
 
 // What came after the outcome, or after the window, had no part in it.
+int64_t JourneyBuilder::last_mediator_time(const Journey& journey) const {
+  if (mapping_.form != RowForm::event || !facts_.schema.mediator_time) {
+    return std::numeric_limits<int64_t>::max();
+  }
+  return journey.outcome_time != kNoTime ? journey.outcome_time
+                                         : journey.time + mapping_.window->outcome - 1;
+}
+
 void JourneyBuilder::undo_later_mediators(const Journey& journey, Journeys& out) const {
-  const int64_t last = journey.outcome_time != kNoTime
-                           ? journey.outcome_time
-                           : journey.time + mapping_.window->outcome - 1;
+  const int64_t last = last_mediator_time(journey);
   const int64_t touches = journey.last - journey.first;
   for (size_t touch = out.mediator_time.size() - at(touches); touch < out.mediator_time.size();
        ++touch) {
@@ -311,6 +318,7 @@ void JourneyBuilder::count(ImportCounts& total) const {
   total.journeys += journeys();
   total.clusters.resize(at(facts_.clusters_named));
   for (const Journey& journey : journeys_) {
+    const int64_t last = last_mediator_time(journey);
     total.outcome.add(journey.outcome);
     total.touches += journey.last - journey.first;
     for (int64_t place = journey.first; place < journey.last; ++place) {
@@ -318,9 +326,12 @@ void JourneyBuilder::count(ImportCounts& total) const {
       ImportCounts::Cluster& cluster = total.clusters[flat_.cluster[touch]];
       ++cluster.touches;
       cluster.outcome.add(journey.outcome);
-      if (!facts_.schema.mediator || flat_.mediator[touch] == kUnknownBinary) continue;
+      if (!facts_.schema.mediator) continue;
+      const bool undone = facts_.schema.mediator_time && flat_.mediator_time[touch] > last;
+      const uint8_t mediator = undone ? 0 : flat_.mediator[touch];
+      if (mediator == kUnknownBinary) continue;
       ++cluster.observed;
-      cluster.mediators += flat_.mediator[touch];
+      cluster.mediators += mediator;
     }
   }
 }

@@ -96,6 +96,8 @@ class JourneyBuilder {
   void make_journeys();
   void make_windows(int64_t group, int64_t first, int64_t last);
   Journey window_at(int64_t group, int64_t start) const;
+  // Later mediators of the journey are undone in form = event.
+  int64_t last_mediator_time(const Journey& journey) const;
   void undo_later_mediators(const Journey& journey, Journeys& out) const;
 
   const Mapping& mapping_;

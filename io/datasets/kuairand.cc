@@ -61,6 +61,12 @@ Files sorted_out(const std::vector<std::string>& tables, std::vector<std::string
       throw UserError(path + ": is of KuaiRand-" + size + " among files of KuaiRand-" + files.size +
                       "; each release numbers users and videos anew, so import them apart");
     }
+    const auto twin = std::find_if(list->begin(), list->end(), [&](const std::string& earlier) {
+      return table_stem(earlier) == stem;
+    });
+    if (twin != list->end()) {  // journeys are told apart by the names of their tables
+      throw UserError(path + ": has the name of " + *twin + "; give one of them");
+    }
     files.size = size;
     files.has_random = files.has_random || begins("log_random");
     list->push_back(path);

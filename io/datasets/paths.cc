@@ -23,8 +23,10 @@ std::string_view trimmed(std::string_view text) {
 
 class PathRows : public RowMaker {
  public:
-  PathRows(const std::string& path, const std::vector<std::string>& header)
-      : path_(field_of(path, header, "path")),
+  // `table`: number of the table, as each has journeys of its own.
+  PathRows(int64_t table, const std::string& path, const std::vector<std::string>& header)
+      : table_(table),
+        path_(field_of(path, header, "path")),
         converted_(field_of(path, header, "total_conversions")),
         value_(field_of(path, header, "total_conversion_value")),
         null_(field_of(path, header, "total_null")) {}
@@ -41,8 +43,8 @@ class PathRows : public RowMaker {
         format("%.9g", converted == 0 ? 0.0 : *total / static_cast<double>(converted));
     for (int64_t journey = 0; journey < converted + null; ++journey) {
       const bool is_converted = journey < converted;
-      const std::string key =
-          format("%lld.%lld", static_cast<long long>(line), static_cast<long long>(journey));
+      const std::string key = format("%lld:%lld.%lld", static_cast<long long>(table_),
+                                     static_cast<long long>(line), static_cast<long long>(journey));
       for (const std::string_view channel : channels_) {
         const std::string_view fields[] = {key, channel, is_converted ? "1" : "0",
                                            is_converted ? std::string_view(each) : "0"};
@@ -72,6 +74,7 @@ class PathRows : public RowMaker {
   }
 
   const std::vector<std::string> columns_ = {"journey", "channel", "conversion", "value"};
+  int64_t table_;
   size_t path_, converted_, value_, null_;
   std::vector<std::string_view> channels_;
 };
@@ -91,7 +94,11 @@ DatasetSpec paths_dataset() {
   spec.outcomes = {"conversion", "value"};
   spec.continuous = {"value"};
   spec.complete = [](const DatasetChoice&, Dataset& dataset) {
-    dataset.mapping.make_rows = row_makers<PathRows>();
+    dataset.mapping.make_rows = [tables = dataset.tables](const std::string& path,
+                                                          const std::vector<std::string>& header) {
+      const auto table = std::find(tables.begin(), tables.end(), path) - tables.begin();
+      return std::make_unique<PathRows>(table, path, header);
+    };
     dataset.notes.push_back(
         "path counts know no times, no reference arm, no mediator and no users: each counted "
         "journey is a user of its own, and value is the mean over the conversions of its record");

@@ -116,6 +116,18 @@ TEST_F(Datasets, PathsExpandToOneJourneyForEachThatWasCounted) {
   EXPECT_EQ(schema().outcome, OutcomeKind::continuous);
 }
 
+TEST_F(Datasets, PathsOfSeveralTablesStayJourneysOfTheirOwn) {
+  const std::string head = "path,total_conversions,total_conversion_value,total_null\n";
+  const std::string may = write("may.csv", head + "a > b,1,2,1\n");
+  const std::string june = write("june.csv", head + "c,1,4,1\n");
+  const ImportSummary summary = run({"paths", "", ""}, {may, june});
+  EXPECT_EQ(summary.journeys, 4);
+  const Journeys journeys = log();
+  EXPECT_EQ(journeys.touch_begin, (std::vector<int64_t>{0, 2, 4, 5, 6}));
+  EXPECT_EQ(journeys.cluster, (std::vector<uint32_t>{0, 1, 0, 1, 2, 2}));
+  EXPECT_EQ(journeys.outcome, (std::vector<float>{1, 0, 1, 0}));
+}
+
 TEST_F(Datasets, APathThatIsNoneIsABadRow) {
   const std::string head = "path,total_conversions,total_conversion_value,total_null\na,1,1,1\n";
   const std::vector<std::pair<std::string, std::string>> cases = {
@@ -351,6 +363,11 @@ TEST_F(KuaiRand, MissingAndForeignFilesAreNamed) {
   expect_contains(error_of({"kuairand", "", "", {"all"}}, {standard_, videos_}),
                   "kuairand lacks user_features_1k.csv");
   expect_contains(error_of({"kuairand", "", ""}, {videos_}), "at least one log");
+  fs::create_directories(folder_ / "copy");
+  const fs::path copy = folder_ / "copy" / fs::path(standard_).filename();
+  fs::copy_file(standard_, copy);
+  expect_contains(error_of({"kuairand", "", ""}, {standard_, copy.string(), videos_}),
+                  copy.string() + ": has the name of " + standard_);
   const std::string pure = write("log_standard_4_08_to_4_21_pure.csv", "a\n");
   expect_contains(error_of({"kuairand", "", ""}, {standard_, pure}),
                   "KuaiRand-pure among files of KuaiRand-1k");

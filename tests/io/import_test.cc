@@ -275,6 +275,10 @@ TEST_F(Import, FilesThatAreNoTablesAreRefusedInOneLine) {
   expect_contains(
       error_of(write("quote.csv", "arm,y,m,x\n\"" + std::string(1 << 21, 'q')), mapping),
       "is a closing quote missing?");
+  // A small gzip file unpacks to any number of separators.
+  expect_contains(
+      error_of(write("commas.csv", "arm,y,m,x\na,1,0," + std::string(3 << 20, ',')), mapping),
+      "commas.csv, line 2: a row of more than 1,048,576 fields");
 }
 
 TEST_F(Import, AZstdFileCutOffOrDamagedIsRefused) {
@@ -701,6 +705,35 @@ TEST_F(Import, WindowsHoldWhatLookingAtEachOfThemFinds) {
     EXPECT_EQ(journeys.cluster, wanted.cluster);
     EXPECT_EQ(summary.windows_open, open);
     EXPECT_GT(open, 0);
+  }
+}
+
+TEST_F(Import, TheSummaryCountsMediatorsAsTheWindowsOfTheLogHoldThem) {
+  const std::string rule =
+      "mediator = m\nmediator_time = mt\n[file]\ntime_unit = s\n"
+      "[window]\nlookback = 10s\noutcome = 10s\nend = 1000\n";
+  const ImportSummary summary = run(write("events.csv",
+                                          "u,k,y,t,m,mt\n"
+                                          "1,a,,5,1,50\n"  // after the window
+                                          "1,b,,6,1,7\n"
+                                          "1,,1,12,,\n"
+                                          "2,a,,5,,60\n"  // unknown, but its time is not
+                                          "2,a,,6,,\n"    // unknown
+                                          "2,b,,7,0,\n"),
+                                    parse_mapping(std::string(kEvents) + rule, "events"));
+  const Journeys journeys = log();
+  ASSERT_EQ(journeys.touches(), 5);
+  ASSERT_EQ(summary.clusters.size(), 2u);
+  for (uint32_t cluster = 0; cluster < 2; ++cluster) {
+    double known = 0, set = 0;
+    for (size_t touch = 0; touch < 5; ++touch) {
+      if (journeys.cluster[touch] != cluster || journeys.mediator[touch] == 255) continue;
+      ++known;
+      set += journeys.mediator[touch];
+    }
+    EXPECT_EQ(known, 2);
+    EXPECT_EQ(set, cluster);
+    EXPECT_EQ(summary.clusters[cluster].mediator_rate, set / known);
   }
 }
 
