@@ -43,9 +43,11 @@ std::optional<ChildProcess> ChildProcess::start(const std::string& argument) {
   posix_spawn_file_actions_addopen(&plan.files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
   posix_spawn_file_actions_addopen(&plan.files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
   posix_spawn_file_actions_addclosefrom_np(&plan.files, STDERR_FILENO + 1);
-  // Whatever this thread blocks or ignores is none of the helper's business.
+  // Whatever this thread blocks or ignores is none of the helper's business. Wishes to stop go to
+  // whole groups of processes; its owner heeds them, and may need the helper for that.
   sigset_t signals;
   sigemptyset(&signals);
+  for (const int wish : {SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2}) sigaddset(&signals, wish);
   posix_spawnattr_setsigmask(&plan.attributes, &signals);
   sigfillset(&signals);
   posix_spawnattr_setsigdefault(&plan.attributes, &signals);
@@ -89,19 +91,23 @@ bool ChildProcess::send(std::string_view bytes) {
 
 ChildProcess::Heard ChildProcess::receive(std::span<std::byte> out,
                                           std::chrono::milliseconds limit) {
-  auto deadline = std::chrono::steady_clock::now() + limit;
+  // Counted in short waits and not by the clock: while a job is suspended its helper is too.
+  auto left = limit;
   while (!out.empty()) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-        deadline - std::chrono::steady_clock::now());
     if (left.count() <= 0) return Heard::silence;
+    const auto some = std::min(left, std::chrono::milliseconds(1000));
     pollfd wait{socket_, POLLIN, 0};
-    const int ready = ::poll(&wait, 1, static_cast<int>(std::min<int64_t>(left.count(), 1000)));
-    if (ready <= 0) continue;  // nothing yet, or a signal
+    const int ready = ::poll(&wait, 1, static_cast<int>(some.count()));
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready <= 0) {
+      left -= some;
+      continue;
+    }
     const ssize_t got = ::recv(socket_, out.data(), out.size(), 0);
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return Heard::end;
     out = out.subspan(static_cast<size_t>(got));
-    deadline = std::chrono::steady_clock::now() + limit;
+    left = limit;
   }
   return Heard::all;
 }

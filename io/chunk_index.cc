@@ -177,10 +177,11 @@ class Indexer {
     if (H5Dget_num_chunks(set_.get(), space.get(), &count) < 0) {
       fail("its chunks cannot be listed: " + hdf5_error());
     }
-    if (count < static_cast<uint64_t>(down) * static_cast<uint64_t>(across)) {
+    // No overflow: rows are below 2^48 here, and what is wider than 2^16 is refused.
+    const uint64_t wanted = static_cast<uint64_t>(down) * static_cast<uint64_t>(across);
+    if (count < wanted) {
       fail(format("%lld of its %lld chunks were never written",
-                  static_cast<long long>(down * across) - static_cast<long long>(count),
-                  static_cast<long long>(down * across)));
+                  static_cast<long long>(wanted - count), static_cast<long long>(wanted)));
     }
     if (!plain || !decodable_ || chunk_width != index_.width) return;
     index_.chunks.resize(static_cast<size_t>(down));
@@ -232,6 +233,8 @@ bool read_by_hdf5(int64_t file, const DatasetIndex& index, int64_t first, int64_
   if (!set) return false;
   const Hdf5Id space(H5Dget_space(set.get()), H5Sclose);
   const int rank = static_cast<int>(index.dimensions);
+  // Not as it was indexed: HDF5 would read beyond the numbers below.
+  if (rank < 1 || rank > 2 || H5Sget_simple_extent_ndims(space.get()) != rank) return false;
   const std::array<hsize_t, 2> start{static_cast<hsize_t>(first), 0};
   const std::array<hsize_t, 2> count{static_cast<hsize_t>(last - first),
                                      static_cast<hsize_t>(index.width)};

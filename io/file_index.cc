@@ -25,11 +25,14 @@ bool is_inside(uint64_t address, uint64_t bytes, int64_t file_bytes) {
   return address <= end && bytes <= end - address;
 }
 
-bool is_consistent(const DatasetIndex& set, int64_t rows, int64_t width, int64_t file_bytes) {
+bool is_consistent(const DatasetIndex& set, int64_t rows, int64_t width, int64_t dimensions,
+                   int64_t file_bytes) {
   const int64_t bytes = set.type.bytes;
   const bool is_number = bytes == 4 || bytes == 8 ||
                          (set.type.kind != NumberKind::floating && (bytes == 1 || bytes == 2));
-  if (!is_number || set.rows != rows || set.width != width) return false;
+  if (!is_number || set.rows != rows || set.width != width || set.dimensions != dimensions) {
+    return false;
+  }
   if (rows > kMostBytes / set.row_bytes()) return false;
   if (rows == 0 || set.layout == Layout::hdf5) return true;
   if (set.layout == Layout::contiguous) {
@@ -76,15 +79,15 @@ bool is_consistent(const FileIndex& index) {
               index.touches < kMostRows && schema.clusters >= 1 &&
               schema.clusters <= kMostClusters && schema.block_rows >= 0 && reference >= 0 &&
               reference < schema.clusters;
-  const auto check = [&](int64_t slot, int64_t rows, int64_t width) {
+  const auto check = [&](int64_t slot, int64_t rows, int64_t width, int64_t dimensions) {
     const auto& set = index.sets[static_cast<size_t>(slot)];
     good = good && set.has_value() == (width > 0) && width >= 0 && width < kMostColumns &&
-           (!set || is_consistent(*set, rows, width, index.bytes));
+           (!set || is_consistent(*set, rows, width, dimensions, index.bytes));
   };
-  check(kTouchBeginSlot, index.rows + 1, 1);
+  check(kTouchBeginSlot, index.rows + 1, 1, 1);
   for_each_column([&](const auto& column) {
     check(column.slot, column.scope == Scope::journey ? index.rows : index.touches,
-          column.width(schema));
+          column.width(schema), column.is_matrix() ? 2 : 1);
     good = good && (column.slot == kOutcomeSlot || column.width(schema) == 0 ||
                     is_floating(index, column.slot) == holds_floats(column));
   });

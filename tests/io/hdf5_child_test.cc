@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <thread>
 
 #include "io/file_indexer.h"
@@ -74,6 +75,28 @@ TEST(Hdf5Child, ACrashAHangAndNonsenseAreErrorsOfTheFile) {
   }
 }
 
+// Of the calling thread.
+std::string children() {
+  const pid_t me = ::getpid();
+  std::ifstream list(format("/proc/%ld/task/%ld/children", long(me), long(me)));
+  return {std::istreambuf_iterator<char>(list), {}};
+}
+
+// Schedulers and terminals send them to all processes of a job.
+TEST(Hdf5Child, WishesToStopDoNotReachTheHelper) {
+  const TemporaryFolder folder;
+  write_log(folder / "log.h5", small_schema(), make_rows(small_schema(), 3, 1));
+  Hdf5Child child;
+  EXPECT_EQ(child.read_index(folder / "log.h5", 0).rows, 3);
+  const std::string helper = children();
+  ASSERT_NE(helper, "");
+  for (const int signal : {SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2}) {
+    ASSERT_EQ(::kill(static_cast<pid_t>(std::stol(helper)), signal), 0);
+    EXPECT_EQ(child.read_index(folder / "log.h5", 0).rows, 3) << signal;
+  }
+  EXPECT_EQ(children(), helper);  // the same one, not another in its place
+}
+
 TEST(Hdf5Child, NeverLeavesAProcessBehind) {
   const TemporaryFolder folder;
   write_log(folder / "log.h5", small_schema(), make_rows(small_schema(), 3, 1));
@@ -81,10 +104,7 @@ TEST(Hdf5Child, NeverLeavesAProcessBehind) {
     Hdf5Child child;
     child.read_index(folder / "log.h5", 0);
   }
-  const pid_t me = ::getpid();
-  std::ifstream children(format("/proc/%ld/task/%ld/children", long(me), long(me)));
-  const std::string left{std::istreambuf_iterator<char>(children), {}};
-  EXPECT_EQ(left, "");
+  EXPECT_EQ(children(), "");
 }
 
 TEST(FileIndex, AnIndexThatDoesNotFitItsFileIsInconsistent) {
@@ -104,6 +124,7 @@ TEST(FileIndex, AnIndexThatDoesNotFitItsFileIsInconsistent) {
   EXPECT_TRUE(spoilt([](FileIndex& index, DatasetIndex&) { index.schema.dense = -1; }));
   EXPECT_TRUE(spoilt([](FileIndex& index, DatasetIndex&) { index.schema.item = false; }));
   EXPECT_TRUE(spoilt([](FileIndex&, DatasetIndex& set) { set.type.bytes = 3; }));
+  EXPECT_TRUE(spoilt([](FileIndex&, DatasetIndex& set) { set.dimensions = 1000; }));
   EXPECT_TRUE(spoilt([](FileIndex&, DatasetIndex& set) { set.chunk_rows = 0; }));
   EXPECT_TRUE(spoilt([](FileIndex&, DatasetIndex& set) { set.chunk_rows = int64_t{1} << 40; }));
   EXPECT_TRUE(spoilt([](FileIndex&, DatasetIndex& set) { set.chunks.clear(); }));
