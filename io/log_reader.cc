@@ -324,14 +324,12 @@ class Hdf5Log final : public Log {
                   [&](int64_t row) { d.bad.mark(row, column.path, kKind, -1, words); });
         return;
       }
+      int64_t row = 0;  // the misfits come in order, and so do the spans that are not empty
       read_rows(reader, index, column.slot, spans.first_touch, spans.first_touch + spans.touches,
                 values, [&](int64_t touch) {
-                  for (int64_t row = 0; row < rows; ++row) {
-                    const auto at = static_cast<size_t>(row);
-                    if (spans.begin[at] <= touch && touch < spans.end[at]) {
-                      d.bad.mark(row, column.path, kKind, spans.first_touch + touch, words);
-                    }
-                  }
+                  while (row < rows && spans.end[static_cast<size_t>(row)] <= touch) ++row;
+                  if (row == rows || touch < spans.begin[static_cast<size_t>(row)]) return;
+                  d.bad.mark(row, column.path, kKind, spans.first_touch + touch, words);
                 });
     });
   }

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <functional>
+#include <numeric>
 #include <thread>
 
 #include "io/file_index.h"
 #include "io/file_indexer.h"
 #include "io/hdf5_writer.h"
+#include "kernels/base/clock.h"
 #include "log_cases.h"
 
 namespace alm::io {
@@ -294,14 +296,16 @@ struct HandMade {
   std::vector<int64_t> offsets{0, 2, 2, 5, 6};
   std::vector<int64_t> clusters{0, 1, 2, 0, 1, 2};
   std::vector<uint8_t> outcomes{0, 1, 0, 1};
+  std::vector<uint64_t> users{11, 12, 13, 14};
   int64_t reference_cluster = -1;
+  int64_t block_rows = 0;
 
   void write(const std::string& path) const {
     Hdf5Writer file(path, Codec::deflate);
     file.attribute("alm_schema", "alm-log/1");
     file.attribute("clusters", 3);
     if (reference_cluster >= 0) file.attribute("reference_cluster", reference_cluster);
-    const std::vector<uint64_t> users{11, 12, 13, 14};
+    if (block_rows > 0) file.attribute("block_rows", block_rows);
     column(file, "/journey/user", ValueType::u64, users);
     column(file, "/journey/outcome", ValueType::u8, outcomes);
     column(file, "/journey/touch_begin", ValueType::i64, offsets);
@@ -361,6 +365,24 @@ TEST(BadRows, WiderTypesAreTakenWhileEveryValueFits) {
   log.clusters[3] = -1;
   log.write(folder / "minus.h5");
   expect_contains(user_error([&] { read_all(*open(folder / "minus.h5")); }), {"does not fit"});
+}
+
+TEST(BadRows, ABlockWhereNoValueFitsIsSoonSaid) {
+  const TemporaryFolder folder;
+  constexpr int64_t kRows = 300'000;  // in one block
+  HandMade log;
+  log.block_rows = kRows;
+  log.users.assign(kRows, 1);
+  log.outcomes.assign(kRows, 0);
+  log.clusters.assign(kRows, -1);
+  log.offsets.resize(kRows + 1);
+  std::iota(log.offsets.begin(), log.offsets.end(), 0);
+  log.write(folder / "log.h5");
+  const Timer timer;
+  const auto opened = open(folder / "log.h5", {.on_bad_row = OnBadRow::skip});
+  Journeys rows;
+  EXPECT_EQ(opened->read_block(0, ColumnSet::all(), rows).bad_rows, kRows);
+  EXPECT_LT(timer.seconds(), 10);  // rows times values would be 90 thousand million steps
 }
 
 TEST(BadRows, JourneysOfAnArmLogHaveExactlyOneTouch) {
