@@ -26,8 +26,7 @@ io::Json estimand_json(const ArmEstimand& estimand, const ArmEffect& arm) {
   io::Json json;
   put(json, "plugin", estimand.plugin.mean, "no journey to average over");
   put(json, "one_step", estimand.one_step.mean, "no journey with an observed mediator");
-  const std::string thin = too_thin(std::min(arm.touches, arm.reference_touches),
-                                    std::min(arm.users, arm.reference_users), estimand.ess, true);
+  const std::string thin = too_thin(arm.observed_touches, arm.observed_users, estimand.ess, true);
   put_interval(json, estimand.one_step, thin, "no journey with an observed mediator");
   put(json, "one_step_raw", estimand.one_step_raw.mean, "a denominator is 0 without the floor");
   json["clipped_share"] = estimand.clipped_share;
@@ -123,6 +122,8 @@ ArmEffectSums::ArmEffectSums(int64_t arms, int64_t reference, Floors floors)
       weighted_(static_cast<size_t>(arms * 3)),
       backdoor_(arms),
       users_(arms + 1),
+      observed_users_(arms, kLeastUsers),
+      observed_touches_(static_cast<size_t>(arms)),
       do_(arms),
       ett_(arms) {
   ALM_CHECK(reference >= 0 && reference < arms);
@@ -148,6 +149,10 @@ void ArmEffectSums::add(uint64_t user, int64_t arm, uint8_t mediator, double out
   if (mediator > 1) {
     ++mediator_missing_;
     return;
+  }
+  if (weight > 0) {
+    observed_users_.add(arm, user);
+    ++observed_touches_[static_cast<size_t>(arm)];
   }
 
   const ArmObservation observed{arm, mediator, outcome};
@@ -197,6 +202,10 @@ void ArmEffectSums::merge(const ArmEffectSums& other) {
   for (size_t i = 0; i < weighted_.size(); ++i) weighted_[i].add(other.weighted_[i]);
   backdoor_.merge(other.backdoor_);
   users_.merge(other.users_);
+  observed_users_.merge(other.observed_users_);
+  for (size_t i = 0; i < observed_touches_.size(); ++i) {
+    observed_touches_[i] += other.observed_touches_[i];
+  }
   do_.merge(other.do_);
   ett_.merge(other.ett_);
   mediator_missing_ += other.mediator_missing_;
@@ -207,6 +216,8 @@ void ArmEffectSums::reduce(Communicator& comm, const char* what) {
   comm.all_reduce_sum(std::span<FixedSum>(weighted_), what);
   backdoor_.reduce(comm, what);
   users_.reduce(comm, what);
+  observed_users_.reduce(comm, what);
+  comm.all_reduce_sum(std::span<int64_t>(observed_touches_), what);
   do_.reduce(comm, what);
   ett_.reduce(comm, what);
   comm.all_reduce_sum(std::span<int64_t>(&mediator_missing_, 1), what);
@@ -230,6 +241,10 @@ ArmEffect ArmEffectSums::effect(int64_t arm) const {
   result.users_exact = users_.exact(arm);
   result.reference_touches = outcomes_.touches(reference_);
   result.reference_users = users_.count(reference_);
+  result.observed_touches = std::min(observed_touches_[static_cast<size_t>(arm)],
+                                     observed_touches_[static_cast<size_t>(reference_)]);
+  result.observed_users =
+      std::min(observed_users_.at_least(arm), observed_users_.at_least(reference_));
   result.naive = contrast(outcomes_, arm, outcomes_, reference_);
   int64_t journeys = 0;
   for (int64_t a = 0; a < arms_; ++a) journeys += outcomes_.touches(a);

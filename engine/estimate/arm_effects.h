@@ -29,6 +29,10 @@ struct ArmEffect {
   bool users_exact = true;
   int64_t reference_touches = 0;
   int64_t reference_users = 0;
+  // With an observed mediator, of the arm or the reference, whichever has fewer; of the users only
+  // whether they are kLeastUsers.
+  int64_t observed_touches = 0;
+  int64_t observed_users = 0;
   // Mean outcome minus the reference arm's. Where every user has one journey its se is the plain
   // one of two samples, free of the noise of grouping users.
   MeanEstimate naive;
@@ -90,7 +94,9 @@ class ArmEffectSums {
   GroupedSums outcomes_;
   std::vector<FixedSum> weighted_;  // [arms, 3] sums of w^2, w^2 y, w^2 y^2
   GroupedSums backdoor_;
-  DistinctUsers users_;  // by arm, then all
+  DistinctUsers users_;                    // by arm, then all
+  DistinctUsers observed_users_;           // by arm: with an observed mediator and weight
+  std::vector<int64_t> observed_touches_;  // the same
   Estimand do_;
   Estimand ett_;
   int64_t mediator_missing_ = 0;

@@ -96,18 +96,10 @@ class Examples {
   std::vector<io::Json> found_;
 };
 
-// Kish size of the residual weights.
-double effective_sample(const SequenceSums& sums, int64_t cluster) {
-  const double weight = sums.residual_weight.sum[static_cast<size_t>(cluster)].value();
-  const double squares = sums.residual_weight.squares[static_cast<size_t>(cluster)].value();
-  return squares > 0 ? weight * weight / squares : 0;
-}
-
 // Empty: the one-step value has an interval. `undertrained`: why none of this fit has.
 std::string why_no_interval(const SequenceSums& sums, int64_t cluster,
                             const std::string& undertrained) {
-  const std::string thin = too_thin(sums.one_step.touches(cluster), sums.users.count(cluster),
-                                    effective_sample(sums, cluster), false);
+  const std::string thin = sums.thin(cluster);
   return thin.empty() ? undertrained : thin;
 }
 
@@ -131,7 +123,7 @@ io::Json estimate_json(const SequenceSums& sums, int64_t cluster, const std::str
   }
   const double count = static_cast<double>(sums.clipped.count[at]);
   json["clipped_share"] = sums.clipped.sum[at].value() / count;
-  json["ess"] = io::number(effective_sample(sums, cluster));
+  json["ess"] = io::number(sums.effective_sample(cluster));
   return json;
 }
 
@@ -229,7 +221,7 @@ io::Json identification_json(const SequenceSums& sums, double share, const Bundl
     observed += count;
     clipped_touches += sums.clipped.sum[at].value();
     clipped += sums.clipped.sum[at].value() > 0.05 * count;
-    thin += effective_sample(sums, static_cast<int64_t>(at)) < 0.05 * count;
+    thin += sums.effective_sample(static_cast<int64_t>(at)) < 0.05 * count;
   }
   json["overlap"] = {{"clipped_share", io::number(observed > 0 ? clipped_touches / observed : NAN)},
                      {"clusters_clipped_above_5_percent", clipped},

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "engine/estimate/thin_data.h"
+
 namespace alm {
 
 void ClusterTotals::merge(const ClusterTotals& other) {
@@ -31,6 +33,7 @@ SequenceSums::SequenceSums(const io::LogSchema& schema, double outcome_mean, int
       clipped(schema.clusters),
       backdoor(schema.clusters),
       users(schema.clusters),
+      observed_users(schema.clusters, kLeastUsers),
       all_users(1),
       regression(outcome_mean),
       gauc(expected_rows),
@@ -76,6 +79,7 @@ void SequenceSums::add(const io::Journeys& from, const SequenceScores& scores,
         continue;
       }
       one_step.add(cluster, user, scores.one_step[j], weight);
+      if (weight > 0) observed_users.add(cluster, user);
       if (!std::isnan(scores.raw[j])) raw.add(cluster, scores.raw[j], weight);
       residual_weight.add(cluster, scores.weight[j] * weight, 1);
       clipped.add(cluster, scores.clipped[j], 1);
@@ -114,6 +118,7 @@ void SequenceSums::merge(SequenceSums&& other) {
   clipped.merge(other.clipped);
   backdoor.merge(other.backdoor);
   users.merge(other.users);
+  observed_users.merge(other.observed_users);
   all_users.merge(other.all_users);
   training_users.merge(other.training_users);
   prediction.merge(other.prediction);
@@ -139,12 +144,24 @@ void SequenceSums::reduce(Communicator& world) {
   clipped.reduce(world, "clipped touches");
   backdoor.reduce(world, "back-door effects");
   users.reduce(world, "users by cluster");
+  observed_users.reduce(world, "users by cluster");
   all_users.reduce(world, "users");
   training_users.reduce(world, "users in the training share");
   prediction.reduce(world, "prediction");
   regression.reduce(world, "prediction");
   truth.reduce(world, "truth");
   mediator.reduce(world);
+}
+
+double SequenceSums::effective_sample(int64_t cluster) const {
+  const double weight = residual_weight.sum[static_cast<size_t>(cluster)].value();
+  const double squares = residual_weight.squares[static_cast<size_t>(cluster)].value();
+  return squares > 0 ? weight * weight / squares : 0;
+}
+
+std::string SequenceSums::thin(int64_t cluster) const {
+  return too_thin(one_step.touches(cluster), observed_users.at_least(cluster),
+                  effective_sample(cluster), false);
 }
 
 }  // namespace alm

@@ -1,6 +1,7 @@
 // The order-free sums one thread keeps while it scores journeys of a sequence log.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "engine/estimate/backdoor_fit.h"
@@ -44,6 +45,12 @@ struct SequenceSums {
   // COLLECTIVE.
   void reduce(Communicator& world);
 
+  // Kish size of the residual weights.
+  double effective_sample(int64_t cluster) const;
+  // Why the one-step value of a cluster has too little behind it for an interval; empty where it
+  // has enough. Touches and users count that had an observed mediator.
+  std::string thin(int64_t cluster) const;
+
   bool binary;
   int64_t journeys = 0;
   int64_t unobserved = 0;  // touches whose mediator was not observed
@@ -58,6 +65,7 @@ struct SequenceSums {
   ClusterTotals clipped;
   ClusterTotals backdoor;
   DistinctUsers users;              // by cluster
+  DistinctUsers observed_users;     // of touches with a value of their own: a few, exactly
   DistinctUsers all_users;          // one cluster
   DistinctUsers training_users{1};  // whose ids fall into the training share, of another log
   PredictionSums prediction;

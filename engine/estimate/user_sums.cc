@@ -243,7 +243,11 @@ MeanEstimate contrast_with_rest(const GroupedSums& touched, int64_t cluster,
 }
 
 DistinctUsers::DistinctUsers(int64_t clusters)
-    : limit_(std::clamp((int64_t{1} << 21) / clusters, int64_t{1024}, int64_t{1} << 17)),
+    : DistinctUsers(clusters,
+                    std::clamp((int64_t{1} << 21) / clusters, int64_t{1024}, int64_t{1} << 17)) {}
+
+DistinctUsers::DistinctUsers(int64_t clusters, int64_t limit)
+    : limit_(limit),
       smallest_(static_cast<size_t>(clusters)),
       bound_(static_cast<size_t>(clusters), std::numeric_limits<uint64_t>::max()),
       counts_(static_cast<size_t>(clusters)),

@@ -109,6 +109,7 @@ MeanEstimate contrast_with_rest(const GroupedSums& touched, int64_t cluster,
 class DistinctUsers {
  public:
   explicit DistinctUsers(int64_t clusters);
+  DistinctUsers(int64_t clusters, int64_t limit);
 
   void add(int64_t cluster, uint64_t user);
   void merge(const DistinctUsers& other);
@@ -118,6 +119,8 @@ class DistinctUsers {
   // After reduce().
   int64_t count(int64_t cluster) const { return counts_[static_cast<size_t>(cluster)]; }
   bool exact(int64_t cluster) const { return exact_[static_cast<size_t>(cluster)] != 0; }
+  // The count where it is known for certain, else `limit`, than which there are more.
+  int64_t at_least(int64_t cluster) const { return exact(cluster) ? count(cluster) : limit_; }
   int64_t limit() const { return limit_; }
 
  private:

@@ -9,6 +9,7 @@
 #include "engine/estimate/coordinator.h"
 #include "engine/estimate/few_steps.h"
 #include "engine/estimate/mediator_variation.h"
+#include "engine/estimate/sequence_sums.h"
 #include "kernels/base/check.h"
 #include "tests/engine/estimate/thread_world.h"
 
@@ -25,7 +26,9 @@ TEST(ThinData, AnIntervalTakesTouchesUsersAndAnEffectiveSample) {
 }
 
 // Three arms: 0 the reference, 1 and 2; the given journeys of each, a user each.
-io::Json effect_of_arm_1(int64_t of_reference, int64_t of_arm) {
+// `reference_observed`: journeys of the reference whose mediator was observed.
+io::Json effect_of_arm_1(int64_t of_reference, int64_t of_arm,
+                         int64_t reference_observed = int64_t{1} << 40) {
   ArmEffectSums sums(3, 0);
   const std::vector<double> mediator{.2, .6, .5}, outcome0{.1, .1, .2}, outcome1{.4, .4, .3},
       propensity{.5, .2, .3};
@@ -33,8 +36,9 @@ io::Json effect_of_arm_1(int64_t of_reference, int64_t of_arm) {
   uint64_t user = 0;
   const auto add = [&](int64_t arm, int64_t journeys) {
     for (int64_t i = 0; i < journeys; ++i) {
-      sums.add(++user, arm, static_cast<uint8_t>(i % 2), static_cast<double>(i % 3 == 0), 1,
-               nuisances);
+      const bool observed = arm != 0 || i < reference_observed;
+      sums.add(++user, arm, observed ? static_cast<uint8_t>(i % 2) : 255,
+               static_cast<double>(i % 3 == 0), 1, nuisances);
     }
   };
   add(0, of_reference);
@@ -67,6 +71,46 @@ TEST(ThinData, AnArmOfAFewJourneysHasAValueButNoInterval) {
     }
   }
   EXPECT_TRUE(effect_of_arm_1(50, 50)["do"]["ci95"].is_array());
+}
+
+TEST(ThinData, JourneysWithoutAnObservedMediatorAreNothingBehindAnInterval) {
+  for (const char* estimand : {"do", "ett"}) {
+    EXPECT_TRUE(effect_of_arm_1(500, 50, 20)[estimand]["ci95"].is_array()) << estimand;
+    EXPECT_TRUE(effect_of_arm_1(500, 50, 19)[estimand]["ci95"].is_null()) << estimand;
+  }
+}
+
+TEST(ThinData, TouchesWithoutAnObservedMediatorAreNothingBehindAnInterval) {
+  io::LogSchema schema;
+  schema.clusters = 2;
+  schema.mediator = true;
+  // 40 touches of cluster 1, and as many users; the first touches have a mediator, of few users.
+  const auto thin = [&](int64_t observed, int64_t users_of_those) {
+    SequenceSums sums(schema, 0, 100);
+    for (int64_t touch = 0; touch < 40; ++touch) {
+      const bool is_observed = touch < observed;
+      io::Journeys journey;
+      journey.row = {touch};
+      journey.user = {static_cast<uint64_t>(is_observed ? touch % users_of_those : touch + 1000)};
+      journey.outcome = {static_cast<float>(touch % 2)};
+      journey.touch_begin = {0, 1};
+      journey.cluster = {1};
+      journey.mediator = {static_cast<uint8_t>(is_observed ? 0 : 255)};
+      SequenceScores scores;
+      scores.predicted = scores.do_effect = scores.ett = scores.p = scores.weight = {.5};
+      scores.one_step = scores.raw = {is_observed ? .1 : std::nan("")};
+      scores.clipped = {0};
+      sums.add(journey, scores, nullptr);
+    }
+    sums.reduce(*make_self_communicator());
+    EXPECT_GE(sums.users.count(1), 10);
+    return sums.thin(1);
+  };
+  EXPECT_EQ(thin(40, 10), "");
+  EXPECT_EQ(thin(20, 10), "");
+  EXPECT_NE(thin(19, 19), "");
+  EXPECT_NE(thin(30, 9), "");
+  EXPECT_NE(thin(30, 1), "");
 }
 
 TEST(FewSteps, WarnBelowThreeHundredAndWithholdIntervalsWhereTheFitCannotHaveLearned) {
