@@ -11,6 +11,7 @@
 
 #include "io/bytes.h"
 #include "io/field.h"
+#include "io/import_workspace.h"
 #include "io/journey_builder.h"
 #include "io/log_writer.h"
 #include "io/spilled_lots.h"
@@ -43,41 +44,6 @@ void sort_names(std::vector<std::string>& names) {
     return std::pair(*parse_whole(a), a) < std::pair(*parse_whole(b), b);
   });
 }
-
-// The directory without links and without a slash at its end; refused when it holds anything.
-fs::path checked_out(const std::string& out) {
-  fs::path path = fs::weakly_canonical(out);
-  if (!path.has_filename()) path = path.parent_path();
-  if (fs::exists(path) && !fs::is_directory(path)) {
-    throw UserError(out + ": is no directory; --out names one");
-  }
-  if (fs::exists(path) && !fs::is_empty(path)) {
-    throw UserError(out + ": already holds files; give --out a new directory");
-  }
-  return path;
-}
-
-// Two directories beside `out`, gone when this ends; owned by rank 0.
-class Workspace {
- public:
-  explicit Workspace(const fs::path& out)
-      : unfinished_(out.string() + ".tmp"), spill_(out.string() + ".spill") {
-    for (const fs::path& folder : {unfinished_, spill_}) {
-      fs::remove_all(folder);
-      fs::create_directories(folder);
-    }
-  }
-  ~Workspace() {
-    std::error_code ignored;
-    for (const fs::path& folder : {unfinished_, spill_}) fs::remove_all(folder, ignored);
-  }
-  Workspace(const Workspace&) = delete;
-  Workspace& operator=(const Workspace&) = delete;
-
- private:
-  fs::path unfinished_;
-  fs::path spill_;
-};
 
 class Import {
  public:
@@ -391,7 +357,7 @@ class Import {
   const Mapping& mapping_;
   const ImportOptions& options_;
   RowParser parser_;
-  std::optional<Workspace> workspace_;  // of rank 0
+  std::optional<ImportWorkspace> workspace_;  // of rank 0
   std::string out_;
   std::vector<std::string> row_files_, label_files_;  // by rank
 

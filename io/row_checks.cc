@@ -15,8 +15,6 @@ namespace {
 
 using std::int64_t;
 
-// Larger ones are no inverse keep rates, and their products would not fit the exact sums.
-constexpr float kLargestWeight = 1e6f;
 constexpr float kLargestTruth = 1e9f;
 
 size_t at(int64_t index) {

@@ -11,6 +11,9 @@
 
 namespace alm::io {
 
+// Larger weights are no inverse keep rates, and their products would not fit the exact sums.
+inline constexpr float kLargestWeight = 1e6f;
+
 // The bad rows of a block, their kinds, and words for the first of them.
 class BadRows {
  public:

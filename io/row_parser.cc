@@ -6,6 +6,7 @@
 #include <limits>
 #include <optional>
 
+#include "io/row_checks.h"
 #include "kernels/base/check.h"
 #include "kernels/base/text.h"
 
@@ -167,6 +168,9 @@ float RowParser::number_of(const MappingKey& key, const Source& from, std::strin
   }
   const std::string_view name = key.name;
   if (name == "weight" && *value < 0) reject(from.name, text, "is a negative weight");
+  if (name == "weight" && *value > kLargestWeight) {
+    reject(from.name, text, "is too large a weight: divide all by one number, only ratios count");
+  }
   if (name == "propensity" && (*value < 0 || *value > 1)) {
     reject(from.name, text, "is not a probability");
   }

@@ -379,6 +379,19 @@ TEST_F(Import, TimesOutOfOrderAreBad) {
   expect_contains(error("1,a,1,10,5,20,20\n"), "no error");
 }
 
+TEST_F(Import, TakesWeightsThatReadingTakes) {
+  const Mapping mapping = parse_mapping(std::string(kArms) + "weight = w\n", "arms");
+  const auto error = [&](const std::string& weight) {
+    return error_of(write("table.csv", "arm,y,m,x,w\na,1,0,1," + weight + "\n"), mapping);
+  };
+  expect_contains(error("-0.5"), "column 'w': '-0.5' is a negative weight");
+  expect_contains(error("1000001"), "column 'w': '1000001' is too large a weight");
+  expect_contains(error("1e6"), "no error");
+  EXPECT_EQ(log().weight, (std::vector<float>{1e6f}));
+  expect_contains(error("0"), "no error");
+  EXPECT_EQ(log().weight, (std::vector<float>{0}));
+}
+
 TEST_F(Import, WholeNumberClustersAreSortedBySize) {
   const std::string table =
       write("t.csv", "u,j,k,y,w,t\n1,p,10,0,9,1\n1,p,9,0,9,2\n1,p,-1,0,9,3\n");
@@ -597,6 +610,22 @@ TEST_F(Import, AWishToStopEndsItAndLeavesNothing) {
                  Stopped);
     clear_stop_request();
     for (const char* end : {"", ".tmp", ".spill"}) EXPECT_FALSE(fs::exists(out + end)) << end;
+  }
+}
+
+TEST_F(Import, WhatLiesWhereUnfinishedFilesGoIsNotSweptAway) {
+  const std::string table = write("t.csv", "arm,y,m,x\na,1,0,1\n");
+  const Mapping mapping = parse_mapping(kArms, "arms");
+  for (const std::string end : {".tmp", ".spill"}) {
+    const fs::path folder = folder_ / ("out" + end);
+    fs::create_directories(folder);
+    write((fs::path("out" + end) / "thesis.txt").string(), "precious");
+    EXPECT_THROW(run(table, mapping), UserError) << folder;
+    EXPECT_TRUE(fs::exists(folder / "thesis.txt"));
+    // What a killed import left is.
+    fs::rename(folder / "thesis.txt", folder / (end == ".tmp" ? "part-00000.h5" : "rows-0.3"));
+    EXPECT_EQ(run(table, mapping).journeys, 1);
+    EXPECT_FALSE(fs::exists(folder));
   }
 }
 
