@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 
 #include "io/hdf5_child.h"
 #include "io/hdf5_handle.h"
@@ -84,6 +85,7 @@ class Indexer {
     const Hdf5Id type(H5Dget_type(set_.get()), H5Tclose);
     const H5T_class_t kind = H5Tget_class(type.get());
     const auto bytes = static_cast<int64_t>(H5Tget_size(type.get()));
+    stored_bytes_ = static_cast<uint64_t>(bytes);
     const bool is_number = kind == H5T_INTEGER || kind == H5T_FLOAT;
     if (is_number && !is_usual(type.get())) {
       fail("its numbers are of no usual type: write integers of 1, 2, 4 or 8 bytes, or floats");
@@ -150,18 +152,30 @@ class Indexer {
     H5Pget_userblock(file_creation.get(), &user_block);
     const bool plain = native_ && user_block == 0;
     const H5D_layout_t layout = H5Pget_layout(creation);
-    if (layout == H5D_CONTIGUOUS && H5Pget_external_count(creation) == 0) {
+    if (layout == H5D_VIRTUAL || H5Pget_external_count(creation) > 0) return;
+    const uint64_t bytes = plain_bytes();
+    if (layout == H5D_CONTIGUOUS) {
       const haddr_t address = H5Dget_offset(set_.get());
       if (address == HADDR_UNDEF) fail("was never written");
-      const uint64_t bytes =
-          static_cast<uint64_t>(index_.rows) * static_cast<uint64_t>(index_.row_bytes());
-      if (!plain) return;
       check_inside(address, bytes);
+      if (!plain) return;
       index_.layout = Layout::contiguous;
       index_.address = address;
     } else if (layout == H5D_CHUNKED) {
       read_chunks(creation, plain);
     }
+  }
+
+  // What the rows take without compression. However they are stored, the file must be able to hold
+  // them: memory goes with their number.
+  uint64_t plain_bytes() const {
+    const uint64_t row_bytes = stored_bytes_ * static_cast<uint64_t>(index_.width);
+    const auto rows = static_cast<uint64_t>(index_.rows);
+    const bool fits = rows <= std::numeric_limits<uint64_t>::max() / row_bytes;
+    if (!fits || (decodable_ && !may_hold(index_.filters, 0, file_bytes_, rows * row_bytes))) {
+      fail("has more rows than fit into the file: the file is truncated or damaged");
+    }
+    return rows * row_bytes;
   }
 
   void read_chunks(hid_t creation, bool plain) {
@@ -177,7 +191,6 @@ class Indexer {
     if (H5Dget_num_chunks(set_.get(), space.get(), &count) < 0) {
       fail("its chunks cannot be listed: " + hdf5_error());
     }
-    // No overflow: rows are below 2^48 here, and what is wider than 2^16 is refused.
     const uint64_t wanted = static_cast<uint64_t>(down) * static_cast<uint64_t>(across);
     if (count < wanted) {
       fail(format("%lld of its %lld chunks were never written",
@@ -215,8 +228,9 @@ class Indexer {
   const std::string& file_path_;
   uint64_t file_bytes_;
   Hdf5Id set_;
-  bool native_ = false;     // stored exactly as delivered
-  bool decodable_ = false;  // we undo its filters ourselves
+  uint64_t stored_bytes_ = 0;  // of a number
+  bool native_ = false;        // stored exactly as delivered
+  bool decodable_ = false;     // we undo its filters ourselves
   DatasetIndex index_;
 };
 

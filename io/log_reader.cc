@@ -27,6 +27,7 @@ namespace {
 
 // A foreign block_rows may be anything; memory is bounded by this.
 constexpr int64_t kMostBlockRows = int64_t{1} << 20;
+constexpr int64_t kMostBlocks = int64_t{1} << 22;  // of a file
 // Of decoded chunks that blocks share: room for two of every column.
 constexpr size_t kCacheBytes = size_t{64} << 20;
 
@@ -251,7 +252,8 @@ class Hdf5Log final : public Log {
     const std::string ends = hash_of_ends(path, index.bytes);
     digest.update(ends);
     refuse_copies(path, index.bytes, ends);
-    const int64_t step = std::min(index.schema.block_rows, kMostBlockRows);
+    const int64_t step =
+        std::max(std::min(index.schema.block_rows, kMostBlockRows), index.rows / kMostBlocks + 1);
     for (int64_t row = 0; row < index.rows; row += step) {
       blocks_.push_back(
           {static_cast<int64_t>(files_.size()), rows_ + row, std::min(step, index.rows - row)});

@@ -385,6 +385,22 @@ TEST(BadRows, ABlockWhereNoValueFitsIsSoonSaid) {
   EXPECT_LT(timer.seconds(), 10);  // rows times values would be 90 thousand million steps
 }
 
+TEST(Log, TinyBlocksOfALargeFileAreReadInLargerOnes) {
+  const TemporaryFolder folder;
+  constexpr int64_t kRows = (int64_t{1} << 22) + 1;
+  HandMade log;
+  log.block_rows = 1;
+  log.users.assign(kRows, 1);
+  log.outcomes.assign(kRows, 0);
+  log.clusters.clear();
+  log.offsets.assign(kRows + 1, 0);
+  log.write(folder / "log.h5");
+  const auto opened = open(folder / "log.h5");
+  EXPECT_EQ(opened->blocks().size(), (kRows + 1) / 2);
+  EXPECT_EQ(opened->blocks().back().rows, 1);
+  EXPECT_EQ(opened->blocks()[1].first_row, 2);
+}
+
 TEST(BadRows, JourneysOfAnArmLogHaveExactlyOneTouch) {
   const TemporaryFolder folder;
   HandMade log;

@@ -7,6 +7,7 @@ a warning.
 
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -149,6 +150,24 @@ def bad(*changes, **options):
     return make
 
 
+def forged(path):
+    """Claims 2^44 rows that HDF5 alone could read: their bytes are the other way round."""
+    rows, claimed = 1237, 1 << 44
+    with h5py.File(path, "w", libver=("earliest", "v108")) as file:
+        file.attrs.update({"alm_schema": "alm-log/1", "clusters": 3, "block_rows": 1})
+        file["/journey/user"] = np.arange(rows, dtype=">u4")
+        file["/journey/outcome"] = np.zeros(rows, ">u2")
+        file["/journey/touch_begin"] = np.zeros(rows + 1, ">i4")
+        file["/touch/cluster"] = np.zeros(rows, ">u4")
+    with open(path, "rb") as file:
+        content = file.read()
+    for number, more in ((rows, claimed), (rows + 1, claimed + 1)):
+        for size in (1, 2, 4):
+            content = content.replace(struct.pack("<Q", size * number), struct.pack("<Q", size * more))
+    with open(path, "wb") as file:
+        file.write(content)
+
+
 T = int(columns()["/journey/touch_begin"][-1])
 BEGIN = columns()["/journey/touch_begin"]
 FIRST = int(BEGIN[3])  # journey 3 owns three touches, from here
@@ -160,6 +179,7 @@ FILES = [
     ("cut", cut, ["cut off or damaged (truncated file", "bring it again"]),
     ("structure", lambda p: (write(p), flip(p, 12 / os.path.getsize(p))), ["damaged"]),
     ("chunk", flip_in("/touch/cluster"), ["/touch/cluster", "rows 0 to", "damaged", "bring it again"]),
+    ("forged", forged, ["/journey/user", "more rows than fit into the file"]),
     ("no schema", bad(attributes={"alm_schema": None}), ["alm_schema is missing", "docs/data_format.md"]),
     ("other schema", bad(attributes={"alm_schema": "alm-log/9"}), ["'alm-log/9'"]),
     ("schema of noise", bad(attributes={"alm_schema": np.bytes_(b"alm\n\xff\x1b")}), ["'alm?\ufffd?'"]),
