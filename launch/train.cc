@@ -107,6 +107,10 @@ std::vector<OptionSpec> train_flags() {
   flags.push_back(
       real("holdout", "0.2",
            "Share of users kept from every fit and used for all estimates; 0: in-sample.", 0, 0.9));
+  flags.push_back(integer("folds", "1",
+                          "Fits by user hash, each user scored by the one made without them, "
+                          "instead of a hold-out; 1: one fit.",
+                          1, 100));
   flags.push_back(real("validation", "0.05",
                        "Share of the training users that early stopping watches.", 0, 0.5));
   flags.push_back(real("learning-rate", "0.003", "Peak rate of the dense parameters.", 0, 10));
@@ -169,6 +173,15 @@ TrainOptions train_options(const Options& options) {
   result.epochs = count_or_auto(options, "epochs");
   result.seed = static_cast<uint64_t>(options.integer("seed"));
   result.holdout = options.real("holdout");
+  result.folds = options.integer("folds");
+  if (result.folds > 1 && options.given("holdout")) {
+    throw UserError("--folds scores every user by a fit made without them: leave --holdout out");
+  }
+  if (result.folds > 1 && !options.text("init").empty()) {
+    throw UserError(
+        "--init with --folds: the run it starts from has seen the users that a fold must not see; "
+        "leave one of them out");
+  }
   result.validation = options.real("validation");
   result.learning_rate = options.real("learning-rate");
   result.warmup_steps = options.integer("warmup-steps");

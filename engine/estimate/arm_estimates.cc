@@ -8,6 +8,7 @@
 #include "engine/estimate/auuc.h"
 #include "engine/estimate/backdoor_fit.h"
 #include "engine/estimate/few_steps.h"
+#include "engine/estimate/fold_batches.h"
 #include "engine/estimate/grouped_auuc.h"
 #include "engine/estimate/halves.h"
 #include "engine/estimate/mediator_variation.h"
@@ -78,8 +79,11 @@ struct ArmSums {
 
 // What one thread works with.
 struct ArmThread {
-  std::unique_ptr<ArmNuisanceSource> main;
+  explicit ArmThread(int64_t count) : folds(count) {}
+
+  std::vector<std::unique_ptr<ArmNuisanceSource>> main;  // [folds]
   std::unique_ptr<ArmNuisanceSource> halves[2];
+  FoldBatches folds;
   HalfBatches batches;
 };
 
@@ -191,7 +195,7 @@ io::Json grouped_json(const ArmSums& sums, const io::LogSchema& schema, bool hal
         to_json(grouped_auuc(score, touches, exposure, gain_of_means(sums.gains.ett_one_step())));
   } else {
     json["front_door"] = nullptr;
-    json["front_door_why"] = "there are no fits on the halves of the scored users";
+    json["front_door_why"] = kNoHalves;
   }
   for (const char* gains : {"difference", "ipw", "randomised"}) {
     json[gains] = nullptr;
@@ -240,16 +244,22 @@ void estimate_arm_log(const EstimateInputs& inputs, const ScoredUsers& users,
   const io::LogSchema& schema = inputs.log->schema();
   const std::unique_ptr<Model> model_owner = bundle.make_model();
   const ArmModel& model = dynamic_cast<const ArmModel&>(*model_owner);
-  const BackdoorPredictor backdoor(*bundle.stats, bundle.backdoor);
-  const bool has_backdoor = !bundle.backdoor.empty();
+  std::vector<BackdoorPredictor> backdoor;  // [folds]
+  for (const FittedBackdoor& fit : bundle.backdoor) {
+    backdoor.emplace_back(*bundle.stats, fit.coefficients);
+  }
   const bool halves = !bundle.tabular && has_halves(bundle);
-  const std::unique_ptr<const TabularNuisances> tabular = tabular_nuisances(bundle);
+  const std::vector<std::unique_ptr<const TabularNuisances>> tabular = tabular_nuisances(bundle);
 
-  std::vector<ArmThread> threads(static_cast<size_t>(inputs.compute.threads()));
+  std::vector<ArmThread> threads;
   std::vector<std::unique_ptr<ArmSums>> sums;
-  for (ArmThread& of : threads) {
-    of.main =
-        std::make_unique<ArmNuisanceSource>(bundle, model, kMainFit, tabular.get(), inputs.compute);
+  for (int64_t thread = 0; thread < inputs.compute.threads(); ++thread) {
+    ArmThread& of = threads.emplace_back(bundle.folds);
+    for (size_t fold = 0; fold < tabular.size(); ++fold) {
+      const std::string fit = bundle.scoring_fit(static_cast<int64_t>(fold));
+      of.main.push_back(std::make_unique<ArmNuisanceSource>(bundle, model, fit, tabular[fold].get(),
+                                                            inputs.compute));
+    }
     for (int half = 0; half < 2 && halves; ++half) {
       of.halves[half] = std::make_unique<ArmNuisanceSource>(bundle, model, half_fit(half), nullptr,
                                                             inputs.compute);
@@ -265,11 +275,14 @@ void estimate_arm_log(const EstimateInputs& inputs, const ScoredUsers& users,
                [&](const io::Journeys& journeys, int64_t thread) {
                  ArmThread& of = threads[static_cast<size_t>(thread)];
                  ArmSums& mine = *sums[static_cast<size_t>(thread)];
-                 of.main->prepare(journeys, thread);
-                 for (int64_t row = 0; row < journeys.size(); ++row) {
-                   add_row(mine, journeys, row, of.main->at(journeys, row), schema,
-                           has_backdoor ? &backdoor : nullptr);
-                   const uint64_t user = journeys.user[static_cast<size_t>(row)];
+                 of.folds.each(journeys, schema, [&](size_t fold, const io::Journeys& part) {
+                   of.main[fold]->prepare(part, thread);
+                   for (int64_t row = 0; row < part.size(); ++row) {
+                     add_row(mine, part, row, of.main[fold]->at(part, row), schema,
+                             backdoor.empty() ? nullptr : &backdoor[fold]);
+                   }
+                 });
+                 for (const uint64_t user : journeys.user) {
                    if (users.in_training_share(user)) mine.training_users.add(0, user);
                  }
                  if (!halves) return;
@@ -333,11 +346,13 @@ void estimate_arm_log(const EstimateInputs& inputs, const ScoredUsers& users,
   io::Json warnings = mediator_variation_warnings(share);
   const std::string few = few_steps_warning(bundle);
   if (!few.empty()) warnings.push_back(few);
-  if (tabular != nullptr && tabular->empty_cells() > 0) {
+  int64_t empty_cells = 0;
+  for (const auto& counts : tabular) empty_cells += counts != nullptr ? counts->empty_cells() : 0;
+  if (empty_cells > 0) {
     warnings.push_back(
         format("%lld cells of (stratum, arm, mediator) hold no journey: their values are "
                "borrowed from coarser counts",
-               static_cast<long long>(tabular->empty_cells())));
+               static_cast<long long>(empty_cells)));
   }
   json["identification"] = {
       {"mediator_variance_share", io::number(share)},

@@ -12,13 +12,17 @@ constexpr double kLargestPrediction = 0x1p28;
 
 }  // namespace
 
-std::unique_ptr<const TabularNuisances> tabular_nuisances(const Bundle& bundle) {
-  if (!bundle.tabular) return nullptr;
+std::vector<std::unique_ptr<const TabularNuisances>> tabular_nuisances(const Bundle& bundle) {
+  std::vector<std::unique_ptr<const TabularNuisances>> of(static_cast<size_t>(bundle.folds));
+  if (!bundle.tabular) return of;
   const io::LogSchema& schema = bundle.stats->schema;
-  auto counts = std::make_unique<TabularNuisances>(schema.clusters, schema.cat);
-  counts->merge_packed(bundle.tabular_counts);
-  counts->finish();
-  return counts;
+  for (size_t fold = 0; fold < of.size(); ++fold) {
+    auto counts = std::make_unique<TabularNuisances>(schema.clusters, schema.cat);
+    counts->merge_packed(bundle.tabular_counts[fold]);
+    counts->finish();
+    of[fold] = std::move(counts);
+  }
+  return of;
 }
 
 ArmNuisanceSource::ArmNuisanceSource(const Bundle& bundle, const ArmModel& model,

@@ -14,8 +14,9 @@
 
 namespace alm {
 
-// The counts of --nuisance tabular, ready for look-ups; null when the bundle's fits are networks.
-std::unique_ptr<const TabularNuisances> tabular_nuisances(const Bundle& bundle);
+// The counts of --nuisance tabular of each scoring fit, ready for look-ups; null when the bundle's
+// fits are networks.
+std::vector<std::unique_ptr<const TabularNuisances>> tabular_nuisances(const Bundle& bundle);
 
 // One per thread. Refers to what it is made from.
 class ArmNuisanceSource {

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <utility>
 
 #include "engine/estimate/arm_nuisance_source.h"
+#include "engine/estimate/fold_batches.h"
 #include "engine/estimate/mediator_variation.h"
 #include "engine/estimate/sequence_scorer.h"
 #include "engine/estimate/user_sums.h"
@@ -16,6 +18,14 @@ namespace {
 
 using Rows = std::vector<io::AttributionRow>;
 
+// Back into the order of the log.
+void sort(Rows& rows) {
+  std::sort(rows.begin(), rows.end(),
+            [](const io::AttributionRow& left, const io::AttributionRow& right) {
+              return std::pair(left.row, left.position) < std::pair(right.row, right.position);
+            });
+}
+
 double weight_of(const io::Journeys& journeys, size_t row) {
   return journeys.weight.empty() ? 1.0 : journeys.weight[row];
 }
@@ -27,21 +37,27 @@ uint8_t mediator_of(const io::Journeys& journeys, size_t touch) {
 class TouchScorer {
  public:
   virtual ~TouchScorer() = default;
-  // Appends the rows of all touches.
-  virtual void score(const io::Journeys& journeys, int64_t thread, Rows& rows,
+  // Appends the rows of all touches of journeys that the fit of `fold` scores.
+  virtual void score(const io::Journeys& journeys, size_t fold, int64_t thread, Rows& rows,
                      MediatorVariation& variation) = 0;
 };
 
 class SequenceTouchScorer final : public TouchScorer {
  public:
   SequenceTouchScorer(const EstimateInputs& inputs, const Model& model)
-      : scorers_(static_cast<size_t>(inputs.compute.threads()),
-                 SequenceScorer(dynamic_cast<const AlmMta&>(model), inputs.bundle.fits.at(kMainFit),
-                                inputs.compute)) {}
+      : scorers_(static_cast<size_t>(inputs.compute.threads())) {
+    for (std::vector<SequenceScorer>& of : scorers_) {
+      for (int64_t fold = 0; fold < inputs.bundle.folds; ++fold) {
+        of.emplace_back(dynamic_cast<const AlmMta&>(model),
+                        inputs.bundle.fits.at(inputs.bundle.scoring_fit(fold)), inputs.compute);
+      }
+    }
+  }
 
-  void score(const io::Journeys& journeys, int64_t thread, Rows& rows,
+  void score(const io::Journeys& journeys, size_t fold, int64_t thread, Rows& rows,
              MediatorVariation& variation) override {
-    const SequenceScores& scores = scorers_[static_cast<size_t>(thread)].score(journeys, thread);
+    const SequenceScores& scores =
+        scorers_[static_cast<size_t>(thread)][fold].score(journeys, thread);
     for (size_t i = 0; i < static_cast<size_t>(journeys.size()); ++i) {
       const size_t begin = static_cast<size_t>(journeys.touch_begin[i]);
       const size_t end = static_cast<size_t>(journeys.touch_begin[i + 1]);
@@ -66,7 +82,7 @@ class SequenceTouchScorer final : public TouchScorer {
   }
 
  private:
-  std::vector<SequenceScorer> scorers_;  // [threads]
+  std::vector<std::vector<SequenceScorer>> scorers_;  // [threads][folds]
 };
 
 class ArmTouchScorer final : public TouchScorer {
@@ -74,13 +90,19 @@ class ArmTouchScorer final : public TouchScorer {
   ArmTouchScorer(const EstimateInputs& inputs, const Model& model)
       : reference_(*inputs.log->schema().reference_cluster),
         tabular_(tabular_nuisances(inputs.bundle)),
-        sources_(static_cast<size_t>(inputs.compute.threads()),
-                 ArmNuisanceSource(inputs.bundle, dynamic_cast<const ArmModel&>(model), kMainFit,
-                                   tabular_.get(), inputs.compute)) {}
+        sources_(static_cast<size_t>(inputs.compute.threads())) {
+    for (std::vector<ArmNuisanceSource>& of : sources_) {
+      for (size_t fold = 0; fold < tabular_.size(); ++fold) {
+        of.emplace_back(inputs.bundle, dynamic_cast<const ArmModel&>(model),
+                        inputs.bundle.scoring_fit(static_cast<int64_t>(fold)), tabular_[fold].get(),
+                        inputs.compute);
+      }
+    }
+  }
 
-  void score(const io::Journeys& journeys, int64_t thread, Rows& rows,
+  void score(const io::Journeys& journeys, size_t fold, int64_t thread, Rows& rows,
              MediatorVariation& variation) override {
-    ArmNuisanceSource& source = sources_[static_cast<size_t>(thread)];
+    ArmNuisanceSource& source = sources_[static_cast<size_t>(thread)][fold];
     source.prepare(journeys, thread);
     for (int64_t row = 0; row < journeys.size(); ++row) {
       const size_t i = static_cast<size_t>(row);
@@ -105,8 +127,8 @@ class ArmTouchScorer final : public TouchScorer {
 
  private:
   int64_t reference_;
-  std::unique_ptr<const TabularNuisances> tabular_;
-  std::vector<ArmNuisanceSource> sources_;  // [threads]
+  std::vector<std::unique_ptr<const TabularNuisances>> tabular_;  // [folds]
+  std::vector<std::vector<ArmNuisanceSource>> sources_;           // [threads][folds]
 };
 
 // Where the rows of a rank go: rank 0 writes the output itself, the others set theirs aside.
@@ -191,6 +213,8 @@ Attribution attribute(const EstimateInputs& inputs, const std::string& out) {
   std::vector<MediatorVariation> variation(static_cast<size_t>(inputs.compute.threads()),
                                            MediatorVariation(schema.clusters));
   std::vector<Rows> rows;  // of the micro-batches of a block, kept for their memory
+  std::vector<FoldBatches> folds(static_cast<size_t>(inputs.compute.threads()),
+                                 FoldBatches(inputs.bundle.folds));
   const io::ReadReport report = scan_blocks(
       inputs.log, std::max<int64_t>(1, inputs.compute.threads() / 2), inputs.world, scored.filter,
       io::ColumnSet::model(), "attributing",
@@ -199,8 +223,12 @@ Attribution attribute(const EstimateInputs& inputs, const std::string& out) {
         inputs.compute.pool().parallel_for(
             static_cast<int64_t>(batches.size()), [&](int64_t batch, int64_t thread) {
               const size_t at = static_cast<size_t>(batch);
+              const size_t mine = static_cast<size_t>(thread);
               rows[at].clear();
-              scorer->score(batches[at], thread, rows[at], variation[static_cast<size_t>(thread)]);
+              folds[mine].each(batches[at], schema, [&](size_t fold, const io::Journeys& part) {
+                scorer->score(part, fold, thread, rows[at], variation[mine]);
+              });
+              if (inputs.bundle.folds > 1) sort(rows[at]);
             });
         for (size_t at = 0; at < batches.size(); ++at) {
           output.append(rows[at]);

@@ -6,6 +6,7 @@
 
 #include "engine/comm/communicator.h"
 #include "engine/estimate/backdoor.h"
+#include "engine/model/bundle.h"
 #include "engine/model/compute.h"
 #include "engine/model/feature_stats.h"
 #include "io/batch_stream.h"
@@ -38,11 +39,6 @@ class BackdoorPredictor {
 void backdoor_features(const FeatureStats& stats, const io::Journeys& journeys, int64_t row,
                        std::vector<float>& x);
 int64_t backdoor_features_width(const FeatureStats& stats);
-
-struct FittedBackdoor {
-  std::vector<double> coefficients;  // of BackdoorModel: [1 + clusters + width of X]
-  std::vector<int64_t> own;          // clusters that share none, ascending; empty: all of them
-};
 
 // COLLECTIVE. Fitted on the rows that pass `training`, at most BackdoorFit::kMaxPasses scans, one
 // more in logs of more than `most` clusters.

@@ -50,6 +50,13 @@ ScoredUsers scored_users(const Bundle& bundle, const io::Log& log) {
   ScoredUsers users;
   users.same_log = log.manifest_hash() == bundle.log_manifest;
   users.holdout = bundle.holdout;
+  users.folds = bundle.folds;
+  if (bundle.folds > 1) {
+    users.filter = [](uint64_t) { return true; };
+    users.note = format("all users, each by the one of %lld fits that was made without them",
+                        static_cast<long long>(bundle.folds));
+    return users;
+  }
   if (!users.same_log) {
     users.filter = [](uint64_t) { return true; };
     users.note = "all users of a log the model was not trained on";
@@ -74,6 +81,8 @@ void put_reading(const ScoredUsers& scored, const DistinctUsers& users,
   json["users_in_training_share"] = nullptr;
   if (scored.same_log) {
     json["users_in_training_share_why"] = "this is the log the model was trained on";
+  } else if (scored.folds > 1) {
+    json["users_in_training_share_why"] = "the fit that scores a user was made without that id";
   } else {
     json["users_in_training_share"] = training_users.count(0);
   }

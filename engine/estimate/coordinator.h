@@ -56,10 +56,13 @@ struct ScoredUsers {
   bool same_log = true;
   bool in_sample = false;
   double holdout = 0;
+  int64_t folds = 1;
   std::string note;
 
   // Whether this user of a log the model was not trained on would have been trained on.
-  bool in_training_share(uint64_t user) const { return !same_log && !in_holdout(user, holdout); }
+  bool in_training_share(uint64_t user) const {
+    return !same_log && folds == 1 && !in_holdout(user, holdout);
+  }
 };
 ScoredUsers scored_users(const Bundle& bundle, const io::Log& log);
 

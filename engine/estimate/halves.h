@@ -8,6 +8,10 @@
 
 namespace alm {
 
+inline constexpr const char* kNoHalves =
+    "there are no fits on the halves of the scored users: too few users, or --folds, with which "
+    "every outcome is already in the fits that rank";
+
 // Whether the bundle holds a fit on each half.
 inline bool has_halves(const Bundle& bundle) {
   return bundle.fits.count(half_fit(0)) > 0 && bundle.fits.count(half_fit(1)) > 0;

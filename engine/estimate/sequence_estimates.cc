@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/estimate/few_steps.h"
+#include "engine/estimate/fold_batches.h"
 #include "engine/estimate/grouped_auuc.h"
 #include "engine/estimate/halves.h"
 #include "engine/estimate/sequence_sums.h"
@@ -19,13 +20,6 @@ constexpr const char* kNoIntervalWhy =
     "the error of the fitted nuisances is not in the spread of the scores; an interval needs a "
     "bootstrap "
     "that refits them";
-
-// One thread's scorers: the main fit and, for the gains, both halves.
-struct ThreadScorers {
-  std::unique_ptr<SequenceScorer> main;
-  std::unique_ptr<SequenceScorer> halves[2];  // [h]: fit on half h, applied to the other
-  HalfBatches batches;
-};
 
 io::Json example(const io::Journeys& journeys, int64_t row, const SequenceScores& scores,
                  const io::LogSchema& schema) {
@@ -96,6 +90,17 @@ class Examples {
   std::vector<io::Json> found_;
 };
 
+// One thread's scorers: the main fit and, for the gains, both halves.
+struct ThreadScorers {
+  explicit ThreadScorers(int64_t count) : folds(count), examples(static_cast<size_t>(count)) {}
+
+  std::vector<std::unique_ptr<SequenceScorer>> main;  // [folds]
+  std::unique_ptr<SequenceScorer> halves[2];          // [h]: fit on half h, applied to the other
+  FoldBatches folds;
+  HalfBatches batches;
+  std::vector<Examples> examples;  // [folds], each in the order of the log
+};
+
 // Empty: the one-step value has an interval. `undertrained`: why none of this fit has.
 std::string why_no_interval(const SequenceSums& sums, int64_t cluster,
                             const std::string& undertrained) {
@@ -127,10 +132,12 @@ io::Json estimate_json(const SequenceSums& sums, int64_t cluster, const std::str
   return json;
 }
 
-// Whether the back-door regression had one coefficient for this cluster and others together.
+// Whether a back-door regression had one coefficient for this cluster and others together.
 bool shares_backdoor(const Bundle& bundle, int64_t cluster) {
-  const std::vector<int64_t>& own = bundle.backdoor_own;
-  return !own.empty() && !std::binary_search(own.begin(), own.end(), cluster);
+  return std::any_of(
+      bundle.backdoor.begin(), bundle.backdoor.end(), [&](const FittedBackdoor& fit) {
+        return !fit.own.empty() && !std::binary_search(fit.own.begin(), fit.own.end(), cluster);
+      });
 }
 
 io::Json effects_json(const SequenceSums& sums, const io::LogSchema& schema, bool identified,
@@ -192,7 +199,7 @@ io::Json grouped_json(const SequenceSums& sums, const io::LogSchema& schema, boo
     json["front_door"] = to_json(grouped_auuc(score, touches, exposure, gain_of_means(sums.gain)));
   } else {
     json["front_door"] = nullptr;
-    json["front_door_why"] = "there are no fits on the halves of the scored users";
+    json["front_door_why"] = kNoHalves;
   }
   json["ipw"] = nullptr;
   json["ipw_why"] = "not part of this estimate";
@@ -245,15 +252,21 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
   const io::LogSchema& schema = inputs.log->schema();
   const std::unique_ptr<Model> model_owner = bundle.make_model();
   const AlmMta& model = dynamic_cast<const AlmMta&>(*model_owner);
-  const BackdoorPredictor backdoor(*bundle.stats, bundle.backdoor);
-  const bool has_backdoor = !bundle.backdoor.empty();
+  std::vector<BackdoorPredictor> backdoor;  // [folds]
+  for (const FittedBackdoor& fit : bundle.backdoor) {
+    backdoor.emplace_back(*bundle.stats, fit.coefficients);
+  }
+  const bool has_backdoor = !backdoor.empty();
   const bool halves = has_halves(bundle);
 
-  std::vector<ThreadScorers> scorers(static_cast<size_t>(inputs.compute.threads()));
+  std::vector<ThreadScorers> scorers;
   std::vector<std::unique_ptr<SequenceSums>> sums;
-  std::vector<Examples> examples(scorers.size());
-  for (ThreadScorers& of : scorers) {
-    of.main = std::make_unique<SequenceScorer>(model, bundle.fits.at(kMainFit), inputs.compute);
+  for (int64_t thread = 0; thread < inputs.compute.threads(); ++thread) {
+    ThreadScorers& of = scorers.emplace_back(bundle.folds);
+    for (int64_t fold = 0; fold < bundle.folds; ++fold) {
+      of.main.push_back(std::make_unique<SequenceScorer>(
+          model, bundle.fits.at(bundle.scoring_fit(fold)), inputs.compute));
+    }
     for (int half = 0; half < 2 && halves; ++half) {
       of.halves[half] =
           std::make_unique<SequenceScorer>(model, bundle.fits.at(half_fit(half)), inputs.compute);
@@ -268,9 +281,11 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
                [&](const io::Journeys& journeys, int64_t thread) {
                  const size_t at = static_cast<size_t>(thread);
                  ThreadScorers& of = scorers[at];
-                 const SequenceScores& scores = of.main->score(journeys, thread);
-                 sums[at]->add(journeys, scores, has_backdoor ? &backdoor : nullptr);
-                 examples[at].offer(journeys, scores, schema);
+                 of.folds.each(journeys, schema, [&](size_t fold, const io::Journeys& part) {
+                   const SequenceScores& scores = of.main[fold]->score(part, thread);
+                   sums[at]->add(part, scores, has_backdoor ? &backdoor[fold] : nullptr);
+                   of.examples[fold].offer(part, scores, schema);
+                 });
                  for (const uint64_t user : journeys.user) {
                    if (users.in_training_share(user)) sums[at]->training_users.add(0, user);
                  }
@@ -283,12 +298,15 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
                });
   for (size_t thread = 1; thread < sums.size(); ++thread) {
     sums[0]->merge(std::move(*sums[thread]));
-    examples[0].merge(std::move(examples[thread]));
+  }
+  Examples examples;
+  for (ThreadScorers& of : scorers) {
+    for (Examples& some : of.examples) examples.merge(std::move(some));
   }
   SequenceSums& total = *sums[0];
   total.reduce(inputs.world);
   const Gauc gauc = total.gauc.finish(inputs.world, "user AUC");
-  estimates.examples = examples[0].reduce(inputs.world);
+  estimates.examples = examples.reduce(inputs.world);
 
   check_weight(total.journeys, total.all.weight(0));
   const double share = total.mediator.share();

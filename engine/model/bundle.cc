@@ -1,6 +1,5 @@
 #include "engine/model/bundle.h"
 
-#include "kernels/base/hash.h"
 #include "kernels/base/text.h"
 
 namespace alm {
@@ -73,6 +72,11 @@ void visit_options(Options& options, Visit visit) {
   visit("w_second", options.w_second);
 }
 
+// Blob of a scoring fit.
+std::string of_fold(const std::string& name, size_t fold) {
+  return fold == 0 ? name : name + "." + std::to_string(fold);
+}
+
 void put_table(const RowTable& table, const std::string& prefix, io::CheckpointBlobs& checkpoint) {
   if (table.rows == 0) return;
   put_blob(table.weights, prefix + "." + table.name, checkpoint);
@@ -86,10 +90,6 @@ void get_table(RowTable& table, const std::string& prefix, const io::CheckpointB
 }
 
 }  // namespace
-
-bool Bundle::scored(uint64_t user) const {
-  return holdout <= 0 || in_holdout(user, holdout);
-}
 
 io::Json to_json(const io::LogSchema& schema) {
   io::Json json;
@@ -172,14 +172,21 @@ void put_bundle(const Bundle& bundle, io::CheckpointBlobs& checkpoint) {
                                  {"options", to_json(bundle.options)},
                                  {"positions", bundle.positions},
                                  {"holdout", bundle.holdout},
+                                 {"folds", bundle.folds},
                                  {"tabular", bundle.tabular},
                                  {"log_manifest", bundle.log_manifest},
-                                 {"backdoor_own", bundle.backdoor_own},
+                                 {"backdoors", bundle.backdoor.size()},
+                                 {"tabular_fits", bundle.tabular_counts.size()},
                                  {"main_steps", bundle.main_steps},
                                  {"fits", names}};
   put_blob(stats.item_admitted, "item_admitted", checkpoint);
-  put_blob(bundle.backdoor, "backdoor", checkpoint);
-  put_blob(bundle.tabular_counts, "tabular_counts", checkpoint);
+  for (size_t fold = 0; fold < bundle.backdoor.size(); ++fold) {
+    put_blob(bundle.backdoor[fold].coefficients, of_fold("backdoor", fold), checkpoint);
+    put_blob(bundle.backdoor[fold].own, of_fold("backdoor_own", fold), checkpoint);
+  }
+  for (size_t fold = 0; fold < bundle.tabular_counts.size(); ++fold) {
+    put_blob(bundle.tabular_counts[fold], of_fold("tabular_counts", fold), checkpoint);
+  }
 }
 
 Bundle get_bundle(const io::CheckpointBlobs& checkpoint) {
@@ -197,12 +204,18 @@ Bundle get_bundle(const io::CheckpointBlobs& checkpoint) {
   bundle.options = model_options_from_json(json.at("options"));
   json.at("positions").get_to(bundle.positions);
   json.at("holdout").get_to(bundle.holdout);
+  json.at("folds").get_to(bundle.folds);
   json.at("tabular").get_to(bundle.tabular);
   json.at("log_manifest").get_to(bundle.log_manifest);
   bundle.main_steps = json.value("main_steps", int64_t{-1});
-  bundle.backdoor = get_blob<double>("backdoor", checkpoint, -1);
-  bundle.backdoor_own = json.value("backdoor_own", std::vector<int64_t>());
-  bundle.tabular_counts = get_blob<int64_t>("tabular_counts", checkpoint, -1);
+  for (size_t fold = 0; fold < json.at("backdoors").get<size_t>(); ++fold) {
+    bundle.backdoor.push_back({get_blob<double>(of_fold("backdoor", fold), checkpoint, -1),
+                               get_blob<int64_t>(of_fold("backdoor_own", fold), checkpoint, -1)});
+  }
+  for (size_t fold = 0; fold < json.at("tabular_fits").get<size_t>(); ++fold) {
+    bundle.tabular_counts.push_back(
+        get_blob<int64_t>(of_fold("tabular_counts", fold), checkpoint, -1));
+  }
   const std::unique_ptr<Model> model = bundle.make_model();
   for (const io::Json& name : json.at("fits")) {
     const std::string fit = name.get<std::string>();

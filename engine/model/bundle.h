@@ -12,28 +12,39 @@
 
 namespace alm {
 
-// Names of the fits. The halves are fitted on the scored users of one half each and applied to the
-// other (contract 3, grouped_auuc).
+// Names of the fits. A fold's is fitted on all users but the fold's and scores those (--folds). The
+// halves are fitted on the scored users of one half each and applied to the other (contract 3,
+// grouped_auuc).
 inline constexpr const char* kMainFit = "main";
+inline std::string fold_fit(int64_t fold) {
+  return "fold" + std::to_string(fold);
+}
 inline std::string half_fit(int half) {
   return "half" + std::to_string(half);
 }
+
+struct FittedBackdoor {
+  std::vector<double> coefficients;  // of BackdoorModel: [1 + clusters + width of X]
+  std::vector<int64_t> own;          // clusters that share none, ascending; empty: all of them
+};
 
 struct Bundle {
   std::shared_ptr<const FeatureStats> stats;
   ModelOptions options;
   int64_t positions = 0;
   double holdout = 0.2;
+  int64_t folds = 1;  // fits that share the users out among them; 1: a main fit and held-out users
   bool tabular = false;
   std::string log_manifest;  // hash of the log that was trained on
-  int64_t main_steps = -1;   // of the main fit, without its refit; -1: not counted (warm start)
+  // Of the scoring fit that took fewest, without its refit; -1: not counted (warm start).
+  int64_t main_steps = -1;
   std::map<std::string, ModelWeights> fits;
-  std::vector<int64_t> tabular_counts;  // packed, of --nuisance tabular; else empty
-  std::vector<double> backdoor;         // coefficients; empty before the regression is fitted
-  std::vector<int64_t> backdoor_own;    // clusters that share none; empty: all of them
+  // Of each scoring fit: packed counts of --nuisance tabular, and the regression. Empty before.
+  std::vector<std::vector<int64_t>> tabular_counts;
+  std::vector<FittedBackdoor> backdoor;
 
-  // Whether estimates are made on this user of the training log.
-  bool scored(uint64_t user) const;
+  // The fits that make the estimates are as many as folds; this one scores the users of `fold`.
+  std::string scoring_fit(int64_t fold) const { return folds > 1 ? fold_fit(fold) : kMainFit; }
   std::unique_ptr<Model> make_model() const { return alm::make_model(stats, options, positions); }
 };
 

@@ -60,6 +60,7 @@ io::Json run_options(const TrainOptions& options) {
   json["epochs"] = count(options.epochs);
   json["seed"] = options.seed;
   json["holdout"] = options.holdout;
+  json["folds"] = options.folds;
   json["validation"] = options.validation;
   json["learning-rate"] = options.learning_rate;
   json["warmup-steps"] = options.warmup_steps;

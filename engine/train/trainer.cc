@@ -10,6 +10,7 @@
 #include "engine/estimate/estimate_memory.h"
 #include "engine/estimate/few_steps.h"
 #include "engine/train/fit.h"
+#include "engine/train/fit_plan.h"
 #include "engine/train/run_checkpoint.h"
 #include "engine/train/run_dir.h"
 #include "io/digest.h"
@@ -25,37 +26,22 @@ namespace {
 // Validation rows are kept in memory: more than this many tell the loss no better.
 constexpr double kValidationRows = 200'000;
 
-// Who is used for what. Pure functions of the user's hash.
-struct Splits {
-  double holdout;
-  double validation;
-
-  bool scored(uint64_t user) const { return holdout <= 0 || in_holdout(user, holdout); }
-  bool fitted(uint64_t user) const { return holdout <= 0 || !in_holdout(user, holdout); }
-  bool validating(uint64_t user) const { return in_validation(user, validation); }
-};
-
-struct FitUsers {
-  io::UserFilter training;
-  io::UserFilter validation;
-};
-
-FitUsers main_users(const Splits& splits) {
-  return {[splits](uint64_t user) { return splits.fitted(user) && !splits.validating(user); },
-          [splits](uint64_t user) { return splits.fitted(user) && splits.validating(user); }};
-}
-FitUsers half_users(const Splits& splits, int half) {
-  const auto in_half = [splits, half](uint64_t user) {
-    return splits.scored(user) && half_of(user) == half;
-  };
-  return {[=](uint64_t user) { return in_half(user) && !splits.validating(user); },
-          [=](uint64_t user) { return in_half(user) && splits.validating(user); }};
-}
-
-// The tabular counterpart of weights_digest(): the counts are all that was learned.
-std::string counts_digest(const std::vector<int64_t>& counts) {
+// `parameters sha256` of what was learned: weights, or the counts of --nuisance tabular. Of several
+// folds the digest of their digests, one after the other.
+std::string digest_of(const Bundle& bundle, const Model& model) {
+  std::string all;
+  for (int64_t fold = 0; fold < bundle.folds; ++fold) {
+    if (bundle.tabular) {
+      io::Sha256 counts;
+      counts.update(std::as_bytes(std::span(bundle.tabular_counts[static_cast<size_t>(fold)])));
+      all += counts.hex();
+    } else {
+      all += weights_digest(model, bundle.fits.at(bundle.scoring_fit(fold)));
+    }
+  }
+  if (bundle.folds == 1) return all;
   io::Sha256 digest;
-  digest.update(std::as_bytes(std::span(counts)));
+  digest.update(std::as_bytes(std::span(all)));
   return digest.hex();
 }
 
@@ -67,9 +53,7 @@ int64_t total(const std::vector<int64_t>& rows) {
 class Trainer {
  public:
   explicit Trainer(TrainJob job)
-      : job_(std::move(job)),
-        store_(job_.run_dir, job_.world),
-        splits_{job_.options.holdout, job_.options.validation} {}
+      : job_(std::move(job)), store_(job_.run_dir, job_.world), plan_(plan_fits(job_.options)) {}
 
   TrainResult run() {
     claim_run_dir(job_.run_dir, job_.options.resume, job_.world);
@@ -85,23 +69,19 @@ class Trainer {
     if (job_.options.max_minutes > 0) deadline_ = now_seconds() + 60 * job_.options.max_minutes;
     first_pass_and_bundle();
     if (job_.options.tabular) {
-      bundle_.tabular_counts = count_nuisances(
-          job_.log, [&](uint64_t user) { return splits_.fitted(user); }, job_.compute, job_.world);
-    } else {
-      // One batch for all fits: a half's own would have fewer micro-blocks than there may be ranks.
-      fit_options_ = job_.options;
-      fit_options_.batch = resolved_batch(job_.options.batch, total(fit_rows_[0]));
-      if (!run_fit(kMainFit, main_users(splits_), fit_rows_[0], job_.options.seed) ||
-          !run_halves()) {
-        return stopped("training");
+      bundle_.tabular_counts.clear();
+      for (const io::UserFilter& users : plan_.scoring_users()) {
+        bundle_.tabular_counts.push_back(
+            count_nuisances(job_.log, users, job_.compute, job_.world));
       }
+    } else if (!run_fits()) {
+      return stopped("training");
     }
     if (bundle_.backdoor.empty()) {
-      FittedBackdoor fitted = fit_backdoor(
-          job_.log, *bundle_.stats, [&](uint64_t user) { return splits_.fitted(user); },
-          job_.compute, job_.world);
-      bundle_.backdoor = std::move(fitted.coefficients);
-      bundle_.backdoor_own = std::move(fitted.own);
+      for (const io::UserFilter& users : plan_.scoring_users()) {
+        bundle_.backdoor.push_back(
+            fit_backdoor(job_.log, *bundle_.stats, users, job_.compute, job_.world));
+      }
     }
     save(nullptr, true);
     return finish();
@@ -111,12 +91,10 @@ class Trainer {
     const std::optional<io::CheckpointBlobs> newest =
         job_.options.resume ? store_.load_newest() : std::nullopt;
     if (newest) check_same_run(*newest);
-    const io::UserFilter training[] = {main_users(splits_).training,
-                                       half_users(splits_, 0).training,
-                                       half_users(splits_, 1).training};
-    FirstPass pass = first_pass(
-        job_.log, job_.options.model, training, [&](uint64_t user) { return splits_.scored(user); },
-        job_.compute.threads(), job_.world);
+    std::vector<io::UserFilter> training{plan_.statistics};
+    for (const PlannedFit& fit : plan_.fits) training.push_back(fit.training);
+    FirstPass pass = first_pass(job_.log, job_.options.model, training, plan_.scored,
+                                job_.compute.threads(), job_.world);
     report_first_pass(pass);
     if (pass.scored_rows == 0) throw UserError(kNobodyScored);
     const double scored = static_cast<double>(pass.scored_rows) / static_cast<double>(pass.rows);
@@ -134,9 +112,10 @@ class Trainer {
     bundle_.options = job_.options.model;
     bundle_.positions = job_.log->options().max_touches;
     bundle_.holdout = job_.options.holdout;
+    bundle_.folds = job_.options.folds;
     bundle_.tabular = job_.options.tabular;
     bundle_.log_manifest = job_.log->manifest_hash();
-    fit_rows_ = std::move(pass.fit_rows);
+    fit_rows_.assign(pass.fit_rows.begin() + 1, pass.fit_rows.end());
     model_ = bundle_.make_model();
     job_.config["log"] = {{"rows", pass.rows},
                           {"touches", job_.log->touches()},
@@ -154,7 +133,6 @@ class Trainer {
       Bundle saved = get_bundle(*newest);
       bundle_.fits = std::move(saved.fits);
       bundle_.backdoor = std::move(saved.backdoor);
-      bundle_.backdoor_own = std::move(saved.backdoor_own);
       bundle_.main_steps = saved.main_steps;
       newest->header.at("steps_before").get_to(steps_before_);
       metrics_->truncate(newest->header.at("metrics_bytes").get<int64_t>());
@@ -182,24 +160,31 @@ class Trainer {
     }
   }
 
-  // The fits on the halves serve grouped_auuc alone: with too few users in one of them there are
-  // none, and grouped_auuc says so.
-  bool run_halves() {
-    if (std::min(total(fit_rows_[1]), total(fit_rows_[2])) < kHalfRows) return true;
-    for (int half = 0; half < 2; ++half) {
-      const uint64_t seed = hash(job_.options.seed, Salt::half, static_cast<uint64_t>(half) + 1);
-      const std::vector<int64_t>& rows = fit_rows_[static_cast<size_t>(half) + 1];
-      if (!run_fit(half_fit(half), half_users(splits_, half), rows, seed)) return false;
+  // False when stopped. The fits on the halves serve grouped_auuc alone: with too few users in one
+  // of them there are none, and grouped_auuc says so.
+  bool run_fits() {
+    // One batch for all fits: a half's own would have fewer micro-blocks than there may be ranks.
+    fit_options_ = job_.options;
+    fit_options_.batch = resolved_batch(job_.options.batch, total(fit_rows_[0]));
+    bool halves = true;
+    for (size_t at = 0; at < plan_.fits.size(); ++at) {
+      halves = halves && (plan_.fits[at].scores || total(fit_rows_[at]) >= kHalfRows);
+    }
+    for (size_t at = 0; at < plan_.fits.size(); ++at) {
+      const PlannedFit& fit = plan_.fits[at];
+      if (fit.scores || halves) {
+        if (!run_fit(fit, fit_rows_[at], at == 0)) return false;
+      }
     }
     return true;
   }
 
-  bool run_fit(const std::string& name, FitUsers users, const std::vector<int64_t>& training_rows,
-               uint64_t seed) {
+  bool run_fit(const PlannedFit& planned, const std::vector<int64_t>& training_rows, bool first) {
+    const std::string& name = planned.name;
     if (bundle_.fits.count(name) > 0) return true;  // resumed past it
-    const bool main = name == kMainFit;
+    io::UserFilter validation = planned.validation;
     if (validation_thinning_ < 1) {
-      users.validation = [inner = users.validation, share = validation_thinning_](uint64_t user) {
+      validation = [inner = planned.validation, share = validation_thinning_](uint64_t user) {
         return inner(user) && unit(hash(user, Salt::validation, 1)) < share;
       };
     }
@@ -210,20 +195,20 @@ class Trainer {
              .compute = job_.compute,
              .world = job_.world,
              .metrics = *metrics_,
-             .training = users.training,
-             .validation = users.validation,
+             .training = planned.training,
+             .validation = validation,
              .training_rows = training_rows,
-             .seed = seed,
+             .seed = planned.seed,
              .deadline = deadline_});
     if (resume_from_ && resume_from_->header.contains("fit") &&
         resume_from_->header["fit"]["name"] == name) {
       fit.load(*resume_from_);
-    } else if (main && !job_.init.empty()) {
+    } else if (name == kMainFit && !job_.init.empty()) {
       job_.world.together(
           "--init", [&] { fit.start_from(newest_bundle(job_.init, "--init", false), kMainFit); });
     }
     resume_from_.reset();
-    if (main) {
+    if (first) {
       log_info(format("batch %lld, %lld epochs of %lld steps, %lld dense parameters",
                       static_cast<long long>(fit.batch()), static_cast<long long>(fit.epochs()),
                       static_cast<long long>(fit.steps_per_epoch()),
@@ -232,7 +217,7 @@ class Trainer {
     // A short run must not end inside its warm-up.
     const int64_t steps = fit.epochs() * fit.steps_per_epoch();
     fit_options_.warmup_steps = std::min(job_.options.warmup_steps, steps / 10);
-    if (main && steps < kFewSteps) {
+    if (first && steps < kFewSteps) {
       log_warning(
           format("%lld steps are few to train a network: use a larger log, more --epochs, a "
                  "smaller --batch, or for arm logs --nuisance tabular",
@@ -243,7 +228,11 @@ class Trainer {
       save(&fit, false);
       return false;
     }
-    if (main && job_.init.empty()) bundle_.main_steps = fit.training_steps();
+    if (planned.scores && job_.init.empty()) {
+      const int64_t least = bundle_.main_steps;
+      const int64_t taken = fit.training_steps();
+      bundle_.main_steps = least < 0 ? taken : std::min(least, taken);
+    }
     bundle_.fits[name] = fit.take_weights();
     steps_before_ += fit.step();
     save(nullptr, false);
@@ -323,8 +312,7 @@ class Trainer {
   TrainResult finish() {
     TrainResult result;
     result.finished = true;
-    result.digest = bundle_.tabular ? counts_digest(bundle_.tabular_counts)
-                                    : weights_digest(*model_, bundle_.fits.at(kMainFit));
+    result.digest = digest_of(bundle_, *model_);
     result.estimates = make_estimates({job_.log, bundle_, job_.compute, job_.world});
     job_.world.together("estimates.json", [&] {
       if (job_.world.rank() != 0) return;
@@ -334,17 +322,14 @@ class Trainer {
     return result;
   }
 
-  // Training rows a half needs for nuisances of its own.
-  static constexpr int64_t kHalfRows = 1500;
-
   TrainJob job_;
   TrainOptions fit_options_;  // of every fit: the options with the batch resolved
   RunCheckpoints store_;
-  Splits splits_;
+  FitPlan plan_;
   std::unique_ptr<MetricsLog> metrics_;
   std::unique_ptr<Model> model_;
   Bundle bundle_;
-  std::vector<std::vector<int64_t>> fit_rows_;  // [main, half 0, half 1][blocks] training rows
+  std::vector<std::vector<int64_t>> fit_rows_;  // [planned fits][blocks] training rows
   int64_t steps_before_ = 0;
   bool has_checkpoint_ = false;
   double validation_thinning_ = 1;

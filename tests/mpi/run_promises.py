@@ -386,6 +386,38 @@ def case_killed_while_saving():
     raise Failure("never came to an end")
 
 
+def case_folds():
+    """Every fold's fit is in the checkpoint: same bits on any ranks, stopped anywhere between and
+    within fits, and evaluate tells the same."""
+    options = [*LONG, "--epochs", "3", "--folds", "3"]
+    options = options[:options.index("--holdout")] + options[options.index("--holdout") + 2:]
+    for log, extra in ((sequence_log(), []), (arm_log_again(), []),
+                       ("tabular", ["--nuisance", "tabular"])):
+        out = f"{log}-whole{len(extra)}"
+        text = train(log, out, *options, *extra)
+        wanted = sha(text), learned(out), estimates(f"{out}/estimates.json")
+        for ranks in (2, 3):
+            again = train(log, f"{out}-{ranks}", *options, *extra, ranks=ranks)
+            check_same_end(wanted, again, f"{out}-{ranks}")
+        for ranks, threads in ((0, 2), (3, 1)):
+            alm(["evaluate", "--run", out, "--log", log, "--out", "again.json", "--quiet",
+                 "--threads", threads], ranks)
+            check_equal(wanted[2], estimates("again.json"), "estimates of evaluate")
+        if extra:
+            continue
+        check({line["fit"] for line in wanted[1]} == {"fold0", "fold1", "fold2"}, "fits")
+        for turn in range(1, 200):
+            job = subprocess.run(command(0 if turn % 3 else 2, arguments_of(
+                log, f"{out}-turns", [*options, "--resume", "--max-minutes", "0.006"])),
+                capture_output=True, text=True, timeout=60)
+            if job.returncode == 0:
+                break
+            check(job.returncode == 75, f"exit code {job.returncode}:\n{job.stderr}")
+        check(turn > 1, "never stopped")
+        check_same_end(wanted, job.stdout, f"{out}-turns")
+        print(f"{log}: the same bits in {turn} turns")
+
+
 def case_preempted():
     log = sequence_log()
     wanted = undisturbed(log)

@@ -1,0 +1,61 @@
+#include "engine/train/fit_plan.h"
+
+#include "engine/model/bundle.h"
+#include "kernels/base/hash.h"
+
+namespace alm {
+namespace {
+
+PlannedFit planned(const std::string& name, const io::UserFilter& users, double validation,
+                   uint64_t seed, bool scores) {
+  return {
+      name,
+      [=](uint64_t user) { return users(user) && !in_validation(user, validation); },
+      [=](uint64_t user) { return users(user) && in_validation(user, validation); },
+      seed,
+      scores,
+  };
+}
+
+FitPlan plan_folds(const TrainOptions& options) {
+  FitPlan plan;
+  plan.statistics = plan.scored = [](uint64_t) { return true; };
+  const int64_t folds = options.folds;
+  for (int64_t fold = 0; fold < folds; ++fold) {
+    const auto others = [=](uint64_t user) { return fold_of(user, folds) != fold; };
+    const uint64_t seed = hash(options.seed, Salt::fold, static_cast<uint64_t>(fold) + 1);
+    plan.fits.push_back(planned(fold_fit(fold), others, options.validation, seed, true));
+  }
+  return plan;
+}
+
+}  // namespace
+
+std::vector<io::UserFilter> FitPlan::scoring_users() const {
+  std::vector<io::UserFilter> users;
+  for (const PlannedFit& fit : fits) {
+    if (!fit.scores) continue;
+    users.push_back([&fit](uint64_t user) { return fit.training(user) || fit.validation(user); });
+  }
+  return users;
+}
+
+FitPlan plan_fits(const TrainOptions& options) {
+  if (options.folds > 1) return plan_folds(options);
+  const double holdout = options.holdout;
+  FitPlan plan;
+  plan.scored = [=](uint64_t user) { return holdout <= 0 || in_holdout(user, holdout); };
+  const auto fitted = [=](uint64_t user) { return holdout <= 0 || !in_holdout(user, holdout); };
+  plan.fits.push_back(planned(kMainFit, fitted, options.validation, options.seed, true));
+  plan.statistics = plan.fits[0].training;
+  for (int half = 0; half < 2; ++half) {
+    const auto mine = [=, scored = plan.scored](uint64_t user) {
+      return scored(user) && half_of(user) == half;
+    };
+    const uint64_t seed = hash(options.seed, Salt::half, static_cast<uint64_t>(half) + 1);
+    plan.fits.push_back(planned(half_fit(half), mine, options.validation, seed, false));
+  }
+  return plan;
+}
+
+}  // namespace alm

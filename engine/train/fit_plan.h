@@ -1,0 +1,38 @@
+// Which fits a run makes and on whom: pure functions of the options and a user's hash.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/train/train_options.h"
+#include "io/batch_stream.h"
+
+namespace alm {
+
+// Least training rows for nuisances of a half's own.
+inline constexpr int64_t kHalfRows = 1500;
+
+struct PlannedFit {
+  std::string name;
+  io::UserFilter training;
+  io::UserFilter validation;
+  uint64_t seed = 1;
+  bool scores = false;  // makes the estimates; else it serves grouped_auuc alone
+};
+
+struct FitPlan {
+  io::UserFilter statistics;  // whose rows give scales, missing values and admitted items
+  io::UserFilter scored;      // on whom estimates are made
+  std::vector<PlannedFit> fits;
+
+  // Training users of the scoring fits, in order: one, or one a fold.
+  std::vector<io::UserFilter> scoring_users() const;
+};
+
+// --folds 1: the main fit on the users that are not held out, and one fit on each half of the
+// scored users. --folds F: a fit on all but the users of each fold. There the statistics are of
+// everyone (they know no outcome but its scale), and there are no halves: every outcome is already
+// in the fits that rank the clusters, so none is left to judge that ranking by.
+FitPlan plan_fits(const TrainOptions& options);
+
+}  // namespace alm
