@@ -126,8 +126,7 @@ io::Json estimate_json(const SequenceSums& sums, int64_t cluster, const std::str
     json["one_step_raw"] = nullptr;
     json["one_step_raw_why"] = "a denominator is 0 without the floor";
   }
-  const double count = static_cast<double>(sums.clipped.count[at]);
-  json["clipped_share"] = sums.clipped.sum[at].value() / count;
+  json["clipped_share"] = sums.clipped.sum[at].value() / one_step.weight;
   json["ess"] = io::number(sums.effective_sample(cluster));
   return json;
 }
@@ -220,20 +219,22 @@ io::Json identification_json(const SequenceSums& sums, double share, const Bundl
   json["negative_controls_why"] = "not part of this estimate";
   int64_t clipped = 0;
   int64_t thin = 0;
-  double clipped_touches = 0;
-  double observed = 0;
+  double clipped_weight = 0;
+  double observed_weight = 0;
   for (size_t at = 0; at < sums.clipped.sum.size(); ++at) {
-    const double count = static_cast<double>(sums.clipped.count[at]);
-    if (!(count > 0)) continue;
-    observed += count;
-    clipped_touches += sums.clipped.sum[at].value();
-    clipped += sums.clipped.sum[at].value() > 0.05 * count;
-    thin += sums.effective_sample(static_cast<int64_t>(at)) < 0.05 * count;
+    const int64_t cluster = static_cast<int64_t>(at);
+    const double weight = sums.one_step.weight(cluster);
+    if (!(weight > 0)) continue;
+    observed_weight += weight;
+    clipped_weight += sums.clipped.sum[at].value();
+    clipped += sums.clipped.sum[at].value() > 0.05 * weight;
+    thin += sums.effective_sample(cluster) < 0.05 * static_cast<double>(sums.clipped.count[at]);
   }
-  json["overlap"] = {{"clipped_share", io::number(observed > 0 ? clipped_touches / observed : NAN)},
-                     {"clusters_clipped_above_5_percent", clipped},
-                     {"clusters_with_ess_below_5_percent", thin},
-                     {"touches_without_observed_mediator", sums.unobserved}};
+  json["overlap"] = {
+      {"clipped_share", io::number(observed_weight > 0 ? clipped_weight / observed_weight : NAN)},
+      {"clusters_clipped_above_5_percent", clipped},
+      {"clusters_with_ess_below_5_percent", thin},
+      {"touches_without_observed_mediator", sums.unobserved}};
   if (thin > 0) {
     warnings.push_back(
         format("%lld clusters have an effective sample below 5 %% of their touches: read "

@@ -82,7 +82,7 @@ void SequenceSums::add(const io::Journeys& from, const SequenceScores& scores,
       if (weight > 0) observed_users.add(cluster, user);
       if (!std::isnan(scores.raw[j])) raw.add(cluster, scores.raw[j], weight);
       residual_weight.add(cluster, scores.weight[j] * weight, 1);
-      clipped.add(cluster, scores.clipped[j], 1);
+      clipped.add(cluster, scores.clipped[j], weight);
       if (!from.delta_ett.empty()) truth.add_ett(cluster, from.delta_ett[j], weight);
       mediator.add(scores.p[j], from.mediator[j], weight);
       mediator.add_observed(cluster, from.mediator[j], weight);

@@ -203,5 +203,53 @@ TEST(GaucRows, KeepsAShareOfUsersWhenThereAreTooMany) {
   EXPECT_EQ(*result.gauc.value, 1);
 }
 
+// Users of many rows; negatives of high score are kept at another rate than the others, so that the
+// order within users changes where the weights are left out.
+TEST(GaucRows, OfASampleWithWeightsIsThatOfAllRowsAndAnotherWithout) {
+  const auto all = some_scores(30000, false, 300);
+  const auto comm = make_self_communicator();
+  const auto gauc = [&](const std::vector<Scored>& rows) {
+    GaucRows sums(30000);
+    for (const auto& row : rows) sums.add(row.user, row.score, row.outcome, row.weight);
+    return *sums.finish(*comm, "test").gauc.value;
+  };
+  const double whole = gauc(all);
+  constexpr int kSamples = 12;
+  double sum = 0, squares = 0, sum_bare = 0;
+  for (uint64_t number = 0; number < kSamples; ++number) {
+    std::vector<Scored> sample, bare;
+    for (size_t i = 0; i < all.size(); ++i) {
+      const float rate = all[i].outcome == 1 ? 1 : all[i].score > 0.5f ? 0.15f : 0.4f;
+      if (!Rng(number + 100, Stream::test, i).bernoulli(rate)) continue;
+      bare.push_back(all[i]);
+      sample.push_back(all[i]);
+      sample.back().weight /= rate;
+    }
+    const double difference = gauc(sample) - whole;
+    sum += difference;
+    squares += difference * difference;
+    sum_bare += gauc(bare) - whole;
+  }
+  const double mean = sum / kSamples;
+  const double error = std::sqrt((squares / kSamples - mean * mean) / (kSamples - 1));
+  EXPECT_LT(std::fabs(mean), 4 * error);
+  EXPECT_GT(std::fabs(sum_bare / kSamples), 4 * error);
+}
+
+TEST(RegressionSums, ARowOfWeightThreeIsThreeRows) {
+  RegressionSums weighted(1), copied(1), bare(1);
+  for (uint64_t i = 0; i < 50; ++i) {
+    Rng rng(5, Stream::test, i);
+    const double y = rng.normal() * (i % 2 == 0 ? 1 : 3), p = 0.5 * y + 0.3 * rng.normal();
+    weighted.add(p, y, i % 2 == 0 ? 3 : 1);
+    bare.add(p, y);
+    for (int copy = 0; copy < (i % 2 == 0 ? 3 : 1); ++copy) copied.add(p, y);
+  }
+  EXPECT_DOUBLE_EQ(*weighted.finish().rmse.value, *copied.finish().rmse.value);
+  EXPECT_DOUBLE_EQ(*weighted.finish().r2.value, *copied.finish().r2.value);
+  EXPECT_GT(std::fabs(*bare.finish().rmse.value - *copied.finish().rmse.value), 0.05);
+  EXPECT_GT(std::fabs(*bare.finish().r2.value - *copied.finish().r2.value), 0.005);
+}
+
 }  // namespace
 }  // namespace alm
