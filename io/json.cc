@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "kernels/base/check.h"
+#include "kernels/base/controls.h"
 #include "kernels/base/text.h"
 
 namespace alm::io {
@@ -90,9 +91,7 @@ std::string valid_utf8(const std::string& text) {
 }
 
 std::string one_line(const std::string& text) {
-  std::string line = valid_utf8(text);
-  for (char& c : line) c = static_cast<unsigned char>(c) < 32 || c == 127 ? '?' : c;
-  return line;
+  return without_controls(valid_utf8(text));
 }
 
 Json number(double value) {

@@ -32,7 +32,8 @@ std::string cell(std::optional<double> value) {
 }
 
 // At most kLongestName bytes, cut between UTF-8 characters.
-std::string short_name(const std::string& name) {
+std::string short_name(const std::string& given) {
+  const std::string name = io::one_line(given);
   if (name.size() <= kLongestName) return name;
   size_t end = kLongestName - 3;
   while (end > 0 && (static_cast<unsigned char>(name[end]) & 0xC0U) == 0x80U) --end;

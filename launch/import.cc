@@ -9,6 +9,7 @@
 #include "io/cluster_fit.h"
 #include "io/datasets.h"
 #include "io/import.h"
+#include "io/json.h"
 #include "kernels/base/check.h"
 #include "kernels/base/clock.h"
 #include "kernels/base/log.h"
@@ -100,7 +101,8 @@ std::string summary_text(const io::ImportSummary& summary, const std::string& ou
   for (const auto& [why, rows] : summary.dropped) {
     text += format("         %s: %s\n", counted(rows, "row").c_str(), why.c_str());
   }
-  if (!summary.first_bad_row.empty()) text += "         first: " + summary.first_bad_row + "\n";
+  if (!summary.first_bad_row.empty())
+    text += "         first: " + io::one_line(summary.first_bad_row) + "\n";
   text += format("wrote    %s with %s and %s to %s\n",
                  counted(static_cast<int64_t>(summary.files.size()), "file").c_str(),
                  counted(summary.journeys, "journey").c_str(),
@@ -127,7 +129,8 @@ std::string summary_text(const io::ImportSummary& summary, const std::string& ou
     const io::ImportSummary::Cluster& cluster = summary.clusters[id];
     const bool reference = schema.reference_cluster == static_cast<int64_t>(id);
     text += format(
-        "%-32s %12s %14.6g %10s\n", (cluster.name + (reference ? " (reference)" : "")).c_str(),
+        "%-32s %12s %14.6g %10s\n",
+        (io::one_line(cluster.name) + (reference ? " (reference)" : "")).c_str(),
         with_commas(cluster.touches).c_str(), cluster.mean_outcome,
         std::isnan(cluster.mediator_rate) ? "-" : format("%.4f", cluster.mediator_rate).c_str());
   }

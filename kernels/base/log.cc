@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "kernels/base/controls.h"
 #include "kernels/base/text.h"
 
 namespace alm {
@@ -29,15 +30,16 @@ void configure_log(int64_t rank, bool quiet) {
 }
 
 void log_info(const std::string& line) {
-  if (state().rank == 0 && !state().quiet) std::fprintf(stderr, "%s\n", line.c_str());
+  if (state().rank == 0 && !state().quiet)
+    std::fprintf(stderr, "%s\n", without_controls(line).c_str());
 }
 
 void log_warning(const std::string& line) {
-  if (state().rank == 0) std::fprintf(stderr, "warning: %s\n", line.c_str());
+  if (state().rank == 0) std::fprintf(stderr, "warning: %s\n", without_controls(line).c_str());
 }
 
 void log_error(const std::string& line) {
-  std::fprintf(stderr, "error: %s\n", line.c_str());
+  std::fprintf(stderr, "error: %s\n", without_controls(line).c_str());
 }
 
 Progress::Progress(std::string title, int64_t total, std::string unit, double every_seconds)

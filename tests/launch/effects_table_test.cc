@@ -42,6 +42,12 @@ TEST(EffectsTable, KeepsColumnsApartWhateverTheNumbers) {
   }
 }
 
+TEST(EffectsTable, NamesOfStrangersBreakNoLine) {
+  io::Json json = estimates("sequence");
+  json["effects"] = {effect("b\n\x1b[31mred", 1, 30)};
+  EXPECT_EQ(lines_with(effects_table(json), "  b??[31mred  ").size(), 1u);
+}
+
 TEST(EffectsTable, SaysHowManyAreHiddenAndWhy) {
   io::Json json = estimates("sequence");
   for (int k = 0; k < 4; ++k) json["effects"].push_back(effect("c" + std::to_string(k), k, 30));
