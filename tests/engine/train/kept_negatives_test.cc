@@ -113,9 +113,9 @@ class KeptNegatives : public testing::Test {
     for (size_t at = 0; at < backdoor.coefficients.size(); ++at) {
       result["back-door coefficient/" + std::to_string(at)] = backdoor.coefficients[at];
     }
-    bundle_.backdoor = std::move(backdoor.coefficients);
+    bundle_.backdoor = {std::move(backdoor)};
     if (bundle_.tabular) {
-      bundle_.tabular_counts = count_nuisances(log, everyone, compute_, *world_);
+      bundle_.tabular_counts = {count_nuisances(log, everyone, compute_, *world_)};
       add_counted(result);
     }
     const io::Json json = make_estimates({log, bundle_, compute_, *world_}).json;
@@ -158,7 +158,8 @@ class KeptNegatives : public testing::Test {
 
   // The counted nuisances of an arm log themselves.
   void add_counted(Quantities& result) const {
-    const std::unique_ptr<const TabularNuisances> counted = tabular_nuisances(bundle_);
+    const std::unique_ptr<const TabularNuisances> counted =
+        std::move(tabular_nuisances(bundle_).front());
     for (int64_t x = 0; x < 2; ++x) {
       const ArmNuisances at = counted->at({&x, 1});
       for (int64_t arm = 0; arm < at.arms(); ++arm) {
