@@ -155,19 +155,21 @@ class RankOutput {
   }
   // COLLECTIVE. Ranks hold consecutive blocks, so their rows follow each other.
   void join() {
-    if (part_) part_->close();
+    world_.together("attribution", [&] {
+      if (part_) part_->close();
+    });
     std::vector<int64_t> rows(static_cast<size_t>(world_.size()));
     rows[static_cast<size_t>(world_.rank())] = rows_;
     world_.all_reduce_sum(std::span(rows), "attributed touches");
-    if (writer_) {
+    world_.together("attribution", [&] {  // after which no part is needed
+      if (!writer_) return;
       for (int64_t rank = 1; rank < world_.size(); ++rank) {
         io::read_attribution_part(
             part_path(rank), rows[static_cast<size_t>(rank)],
             [&](std::span<const io::AttributionRow> run) { writer_->append(run); });
       }
       writer_->finish();
-    }
-    world_.barrier("attribution written");
+    });
   }
 
  private:
@@ -204,7 +206,9 @@ Attribution attribute(const EstimateInputs& inputs, const std::string& out) {
   } else {
     scorer = std::make_unique<SequenceTouchScorer>(inputs, *model);
   }
-  RankOutput output(inputs, out, scored.note);
+  std::unique_ptr<RankOutput> output;
+  inputs.world.together("attribution",
+                        [&] { output = std::make_unique<RankOutput>(inputs, out, scored.note); });
 
   constexpr int64_t kAll = 0;
   constexpr int64_t kTraining = 1;
@@ -231,7 +235,7 @@ Attribution attribute(const EstimateInputs& inputs, const std::string& out) {
               if (inputs.bundle.folds > 1) sort(rows[at]);
             });
         for (size_t at = 0; at < batches.size(); ++at) {
-          output.append(rows[at]);
+          output->append(rows[at]);
           result.journeys += batches[at].size();
           result.touches += batches[at].touches();
           for (const uint64_t user : batches[at].user) {
@@ -260,7 +264,7 @@ Attribution attribute(const EstimateInputs& inputs, const std::string& out) {
   if (result.mediator_variance_share < kNoVariation) {
     throw UserError(warnings.at(0).get<std::string>());
   }
-  output.join();
+  output->join();
   return result;
 }
 

@@ -80,6 +80,14 @@ def attribute(alm, launchers, folder, run_dir, log):
                 contents.add(file.read())
     check(sorted(os.listdir(os.path.dirname(out))) == ["attribution.csv", "attribution.h5"],
           f"left behind: {os.listdir(os.path.dirname(out))}")
+    if len(launchers) > 1:  # a rank that cannot write is the error of all, and nothing is left
+        blocked = os.path.join(folder, "blocked", "credit.csv")
+        os.makedirs(blocked + ".part-1", exist_ok=True)
+        said = run(launchers[1] + [alm, "attribute", "--run", run_dir, "--log", log, "--out", blocked],
+                   wanted=2)
+        check("rank 1 of 2: " in said and "MPI_ABORT" not in said, said)
+        check(os.listdir(os.path.dirname(blocked)) == ["credit.csv.part-1"],
+              f"left behind: {os.listdir(os.path.dirname(blocked))}")
     for ending, contents in seen.items():
         check(len(contents) == 1, f"{ending}: the bytes depend on ranks or threads")
     table, copy = read_csv(out + ".csv"), read_h5(out + ".h5")
