@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 
@@ -173,6 +174,9 @@ std::optional<FileIndex> unpack_index(const std::string& bytes) {
 
 // Layout: magic and key, then the index, then the SHA-256 of both.
 std::optional<FileIndex> load_sidecar(const std::string& path, const FileKey& key) {
+  std::error_code ignored;
+  // Opening a pipe would wait for its writer.
+  if (!std::filesystem::is_regular_file(path, ignored)) return std::nullopt;
   std::ifstream file(path, std::ios::binary);
   if (!file) return std::nullopt;
   const std::string text{std::istreambuf_iterator<char>(file), {}};

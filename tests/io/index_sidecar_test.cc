@@ -1,6 +1,7 @@
 #include "io/index_sidecar.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <chrono>
 #include <filesystem>
@@ -49,6 +50,13 @@ TEST_F(SidecarKeeping, OneThatIsTooLongOrOfAnotherVersionIsMadeAnew) {
     reopen();
     EXPECT_EQ(file_bytes(sidecar_), good_);
   }
+}
+
+TEST_F(SidecarKeeping, APipeInItsPlaceIsNotWaitedFor) {
+  std::filesystem::remove(sidecar_);
+  ASSERT_EQ(::mkfifo(sidecar_.c_str(), 0600), 0);
+  reopen();
+  EXPECT_EQ(file_bytes(sidecar_), good_);
 }
 
 TEST_F(SidecarKeeping, ATouchedFileIsLookedAtAgain) {
