@@ -177,22 +177,19 @@ io::Json auuc_json(ArmSums& sums, const io::LogSchema& schema, Communicator& wor
 }
 
 io::Json grouped_json(const ArmSums& sums, const io::LogSchema& schema, bool halves) {
-  std::vector<double> score;
-  std::vector<double> touches;
-  std::vector<double> exposure;
+  ClusterTable table;
   const GroupedSums& outcomes = sums.effects.outcomes();
   double total = 0;
   for (int64_t arm = 0; arm < schema.clusters; ++arm) total += outcomes.weight(arm);
   for (int64_t arm = 0; arm < schema.clusters; ++arm) {
     const bool reference = arm == *schema.reference_cluster;
-    score.push_back(reference ? NAN : sums.effects.effect(arm).do_effect.plugin.mean);
-    touches.push_back(outcomes.weight(arm));
-    exposure.push_back(outcomes.weight(arm) / total);
+    table.score.push_back(reference ? NAN : sums.effects.effect(arm).do_effect.plugin.mean);
+    table.n.push_back(outcomes.weight(arm));
+    table.exposure.push_back(outcomes.weight(arm) / total);
   }
   io::Json json;
   if (halves) {
-    json["front_door"] =
-        to_json(grouped_auuc(score, touches, exposure, gain_of_means(sums.gains.ett_one_step())));
+    json["front_door"] = to_json(grouped_auuc(table, gain_of_means(sums.gains.ett_one_step())));
   } else {
     json["front_door"] = nullptr;
     json["front_door_why"] = kNoHalves;
@@ -342,6 +339,8 @@ void estimate_arm_log(const EstimateInputs& inputs, const ScoredUsers& users,
   }
   json["effects"] = effects;
   json["auuc"] = auuc_json(total, schema, inputs.world);
+  json["policy"] = nullptr;
+  json["policy_why"] = "not part of this estimate";
   json["grouped_auuc"] = grouped_json(total, schema, halves && identified);
   io::Json warnings = mediator_variation_warnings(share);
   const std::string few = few_steps_warning(bundle);

@@ -94,12 +94,25 @@ BackdoorPredictor::BackdoorPredictor(const FeatureStats& stats, std::vector<doub
     : stats_(stats),
       model_(stats.schema.clusters, backdoor_features_width(stats), stats.schema.outcome) {
   if (!coefficients.empty()) model_.set_coefficients(std::move(coefficients));
+  const std::vector<double>& all = model_.coefficients();
+  for (size_t at = static_cast<size_t>(1 + model_.clusters()); at < all.size(); ++at) {
+    context_scale_ += all[at] * all[at];
+  }
+  context_scale_ = std::sqrt(context_scale_);
 }
 
 double BackdoorPredictor::linear(const io::Journeys& journeys, int64_t row) const {
   thread_local std::vector<float> x;
   backdoor_features(stats_, journeys, row, x);
   return model_.linear(touched(journeys, row), x);
+}
+
+double BackdoorPredictor::context_part(const io::Journeys& journeys, int64_t row,
+                                       double linear) const {
+  const std::vector<double>& all = model_.coefficients();
+  double part = linear - all[0];
+  for (const uint32_t k : touched(journeys, row)) part -= all[1 + k];
+  return part;
 }
 
 FittedBackdoor fit_backdoor(std::shared_ptr<const io::Log> log, const FeatureStats& stats,

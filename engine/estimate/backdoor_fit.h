@@ -29,10 +29,15 @@ class BackdoorPredictor {
   const BackdoorModel& model() const { return model_; }
   // Linear predictor of journey `row`.
   double linear(const io::Journeys& journeys, int64_t row) const;
+  // What X alone adds to it, and roughly the standard deviation of that (columns of variance 1
+  // taken as uncorrelated; 0 without X): for coarse strata.
+  double context_part(const io::Journeys& journeys, int64_t row, double linear) const;
+  double context_scale() const { return context_scale_; }
 
  private:
   const FeatureStats& stats_;
   BackdoorModel model_;
+  double context_scale_ = 0;
 };
 
 // X of journey `row` as the regression reads it; overwrites x.

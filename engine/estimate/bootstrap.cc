@@ -43,6 +43,14 @@ std::vector<double> replicate_weights(int64_t groups, int64_t replicate) {
   return weights;
 }
 
+ReplicateWeights::ReplicateWeights(int64_t groups)
+    : weights_(static_cast<size_t>(groups * kColumns), 1.0) {
+  for (int64_t group = 0; group < groups; ++group) {
+    double* const row = &weights_[static_cast<size_t>(group * kColumns)];
+    for (int64_t b = 0; b < kBootstrapReplicates; ++b) row[1 + b] = poisson_weight(group, b);
+  }
+}
+
 std::array<double, 2> percentile_interval(std::vector<double> values) {
   constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
   const size_t all = values.size();

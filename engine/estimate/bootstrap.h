@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace alm {
@@ -23,6 +24,22 @@ int64_t user_group(uint64_t user, int64_t groups);
 int poisson_weight(int64_t group, int64_t replicate);
 // Weights of all groups in one replicate.
 std::vector<double> replicate_weights(int64_t groups, int64_t replicate);
+
+// Weights of every group in the sample itself (index 0: all 1) and in every replicate. Immutable.
+class ReplicateWeights {
+ public:
+  static constexpr int64_t kColumns = 1 + kBootstrapReplicates;
+
+  explicit ReplicateWeights(int64_t groups);
+  int64_t groups() const { return static_cast<int64_t>(weights_.size()) / kColumns; }
+  // [kColumns] of one group.
+  std::span<const double> of(int64_t group) const {
+    return std::span(weights_).subspan(static_cast<size_t>(group * kColumns), kColumns);
+  }
+
+ private:
+  std::vector<double> weights_;  // [groups, kColumns]
+};
 
 // 2.5 % and 97.5 % points of the finite values (linear between order statistics); both NaN when
 // fewer than half of the values are finite.

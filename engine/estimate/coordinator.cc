@@ -119,8 +119,6 @@ Estimates make_estimates(const EstimateInputs& inputs) {
   } else {
     estimate_sequence_log(inputs, users, estimates);
   }
-  json["policy"] = nullptr;
-  json["policy_why"] = "not part of this estimate";
   if (json["samples"] == 0) throw UserError(kNobodyScored);
   if (inputs.world.rank() != 0) return {};
   return estimates;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/estimate/bootstrap.h"
+#include "engine/estimate/gains.h"
 #include "kernels/base/fixed_point.h"
 #include "kernels/base/text.h"
 
@@ -10,9 +11,10 @@ namespace alm {
 namespace {
 
 // Rounded up from what was measured (docs/performance.md).
-constexpr int64_t kSumBytes = 700;      // of a cluster, in each thread's sums
-constexpr int64_t kTouchBytes = 250;    // of a touch whose user groups are not yet all there
-constexpr int64_t kResultBytes = 8000;  // of a cluster in estimates.json while it is made
+constexpr int64_t kSumBytes = 1600;           // of a cluster, in each thread's sums
+constexpr int64_t kThreadBytes = 40'000'000;  // of values by score and sampled orders
+constexpr int64_t kTouchBytes = 250;          // of a touch whose user groups are not yet all there
+constexpr int64_t kResultBytes = 8000;        // of a cluster in estimates.json while it is made
 
 }  // namespace
 
@@ -20,10 +22,12 @@ int64_t estimate_bytes(const io::LogSchema& schema, int64_t touches, int64_t thr
   const int64_t cell = 2 * static_cast<int64_t>(sizeof(FixedSum));
   const int64_t groups = user_group_count(schema.clusters);
   // Of an arm log every journey has a value for every arm.
-  const int64_t all_groups = (schema.is_arm_log() ? 8 : 3) * groups * cell * schema.clusters;
+  const int64_t strata = schema.clusters > kStratifiedClusters ? 1 : kStrata;
+  const int64_t all_groups =
+      ((schema.is_arm_log() ? 8 : 3) + strata) * groups * cell * schema.clusters;
   const int64_t grouped =
       schema.is_arm_log() ? all_groups : std::min(all_groups, touches * kTouchBytes);
-  return threads * (kSumBytes * schema.clusters + grouped) +
+  return threads * (kThreadBytes + kSumBytes * schema.clusters + grouped) +
          schema.clusters * (kResultBytes + kBootstrapReplicates * 8);
 }
 

@@ -6,45 +6,10 @@
 
 #include "engine/estimate/bootstrap.h"
 #include "kernels/base/check.h"
+#include "kernels/base/text.h"
 
 namespace alm {
 namespace {
-
-// Sums of one cluster under group weights.
-struct Weighted {
-  double sum = 0, weight = 0;
-};
-
-Weighted weighted(const GroupedSums& sums, int64_t cluster, std::span<const double> weights) {
-  Weighted result;
-  sums.each_group(cluster, [&](int64_t group, double sum, double weight) {
-    const double w = weights[static_cast<size_t>(group)];
-    result.sum += w * sum;
-    result.weight += w * weight;
-  });
-  return result;
-}
-
-double ratio(const Weighted& value) {
-  return value.weight > 0 ? value.sum / value.weight : NAN;
-}
-
-// gain(group weights)(k) for the sample itself (all weights 1) and for every replicate.
-template <class Gain>
-GroupedGain with_replicates(int64_t clusters, int64_t groups, const Gain& gain) {
-  GroupedGain result;
-  const auto row = [&](const std::vector<double>& weights) {
-    const auto gain_of = gain(weights);
-    std::vector<double> values(static_cast<size_t>(clusters));
-    for (int64_t k = 0; k < clusters; ++k) values[static_cast<size_t>(k)] = gain_of(k);
-    return values;
-  };
-  result.gain = row(std::vector<double>(static_cast<size_t>(groups), 1.0));
-  for (int64_t b = 0; b < kBootstrapReplicates; ++b) {
-    result.replicates.push_back(row(replicate_weights(groups, b)));
-  }
-  return result;
-}
 
 struct Ranking {
   double area = 0, random = 0, total_weight = 0;
@@ -83,53 +48,121 @@ std::vector<size_t> sorted_by(std::vector<size_t> order, std::span<const double>
   return order;
 }
 
-GroupedArea area_of_clusters(std::span<const size_t> chosen, std::span<const double> score,
-                             std::span<const double> n, const GroupedGain& gain) {
+// auuc_05 of an order in the sample and in every replicate; NaN where it has none.
+std::vector<double> replicated(std::span<const size_t> order, std::span<const double> n,
+                               const GroupedGain& gain) {
+  const std::vector<size_t> used(order.begin(), order.end());
+  const auto value = [&](const std::vector<double>& of) {
+    const bool whole =
+        std::all_of(used.begin(), used.end(), [&](size_t k) { return std::isfinite(of[k]); });
+    return whole ? auuc_05(area_of(order, n, of, nullptr),
+                           area_of(sorted_by(used, of), n, of, nullptr))
+                 : NAN;
+  };
+  std::vector<double> values{value(gain.gain)};
+  for (const auto& replicate : gain.replicates) values.push_back(value(replicate));
+  return values;
+}
+
+// The interval of columns[0] by the replicates after it, reflected at it: the noise of resampled
+// gains draws an area towards 0.5 as far as that of the gains themselves did, so the replicates lie
+// to that side of the value and the area against gains without noise to the other.
+void set_interval(const std::vector<double>& columns, double least, const char* why, Metric& low,
+                  Metric& high) {
+  const auto interval = percentile_interval({columns.begin() + 1, columns.end()});
+  low = high = Metric{{}, why};
+  if (std::isfinite(interval[0])) {
+    low = {std::clamp(2 * columns[0] - interval[1], least, 1.0), ""};
+    high = {std::clamp(2 * columns[0] - interval[0], least, 1.0), ""};
+  }
+}
+
+void set_overlap(std::span<const size_t> used, const ClusterTable& table,
+                 const ClusterOverlap& overlap, GroupedArea& result) {
+  std::vector<Weighted> shares;
+  double weight = 0;
+  for (const size_t k : used) {
+    if (!table.exposure.empty()) {
+      result.exposure_low = std::fmin(result.exposure_low, table.exposure[k]);
+      result.exposure_high = std::fmax(result.exposure_high, table.exposure[k]);
+    }
+    if (table.propensity.empty()) continue;
+    for (const Weighted& share : table.propensity[k]) {
+      shares.push_back(share);
+      weight += share.weight;
+    }
+  }
+  std::sort(shares.begin(), shares.end(),
+            [](const Weighted& a, const Weighted& b) { return a.sum < b.sum; });
+  double seen = 0;
+  for (const Weighted& share : shares) {
+    if (std::isnan(result.propensity_least)) result.propensity_least = share.sum;
+    seen += share.weight;
+    result.propensity_median = share.sum;
+    if (2 * seen >= weight) break;
+  }
+  if (overlap.rows.empty()) return;
+  result.rows = result.ess = 0;
+  double clipped = 0;
+  for (const size_t k : used) {
+    result.rows += overlap.rows[k];
+    result.ess += overlap.ess[k];
+    clipped += overlap.clipped[k];
+  }
+  result.clipped_share = clipped / result.rows;
+}
+
+GroupedArea area_of_clusters(std::span<const size_t> chosen, const ClusterTable& table,
+                             const GroupedGain& gain, const ClusterOverlap& overlap) {
+  const std::vector<double>& n = table.n;
   std::vector<size_t> used;
   for (const size_t k : chosen) {
-    if (n[k] > 0 && std::isfinite(score[k]) && std::isfinite(gain.gain[k])) used.push_back(k);
+    if (n[k] > 0 && std::isfinite(table.score[k]) && std::isfinite(gain.gain[k])) used.push_back(k);
   }
   GroupedArea result;
   result.clusters = static_cast<int64_t>(used.size());
   for (const size_t k : used) result.weight += n[k];
-  const auto none = [&](const char* why) {
-    result.auuc_05 = result.ci95_low = result.ci95_high = Metric{{}, why};
+  set_overlap(used, table, overlap, result);
+  const auto none = [&](const std::string& why) {
+    result.auuc_05 = result.ci95_low = result.ci95_high = result.rival_auuc_05 = result.difference =
+        result.difference_low = result.difference_high = Metric{{}, why};
+    return result;
   };
   if (used.empty()) {
     result.raw_area = Metric{{}, "no cluster has touches, a score and a gain"};
-    none("no cluster has touches, a score and a gain");
-    return result;
+    return none("no cluster has touches, a score and a gain");
   }
-  const auto order = sorted_by(used, score);
-  const Ranking ranking = area_of(order, n, gain.gain, &result.curve);
-  result.raw_area = {ranking.area, ""};
-  if (used.size() < 2) {
-    none("one cluster alone has no ranking");
-    return result;
+  const auto order = sorted_by(used, table.score);
+  result.raw_area = {area_of(order, n, gain.gain, &result.curve).area, ""};
+  if (used.size() < 2) return none("one cluster alone has no ranking");
+  if (result.ess < kLeastOverlap * result.rows) {
+    return none(
+        format("no overlap: the weights of these gains leave an effective sample of %.2g "
+               "%% of their rows, below %g %%: not ranked",
+               100 * result.ess / result.rows, 100 * kLeastOverlap));
   }
-  const double value = auuc_05(ranking, area_of(sorted_by(used, gain.gain), n, gain.gain, nullptr));
-  if (!std::isfinite(value)) {
-    none("all clusters have the same gain: every ranking is as good");
-    return result;
+  std::vector<double> values = replicated(order, n, gain);
+  if (!std::isfinite(values[0])) {
+    return none("all clusters have the same gain: every ranking is as good");
   }
-  result.auuc_05 = {value, ""};
-  std::vector<double> values;
-  for (const auto& replicate : gain.replicates) {
-    const bool whole = std::all_of(used.begin(), used.end(),
-                                   [&](size_t k) { return std::isfinite(replicate[k]); });
-    values.push_back(whole ? auuc_05(area_of(order, n, replicate, nullptr),
-                                     area_of(sorted_by(used, replicate), n, replicate, nullptr))
-                           : NAN);
-  }
-  const auto interval = percentile_interval(std::move(values));
+  result.auuc_05 = {values[0], ""};
   const char* const why = gain.replicates.empty()
                               ? "the gains have no sampling error of their own here"
                               : "too few users touch these clusters to resample them";
-  result.ci95_low = result.ci95_high = Metric{{}, why};
-  if (std::isfinite(interval[0])) {
-    result.ci95_low = {interval[0], ""};
-    result.ci95_high = {interval[1], ""};
+  set_interval(values, 0, why, result.ci95_low, result.ci95_high);
+  const bool rival = !table.rival.empty() && std::all_of(used.begin(), used.end(), [&](size_t k) {
+    return std::isfinite(table.rival[k]);
+  });
+  if (!rival) {
+    result.rival_auuc_05 = result.difference = result.difference_low = result.difference_high =
+        Metric{{}, "no back-door effect of all these clusters"};
+    return result;
   }
+  const std::vector<double> others = replicated(sorted_by(used, table.rival), n, gain);
+  result.rival_auuc_05 = {others[0], ""};
+  for (size_t column = 0; column < values.size(); ++column) values[column] -= others[column];
+  result.difference = {values[0], ""};
+  set_interval(values, -1, why, result.difference_low, result.difference_high);
   return result;
 }
 
@@ -140,6 +173,19 @@ io::Json area_json(const GroupedArea& area) {
   put_metric(json, "auuc_05", area.auuc_05);
   put_metric(json, "raw_area", area.raw_area);
   put_interval(json, area.ci95_low, area.ci95_high);
+  put_metric(json, "backdoor_ranking", area.rival_auuc_05);
+  io::Json difference = io::Json::object();
+  put_metric(difference, "value", area.difference);
+  put_interval(difference, area.difference_low, area.difference_high);
+  json["above_backdoor_ranking"] = difference;
+  json["overlap"] = {{"e_low", io::number(area.exposure_low)},
+                     {"e_high", io::number(area.exposure_high)},
+                     {"pi_least", io::number(area.propensity_least)},
+                     {"pi_median", io::number(area.propensity_median)},
+                     {"rows", io::number(area.rows)},
+                     {"ess", io::number(area.ess)},
+                     {"ess_share", io::number(area.ess / area.rows)},
+                     {"clipped_share", io::number(area.clipped_share)}};
   for (const char* key :
        {"auuc_sk", "qini_sk", "auuc_causalml", "qini_causalml", "bin_error_bound"}) {
     put_metric(json, key, Metric{{}, "defined for journeys of two arms, not for clusters"});
@@ -150,57 +196,37 @@ io::Json area_json(const GroupedArea& area) {
 
 }  // namespace
 
-GroupedGain gain_of_means(const GroupedSums& sums) {
-  return with_replicates(sums.clusters(), sums.groups(), [&](const std::vector<double>& weights) {
-    return [&](int64_t k) { return ratio(weighted(sums, k, weights)); };
-  });
-}
-
-GroupedGain gain_of_difference(const GroupedSums& touched, const GroupedSums& all) {
-  ALM_CHECK(all.clusters() == 1 && all.groups() == touched.groups());
-  return with_replicates(
-      touched.clusters(), touched.groups(), [&](const std::vector<double>& weights) {
-        return [&, every = weighted(all, 0, weights)](int64_t k) {
-          const Weighted with = weighted(touched, k, weights);
-          return ratio(with) - ratio({every.sum - with.sum, every.weight - with.weight});
-        };
-      });
-}
-
-GroupedGain gain_of_contrast(const GroupedSums& a, const GroupedSums& b) {
-  ALM_CHECK(a.clusters() == b.clusters() && a.groups() == b.groups());
-  return with_replicates(a.clusters(), a.groups(), [&](const std::vector<double>& weights) {
-    return
-        [&](int64_t k) { return ratio(weighted(a, k, weights)) - ratio(weighted(b, k, weights)); };
-  });
-}
-
 GroupedArea grouped_area(std::span<const double> score, std::span<const double> n,
                          const GroupedGain& gain) {
   ALM_CHECK(score.size() == n.size() && score.size() == gain.gain.size());
   std::vector<size_t> all(score.size());
   std::iota(all.begin(), all.end(), size_t{0});
-  return area_of_clusters(all, score, n, gain);
+  ClusterTable table;
+  table.score.assign(score.begin(), score.end());
+  table.n.assign(n.begin(), n.end());
+  return area_of_clusters(all, table, gain, {});
 }
 
-GroupedAuuc grouped_auuc(std::span<const double> score, std::span<const double> n,
-                         std::span<const double> exposure, const GroupedGain& gain) {
-  ALM_CHECK(exposure.size() == score.size());
+GroupedAuuc grouped_auuc(const ClusterTable& table, const GroupedGain& gain,
+                         const ClusterOverlap& overlap) {
+  const std::vector<double>& n = table.n;
+  ALM_CHECK(table.exposure.size() == n.size() && table.score.size() == n.size() &&
+            gain.gain.size() == n.size());
   GroupedAuuc result;
-  result.overall = grouped_area(score, n, gain);
   std::vector<size_t> touched;
   for (size_t k = 0; k < n.size(); ++k) {
     if (n[k] > 0) touched.push_back(k);
   }
+  result.overall = area_of_clusters(touched, table, gain, overlap);
   std::stable_sort(touched.begin(), touched.end(),
-                   [&](size_t a, size_t b) { return exposure[a] < exposure[b]; });
+                   [&](size_t a, size_t b) { return table.exposure[a] < table.exposure[b]; });
   double plain = 0, by_weight = 0, weight = 0;
   int64_t counted = 0;
   for (size_t bucket = 0; bucket < kGroupedBuckets; ++bucket) {
     const size_t first = touched.size() * bucket / kGroupedBuckets;
     const size_t end = touched.size() * (bucket + 1) / kGroupedBuckets;
     result.buckets.push_back(area_of_clusters(
-        std::span<const size_t>(touched).subspan(first, end - first), score, n, gain));
+        std::span<const size_t>(touched).subspan(first, end - first), table, gain, overlap));
     const GroupedArea& area = result.buckets.back();
     if (!area.auuc_05.value) continue;
     plain += *area.auuc_05.value;

@@ -8,26 +8,24 @@
 #include <string>
 #include <vector>
 
+#include "engine/estimate/gains.h"
 #include "engine/estimate/prediction.h"
-#include "engine/estimate/user_sums.h"
 #include "io/json.h"
 
 namespace alm {
 
-// Gain per touch of every cluster by one estimator, and the same in every bootstrap replicate. NaN:
-// the cluster has none and is left out.
-struct GroupedGain {
-  std::vector<double> gain;  // [clusters]
-  std::vector<std::vector<double>>
-      replicates;  // [kBootstrapReplicates][clusters]; empty: no interval
+// What the clusters of a log are ranked by; all [clusters], equal on all ranks.
+struct ClusterTable {
+  std::vector<double> score;     // mean predicted effect of the cluster; NaN: none
+  std::vector<double> rival;     // the back-door's, for comparison; empty: none
+  std::vector<double> n;         // touches n_k
+  std::vector<double> exposure;  // e_k, the share of journeys that touch k
+  // (e_ks, weight) of the strata where k is touched; empty: not known.
+  std::vector<std::vector<Weighted>> propensity;
 };
 
-// Gain = mean of the cluster's values (front door: phi_j of `ett.one_step`). `sums` reduced.
-GroupedGain gain_of_means(const GroupedSums& sums);
-// Gain = mean outcome of journeys that touch k minus that of the others; see contrast_with_rest.
-GroupedGain gain_of_difference(const GroupedSums& touched, const GroupedSums& all);
-// Gain = mean(a, k) minus mean(b, k): randomised exposures against their controls.
-GroupedGain gain_of_contrast(const GroupedSums& a, const GroupedSums& b);
+// Below this share of ess in the rows a set of clusters has no overlap and is not ranked.
+inline constexpr double kLeastOverlap = 0.05;
 
 struct GroupedArea {
   int64_t clusters = 0;  // with a score, a gain and n_k > 0
@@ -37,6 +35,15 @@ struct GroupedArea {
   Metric ci95_low;
   Metric ci95_high;
   std::vector<std::array<double, 2>> curve;  // at most 201 points, from (0, 0)
+  // The same clusters ranked by the rival, and what the score gains over it: paired replicates.
+  Metric rival_auuc_05;
+  Metric difference;
+  Metric difference_low;
+  Metric difference_high;
+  // Overlap; NaN where not known.
+  double exposure_low = NAN, exposure_high = NAN;  // of e_k
+  double propensity_least = NAN, propensity_median = NAN;
+  double rows = NAN, ess = NAN, clipped_share = NAN;
 };
 
 struct GroupedAuuc {
@@ -53,10 +60,8 @@ inline constexpr int64_t kGroupedBuckets = 10;
 GroupedArea grouped_area(std::span<const double> score, std::span<const double> n,
                          const GroupedGain& gain);
 
-// score: mean predicted effect of the cluster; n: touches n_k; exposure: e_k, the share of journeys
-// that touch k. All [clusters], equal on all ranks.
-GroupedAuuc grouped_auuc(std::span<const double> score, std::span<const double> n,
-                         std::span<const double> exposure, const GroupedGain& gain);
+GroupedAuuc grouped_auuc(const ClusterTable& table, const GroupedGain& gain,
+                         const ClusterOverlap& overlap = {});
 
 // {"overall": {...}, "buckets": [{...}]}; of the labelled values auuc_05, raw_area and ci95 are
 // given, the others of contract 3 null with why.

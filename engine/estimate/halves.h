@@ -2,6 +2,8 @@
 // on.
 #pragma once
 
+#include <vector>
+
 #include "engine/model/bundle.h"
 #include "io/journeys.h"
 #include "kernels/base/hash.h"
@@ -20,15 +22,20 @@ inline bool has_halves(const Bundle& bundle) {
 // The journeys of each half's users, in order. Reused from batch to batch.
 struct HalfBatches {
   io::Journeys of[2];
+  std::vector<int64_t> rows[2];  // where each stood
 
   void split(const io::Journeys& journeys, const io::LogSchema& schema) {
     for (io::Journeys& half : of) half.clear();
+    for (std::vector<int64_t>& half : rows) half.clear();
     for (int64_t row = 0; row < journeys.size(); ++row) {
-      of[half_of(journeys.user[static_cast<size_t>(row)])].append(journeys, row, schema);
+      const int half = half_of(journeys.user[static_cast<size_t>(row)]);
+      of[half].append(journeys, row, schema);
+      rows[half].push_back(row);
     }
   }
   // What a fit on `half` is applied to.
   const io::Journeys& others(int half) const { return of[1 - half]; }
+  const std::vector<int64_t>& others_rows(int half) const { return rows[1 - half]; }
 };
 
 }  // namespace alm

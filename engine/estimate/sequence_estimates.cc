@@ -5,7 +5,6 @@
 
 #include "engine/estimate/few_steps.h"
 #include "engine/estimate/fold_batches.h"
-#include "engine/estimate/grouped_auuc.h"
 #include "engine/estimate/halves.h"
 #include "engine/estimate/sequence_sums.h"
 #include "engine/estimate/thin_data.h"
@@ -154,7 +153,7 @@ io::Json effects_json(const SequenceSums& sums, const io::LogSchema& schema, boo
         {"touches", plugin.touches},
         {"users", sums.users.count(cluster)},
         {"users_exact", sums.users.exact(cluster)},
-        {"naive", io::number(contrast_with_rest(sums.touched, cluster, sums.all).mean)}};
+        {"naive", io::number(sums.protocol.outcomes().naive(cluster))}};
     if (!bundle.backdoor.empty()) {
       effect["backdoor"] = io::number(sums.backdoor.sum[at].value() / plugin.weight);
       if (shares_backdoor(bundle, cluster)) effect["backdoor_shared"] = true;
@@ -176,36 +175,33 @@ io::Json effects_json(const SequenceSums& sums, const io::LogSchema& schema, boo
   return effects;
 }
 
-// method 6.3: clusters ranked by the mean predicted effect, gains by each estimator there is.
-io::Json grouped_json(const SequenceSums& sums, const io::LogSchema& schema, bool halves) {
-  const double journeys = sums.all.weight(0);
-  std::vector<double> score;
-  std::vector<double> touches;
-  std::vector<double> exposure;
+// method 6.3: what clusters are ranked by.
+ClusterTable cluster_table(const SequenceSums& sums, const io::LogSchema& schema,
+                           const Bundle& bundle) {
+  const double journeys = sums.protocol.outcomes().all_total().weight;
+  ClusterTable table;
   for (int64_t cluster = 0; cluster < schema.clusters; ++cluster) {
     const MeanEstimate plugin = sums.do_plugin.estimate(cluster);
-    score.push_back(plugin.weight > 0 ? plugin.mean : NAN);
-    touches.push_back(plugin.weight);
-    exposure.push_back(sums.touched.weight(cluster) / journeys);
+    table.score.push_back(plugin.weight > 0 ? plugin.mean : NAN);
+    table.n.push_back(plugin.weight);
+    table.exposure.push_back(sums.protocol.outcomes().touched_total(cluster).weight / journeys);
+    const bool own = !bundle.backdoor.empty() && !shares_backdoor(bundle, cluster);
+    table.rival.push_back(
+        own ? sums.backdoor.sum[static_cast<size_t>(cluster)].value() / plugin.weight : NAN);
   }
-  io::Json json;
-  json["difference"] =
-      to_json(grouped_auuc(score, touches, exposure, gain_of_difference(sums.touched, sums.all)));
-  json["difference"]["note"] =
-      "confounded wherever exposure follows what also moves the outcome; not evidence of a causal "
-      "ranking";
-  if (halves) {
-    json["front_door"] = to_json(grouped_auuc(score, touches, exposure, gain_of_means(sums.gain)));
-  } else {
-    json["front_door"] = nullptr;
-    json["front_door_why"] = kNoHalves;
+  table.propensity = sums.protocol.propensity();
+  return table;
+}
+
+void put_policy(const SequenceProtocol& protocol, const std::string& no_values, bool has_backdoor,
+                io::Json& json) {
+  json["policy"] = nullptr;
+  if (no_values.empty()) {
+    json["policy"] = protocol.policy_json(has_backdoor ? "" : "the regression was not fitted");
   }
-  json["ipw"] = nullptr;
-  json["ipw_why"] = "not part of this estimate";
-  json["randomised"] = nullptr;
-  json["randomised_why"] =
-      schema.randomised ? "not part of this estimate" : "the log marks no exposure as randomised";
-  return json;
+  if (json["policy"].is_null()) {
+    json["policy_why"] = no_values.empty() ? "no touch has an observed mediator" : no_values;
+  }
 }
 
 io::Json identification_json(const SequenceSums& sums, double share, const Bundle& bundle) {
@@ -258,7 +254,7 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
     backdoor.emplace_back(*bundle.stats, fit.coefficients);
   }
   const bool has_backdoor = !backdoor.empty();
-  const bool halves = has_halves(bundle);
+  const bool halves = has_halves(bundle) && bundle.folds == 1;
 
   std::vector<ThreadScorers> scorers;
   std::vector<std::unique_ptr<SequenceSums>> sums;
@@ -277,6 +273,7 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
   }
   io::ColumnSet columns = io::ColumnSet::model();
   columns.truth = schema.truth;
+  columns.randomised = schema.randomised;
   const io::ReadReport report =
       scan_log(inputs.log, inputs.compute, inputs.world, users.filter, columns, "scoring",
                [&](const io::Journeys& journeys, int64_t thread) {
@@ -294,7 +291,10 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
                  of.batches.split(journeys, schema);
                  for (int half = 0; half < 2; ++half) {
                    const io::Journeys& others = of.batches.others(half);
-                   sums[at]->add_gain(others, of.halves[half]->score(others, thread));
+                   sums[at]->protocol.add_values(others, of.halves[half]->score(others, thread),
+                                                 of.batches.others_rows(half), journeys,
+                                                 of.main[0]->last(),
+                                                 has_backdoor ? &backdoor[0] : nullptr);
                  }
                });
   for (size_t thread = 1; thread < sums.size(); ++thread) {
@@ -309,7 +309,7 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
   const Gauc gauc = total.gauc.finish(inputs.world, "user AUC");
   estimates.examples = examples.reduce(inputs.world);
 
-  check_weight(total.journeys, total.all.weight(0));
+  check_weight(total.journeys, total.protocol.outcomes().all_total().weight);
   const double share = total.mediator.share();
   const bool identified = share >= kNoVariation;
   const std::string no_interval = undertrained(bundle);
@@ -329,7 +329,11 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
   json["effects"] = effects_json(total, schema, identified, why_not, bundle, no_interval);
   json["auuc"] = nullptr;
   json["auuc_why"] = "given for arm logs only";
-  json["grouped_auuc"] = grouped_json(total, schema, halves && identified);
+  std::string no_values = halves ? "" : kNoHalves;
+  if (!identified) no_values = why_not;
+  json["grouped_auuc"] = total.protocol.grouped_json(cluster_table(total, schema, bundle),
+                                                     schema.randomised, no_values);
+  put_policy(total.protocol, no_values, has_backdoor, json);
   if (schema.truth) {
     std::vector<double> backdoor_means;
     std::vector<MeanEstimate> one_step;

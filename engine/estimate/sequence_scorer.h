@@ -38,6 +38,8 @@ class SequenceScorer {
   // `thread`: the calling thread's index in compute.pool(). The result lives until the next call.
   // UserError naming the row whose values make scores that are not finite or beyond measure.
   const SequenceScores& score(const io::Journeys& journeys, int64_t thread);
+  // The result of the last call.
+  const SequenceScores& last() const { return scores_; }
 
  private:
   void run_model(const io::Journeys& journeys, int64_t thread);

@@ -6,28 +6,11 @@
 
 namespace alm {
 
-void ClusterTotals::merge(const ClusterTotals& other) {
-  for (size_t at = 0; at < sum.size(); ++at) {
-    sum[at].add(other.sum[at]);
-    squares[at].add(other.squares[at]);
-    count[at] += other.count[at];
-  }
-}
-
-void ClusterTotals::reduce(Communicator& world, const char* what) {
-  world.all_reduce_sum(std::span(sum), what);
-  world.all_reduce_sum(std::span(squares), what);
-  world.all_reduce_sum(std::span(count), what);
-}
-
 SequenceSums::SequenceSums(const io::LogSchema& schema, double outcome_mean, int64_t expected_rows)
     : binary(schema.outcome == io::OutcomeKind::binary),
       do_plugin(schema.clusters, 1),
       ett_plugin(schema.clusters, 1),
       one_step(schema.clusters),
-      gain(schema.clusters),
-      touched(schema.clusters),
-      all(1, touched.groups()),
       raw(schema.clusters),
       residual_weight(schema.clusters),
       clipped(schema.clusters),
@@ -39,17 +22,17 @@ SequenceSums::SequenceSums(const io::LogSchema& schema, double outcome_mean, int
       gauc(expected_rows),
       truth(schema.clusters),
       mediator(schema.clusters),
-      seen_(static_cast<size_t>(schema.clusters)) {}
+      protocol(schema) {}
 
 void SequenceSums::add(const io::Journeys& from, const SequenceScores& scores,
                        const BackdoorPredictor* backdoor_model) {
+  protocol.add(from, backdoor_model);
   for (int64_t row = 0; row < from.size(); ++row) {
     const size_t i = static_cast<size_t>(row);
     const uint64_t user = from.user[i];
     const double weight = from.weight.empty() ? 1.0 : from.weight[i];
     const double outcome = from.outcome[i];
     ++journeys;
-    all.add(0, user, outcome, weight);
     all_users.add(0, user);
     const float predicted = static_cast<float>(scores.predicted[i]);
     if (binary) {
@@ -66,10 +49,6 @@ void SequenceSums::add(const io::Journeys& from, const SequenceScores& scores,
       do_plugin.add(cluster, user, scores.do_effect[j], weight);
       ett_plugin.add(cluster, user, scores.ett[j], weight);
       users.add(cluster, user);
-      if (seen_[static_cast<size_t>(cluster)] == 0) {
-        seen_[static_cast<size_t>(cluster)] = 1;
-        touched.add(cluster, user, outcome, weight);
-      }
       if (backdoor_model) {
         backdoor.add(cluster, backdoor_model->model().removal_effect(linear, cluster), weight);
       }
@@ -87,20 +66,6 @@ void SequenceSums::add(const io::Journeys& from, const SequenceScores& scores,
       mediator.add(scores.p[j], from.mediator[j], weight);
       mediator.add_observed(cluster, from.mediator[j], weight);
     }
-    for (size_t j = begin; j < end; ++j) seen_[from.cluster[j]] = 0;
-  }
-}
-
-void SequenceSums::add_gain(const io::Journeys& from, const SequenceScores& scores) {
-  for (int64_t row = 0; row < from.size(); ++row) {
-    const size_t i = static_cast<size_t>(row);
-    const double weight = from.weight.empty() ? 1.0 : from.weight[i];
-    for (int64_t touch = from.touch_begin[i]; touch < from.touch_begin[i + 1]; ++touch) {
-      const size_t j = static_cast<size_t>(touch);
-      if (!std::isnan(scores.one_step[j])) {
-        gain.add(from.cluster[j], from.user[i], scores.one_step[j], weight);
-      }
-    }
   }
 }
 
@@ -110,9 +75,6 @@ void SequenceSums::merge(SequenceSums&& other) {
   do_plugin.merge(other.do_plugin);
   ett_plugin.merge(other.ett_plugin);
   one_step.merge(other.one_step);
-  gain.merge(other.gain);
-  touched.merge(other.touched);
-  all.merge(other.all);
   raw.merge(other.raw);
   residual_weight.merge(other.residual_weight);
   clipped.merge(other.clipped);
@@ -126,6 +88,7 @@ void SequenceSums::merge(SequenceSums&& other) {
   gauc.merge(std::move(other.gauc));
   truth.merge(other.truth);
   mediator.merge(other.mediator);
+  protocol.merge(other.protocol);
 }
 
 void SequenceSums::reduce(Communicator& world) {
@@ -136,9 +99,6 @@ void SequenceSums::reduce(Communicator& world) {
   do_plugin.reduce(world, "do plug-in");
   ett_plugin.reduce(world, "ett plug-in");
   one_step.reduce(world, "ett one-step");
-  gain.reduce(world, "front-door gains");
-  touched.reduce(world, "outcomes by cluster");
-  all.reduce(world, "outcomes");
   raw.reduce(world, "raw one-step");
   residual_weight.reduce(world, "residual weights");
   clipped.reduce(world, "clipped touches");
@@ -151,6 +111,7 @@ void SequenceSums::reduce(Communicator& world) {
   regression.reduce(world, "prediction");
   truth.reduce(world, "truth");
   mediator.reduce(world);
+  protocol.reduce(world);
 }
 
 double SequenceSums::effective_sample(int64_t cluster) const {

@@ -5,33 +5,15 @@
 #include <vector>
 
 #include "engine/estimate/backdoor_fit.h"
+#include "engine/estimate/cluster_totals.h"
 #include "engine/estimate/mediator_variation.h"
 #include "engine/estimate/prediction.h"
+#include "engine/estimate/sequence_protocol.h"
 #include "engine/estimate/sequence_scorer.h"
 #include "engine/estimate/truth.h"
 #include "engine/estimate/user_sums.h"
 
 namespace alm {
-
-// Sums per cluster that need no error: total of value, total of squares.
-struct ClusterTotals {
-  explicit ClusterTotals(int64_t clusters)
-      : sum(static_cast<size_t>(clusters)),
-        squares(static_cast<size_t>(clusters)),
-        count(static_cast<size_t>(clusters)) {}
-  void add(int64_t cluster, double value, double weight) {
-    const size_t at = static_cast<size_t>(cluster);
-    sum[at].add(value * weight);
-    squares[at].add(value * value * weight);
-    ++count[at];
-  }
-  void merge(const ClusterTotals& other);
-  void reduce(Communicator& world, const char* what);
-
-  std::vector<FixedSum> sum;
-  std::vector<FixedSum> squares;
-  std::vector<int64_t> count;
-};
 
 struct SequenceSums {
   SequenceSums(const io::LogSchema& schema, double outcome_mean, int64_t expected_rows);
@@ -39,8 +21,6 @@ struct SequenceSums {
   // Scores of the main fit. `backdoor` may be null.
   void add(const io::Journeys& journeys, const SequenceScores& scores,
            const BackdoorPredictor* backdoor);
-  // Scores of a half's fit on the other half's journeys: the gains of grouped_auuc.
-  void add_gain(const io::Journeys& journeys, const SequenceScores& scores);
   void merge(SequenceSums&& other);
   // COLLECTIVE.
   void reduce(Communicator& world);
@@ -57,10 +37,7 @@ struct SequenceSums {
   GroupedSums do_plugin;   // no error of its own: one user group
   GroupedSums ett_plugin;  // the same
   GroupedSums one_step;
-  GroupedSums gain;     // one-step values with the halves' nuisances
-  GroupedSums touched;  // outcome of journeys that touch k
-  GroupedSums all;      // outcome of all journeys
-  ClusterTotals raw;    // one-step without floors
+  ClusterTotals raw;  // one-step without floors
   ClusterTotals residual_weight;
   ClusterTotals clipped;
   ClusterTotals backdoor;
@@ -73,9 +50,7 @@ struct SequenceSums {
   GaucRows gauc;
   TruthSums truth;
   MediatorVariation mediator;  // touches with an observed mediator
-
- private:
-  std::vector<uint8_t> seen_;  // [clusters] scratch
+  SequenceProtocol protocol;   // gains of clusters, values of exposures
 };
 
 }  // namespace alm

@@ -18,6 +18,8 @@ enum class Stream : uint32_t {
   shuffle_rows,
   test,
   bootstrap,
+  permutation,
+  scores,
 };
 
 inline std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter,

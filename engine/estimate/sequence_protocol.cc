@@ -1,0 +1,275 @@
+#include "engine/estimate/sequence_protocol.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "kernels/base/hash.h"
+
+namespace alm {
+namespace {
+
+double weight_of(const io::Journeys& journeys, size_t row) {
+  return journeys.weight.empty() ? 1.0 : static_cast<double>(journeys.weight[row]);
+}
+
+io::Json gain_json(const ClusterTable& table, const GroupedGain& gain,
+                   const ClusterOverlap& overlap, const char* note) {
+  io::Json json = to_json(grouped_auuc(table, gain, overlap));
+  json["note"] = note;
+  return json;
+}
+
+}  // namespace
+
+SequenceProtocol::SequenceProtocol(const io::LogSchema& schema)
+    : clusters_(schema.clusters),
+      truth_(schema.truth),
+      outcomes_(schema.clusters),
+      shapley_(schema.clusters),
+      randomised_(schema.clusters),
+      all_randomised_(1, randomised_.groups()),
+      values_(2 * schema.clusters, user_group_count(schema.clusters)),
+      true_do_(2 * schema.clusters, 1),
+      true_ett_(2 * schema.clusters, 1),
+      last_(2 * schema.clusters),
+      touches_(2 * schema.clusters),
+      residual_(schema.clusters),
+      clipped_(schema.clusters),
+      seen_(static_cast<size_t>(schema.clusters)) {}
+
+void SequenceProtocol::add(const io::Journeys& from, const BackdoorPredictor* backdoor) {
+  for (int64_t row = 0; row < from.size(); ++row) {
+    const size_t i = static_cast<size_t>(row);
+    const uint64_t user = from.user[i];
+    const double weight = weight_of(from, i);
+    const double outcome = from.outcome[i];
+    const size_t begin = static_cast<size_t>(from.touch_begin[i]);
+    const size_t end = static_cast<size_t>(from.touch_begin[i + 1]);
+    const int64_t half = half_of(user);
+    double x_part = 0, x_scale = 0;
+    if (backdoor) {
+      x_part = backdoor->context_part(from, row, backdoor->linear(from, row));
+      x_scale = backdoor->context_scale();
+    }
+    const int64_t stratum = stratum_of(x_part, x_scale, from.touches_of(row));
+    outcomes_.add(stratum, user, outcome, weight);
+    shapley_.add({from.cluster.data() + begin, end - begin}, outcome, weight);
+    constexpr uint8_t kTouched = 1, kRandomised = 2;
+    for (size_t j = begin; j < end; ++j) {
+      const int64_t cluster = from.cluster[j];
+      uint8_t& seen = seen_[from.cluster[j]];
+      touches_.add(2 * cluster + half, 1, weight);
+      if ((seen & kTouched) == 0) outcomes_.add_touched(cluster, stratum, user, outcome, weight);
+      seen |= kTouched;
+      const bool by_chance = !from.randomised.empty() && from.randomised[j] == 1;
+      if (!by_chance || (seen & kRandomised) != 0) continue;
+      seen |= kRandomised;
+      randomised_.add(cluster, user, outcome, weight);
+      all_randomised_.add(0, user, outcome, weight);
+    }
+    for (size_t j = begin; j < end; ++j) seen_[from.cluster[j]] = 0;
+    if (end > begin) last_.add(2 * from.cluster[end - 1] + half, outcome, weight);
+  }
+}
+
+void SequenceProtocol::add_values(const io::Journeys& from, const SequenceScores& scores,
+                                  std::span<const int64_t> rows, const io::Journeys& all,
+                                  const SequenceScores& main, const BackdoorPredictor* backdoor) {
+  for (int64_t row = 0; row < from.size(); ++row) {
+    const size_t i = static_cast<size_t>(row);
+    const uint64_t user = from.user[i];
+    const double weight = weight_of(from, i);
+    const int64_t half = half_of(user);
+    const size_t begin = static_cast<size_t>(from.touch_begin[i]);
+    const size_t end = static_cast<size_t>(from.touch_begin[i + 1]);
+    const size_t main_begin = static_cast<size_t>(all.touch_begin[static_cast<size_t>(rows[i])]);
+    const double linear = backdoor ? backdoor->linear(from, row) : 0;
+    for (size_t j = begin; j < end; ++j) {
+      const double value = scores.one_step[j];
+      if (std::isnan(value)) continue;
+      const int64_t cluster = from.cluster[j];
+      values_.add(2 * cluster + half, user, value, weight);
+      residual_.add(cluster, scores.weight[j] * weight, 1);
+      clipped_.add(cluster, scores.clipped[j], 1);
+      const float model = static_cast<float>(main.do_effect[main_begin + (j - begin)]);
+      const float regression =
+          backdoor ? static_cast<float>(backdoor->model().removal_effect(linear, cluster)) : 0.0f;
+      by_model_.add(model, user, value, weight);
+      if (backdoor) by_backdoor_.add(regression, user, value, weight);
+      if (from.delta_do.empty()) continue;
+      by_model_.add_truth(model, from.delta_do[j], from.delta_ett[j], weight);
+      if (backdoor) by_backdoor_.add_truth(regression, from.delta_do[j], from.delta_ett[j], weight);
+      true_do_.add(2 * cluster + half, user, from.delta_do[j], weight);
+      if (!std::isnan(from.delta_ett[j])) {
+        true_ett_.add(2 * cluster + half, user, from.delta_ett[j], weight);
+      }
+    }
+  }
+}
+
+void SequenceProtocol::merge(const SequenceProtocol& other) {
+  outcomes_.merge(other.outcomes_);
+  shapley_.merge(other.shapley_);
+  randomised_.merge(other.randomised_);
+  all_randomised_.merge(other.all_randomised_);
+  values_.merge(other.values_);
+  true_do_.merge(other.true_do_);
+  true_ett_.merge(other.true_ett_);
+  last_.merge(other.last_);
+  touches_.merge(other.touches_);
+  residual_.merge(other.residual_);
+  clipped_.merge(other.clipped_);
+  by_model_.merge(other.by_model_);
+  by_backdoor_.merge(other.by_backdoor_);
+}
+
+void SequenceProtocol::reduce(Communicator& world) {
+  outcomes_.reduce(world, "outcomes by cluster");
+  shapley_.reduce(world, "sampled orders");
+  randomised_.reduce(world, "randomised exposures");
+  all_randomised_.reduce(world, "randomised exposures");
+  values_.reduce(world, "front-door gains");
+  true_do_.reduce(world, "true gains");
+  true_ett_.reduce(world, "true gains");
+  last_.reduce(world, "last touches");
+  touches_.reduce(world, "touches");
+  residual_.reduce(world, "weights of gains");
+  clipped_.reduce(world, "clipped gains");
+  by_model_.reduce(world, "values by score");
+  by_backdoor_.reduce(world, "values by back-door effect");
+}
+
+std::vector<std::vector<Weighted>> SequenceProtocol::propensity() const {
+  std::vector<std::vector<Weighted>> shares;
+  for (int64_t k = 0; k < clusters_; ++k) shares.push_back(propensities(outcomes_, k));
+  return shares;
+}
+
+io::Json SequenceProtocol::shapley_json(const ClusterTable& table) const {
+  if (shapley_.orders() == 0) return nullptr;
+  ShapleyGain shapley = shapley_.finish();
+  io::Json json = gain_json(table, {shapley.mean, {}}, {},
+                            "mean rise of the outcome rate as the cluster joins those before it in "
+                            "a random order, over journeys that touch no others: confounded, and "
+                            "of the whole log, not of one touch");
+  // Jackknife over the orders: what the area owes to which were drawn.
+  const double n = static_cast<double>(shapley.deltas.size());
+  std::vector<double> without;
+  for (const auto& delta : shapley.deltas) {
+    GroupedGain rest{shapley.mean, {}};
+    for (size_t k = 0; k < rest.gain.size(); ++k)
+      rest.gain[k] = (n * rest.gain[k] - delta[k]) / (n - 1);
+    without.push_back(grouped_area(table.score, table.n, rest).auuc_05.value.value_or(NAN));
+  }
+  const double mean = std::accumulate(without.begin(), without.end(), 0.0) / n;
+  double squares = 0;
+  for (const double value : without) squares += (value - mean) * (value - mean);
+  std::vector<double> errors;
+  for (size_t k = 0; k < shapley.se.size(); ++k) {
+    if (table.n[k] > 0) errors.push_back(shapley.se[k]);
+  }
+  std::sort(errors.begin(), errors.end());
+  json["monte_carlo"] = {
+      {"orders", shapley_.orders()},
+      {"gain_se_median", io::number(errors.empty() ? NAN : errors[errors.size() / 2])},
+      {"gain_se_largest", io::number(errors.empty() ? NAN : errors.back())},
+      {"auuc_05_se", io::number(std::sqrt((n - 1) / n * squares))}};
+  return json;
+}
+
+io::Json SequenceProtocol::grouped_json(const ClusterTable& table, bool randomised,
+                                        const std::string& why_no_values) const {
+  io::Json json;
+  const auto none = [&](const char* key, const std::string& why) {
+    json[key] = nullptr;
+    json[std::string(key) + "_why"] = why;
+  };
+  const StratifiedGain difference = gain_by_difference(outcomes_);
+  json["difference"] = gain_json(
+      table, difference.gain, difference.overlap,
+      "confounded wherever exposure follows what also moves the outcome; not evidence of a causal "
+      "ranking");
+  const StratifiedGain ipw = gain_by_propensity(outcomes_);
+  json["ipw"] = gain_json(table, ipw.gain, ipw.overlap,
+                          "weights know the stratum only: confounded as `difference` is");
+  if (!why_no_values.empty()) {
+    none("front_door", why_no_values);
+    none("rate", why_no_values);
+  } else {
+    ClusterOverlap overlap;
+    for (size_t k = 0; k < static_cast<size_t>(clusters_); ++k) {
+      const double weight = residual_.sum[k].value(), squares = residual_.squares[k].value();
+      overlap.rows.push_back(static_cast<double>(residual_.count[k]));
+      overlap.ess.push_back(squares > 0 ? weight * weight / squares : 0);
+      overlap.clipped.push_back(clipped_.sum[k].value());
+    }
+    json["front_door"] =
+        gain_json(table, gain_of_means(values_, 2), overlap,
+                  "one-step values by fits that saw neither these users nor made the score");
+    int64_t exposures = 0;
+    for (int64_t k = 0; k < 2 * clusters_; ++k) exposures += values_.touches(k);
+    const Choice model = by_score("model", by_model_),
+                 backdoor = by_score("backdoor", by_backdoor_);
+    json["rate"] = rate_json(model, backdoor.why.empty() ? &backdoor : nullptr,
+                             static_cast<double>(exposures));
+  }
+  if (randomised) {
+    json["randomised"] = gain_json(table, gain_of_difference(randomised_, all_randomised_), {},
+                                   "mean outcome of randomised exposures of the cluster minus that "
+                                   "of the others");
+  } else {
+    none("randomised", "the log marks no exposure as randomised");
+  }
+  json["shapley"] = shapley_json(table);
+  if (json["shapley"].is_null()) none("shapley", "too many clusters to sample orders of");
+  return json;
+}
+
+Choice SequenceProtocol::by_score(const char* name, const RankedValues& values) const {
+  Choice choice;
+  choice.name = name;
+  choice.values = {ranked_ties(values.values())};
+  if (choice.values[0].empty()) choice.why = "no exposure was scored so";
+  if (truth_) {
+    choice.true_do = {ranked_ties(values.true_do())};
+    choice.true_ett = {ranked_ties(values.true_ett())};
+  }
+  return choice;
+}
+
+Choice SequenceProtocol::by_last_touch() const {
+  Choice choice;
+  choice.name = "last_touch";
+  for (int64_t half = 0; half < 2; ++half) {
+    // Outcomes per touch that the cluster was last before, among the users of the other half: an
+    // exposure is never chosen for its own outcome.
+    std::vector<double> credit;
+    for (int64_t k = 0; k < clusters_; ++k) {
+      const size_t at = static_cast<size_t>(2 * k + 1 - half);
+      const double touches = touches_.sum[at].value();
+      credit.push_back(touches > 0 ? last_.sum[at].value() / touches : 0);
+    }
+    std::vector<int64_t> order(static_cast<size_t>(clusters_));
+    std::iota(order.begin(), order.end(), int64_t{0});
+    std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+      return credit[static_cast<size_t>(a)] > credit[static_cast<size_t>(b)];
+    });
+    for (int64_t& row : order) row = 2 * row + half;
+    choice.values.push_back(ranked_ties(values_, order));
+    if (!truth_) continue;
+    choice.true_do.push_back(ranked_ties(true_do_, order));
+    choice.true_ett.push_back(ranked_ties(true_ett_, order));
+  }
+  return choice;
+}
+
+io::Json SequenceProtocol::policy_json(const std::string& why_no_backdoor) const {
+  std::vector<Choice> choices = {by_score("model", by_model_), by_score("backdoor", by_backdoor_),
+                                 by_last_touch()};
+  if (!choices[0].why.empty()) return nullptr;
+  if (!why_no_backdoor.empty()) choices[1].why = why_no_backdoor;
+  return alm::policy_json(choices);
+}
+
+}  // namespace alm

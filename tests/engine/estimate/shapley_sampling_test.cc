@@ -1,0 +1,107 @@
+#include "engine/estimate/shapley_sampling.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "kernels/base/rng.h"
+#include "thread_world.h"
+
+namespace alm {
+namespace {
+
+struct Journey {
+  std::vector<uint32_t> touched;
+  double outcome, weight;
+};
+
+std::vector<Journey> journeys(int64_t clusters, size_t n) {
+  std::vector<Journey> all;
+  for (size_t i = 0; i < n; ++i) {
+    Rng rng(31, Stream::test, i);
+    Journey journey{{}, 0, 1 + static_cast<double>(rng.below(2))};
+    const uint64_t touches = rng.below(4);
+    double rate = 0.1;
+    for (uint64_t j = 0; j < touches; ++j) {
+      journey.touched.push_back(static_cast<uint32_t>(rng.below(static_cast<uint64_t>(clusters))));
+      rate += 0.05 * journey.touched.back();
+    }
+    journey.outcome = rng.bernoulli(std::min(rate, 1.0));
+    all.push_back(journey);
+  }
+  return all;
+}
+
+double value(const std::vector<Journey>& all, uint32_t members) {
+  double sum = 0, weight = 0, every = 0, every_weight = 0;
+  for (const Journey& journey : all) {
+    every += journey.weight * journey.outcome;
+    every_weight += journey.weight;
+    const bool within = std::all_of(journey.touched.begin(), journey.touched.end(),
+                                    [&](uint32_t k) { return members >> k & 1; });
+    if (!within) continue;
+    sum += journey.weight * journey.outcome;
+    weight += journey.weight;
+  }
+  const double prior = std::max(20.0, 0.001 * every_weight);
+  return (sum + prior * every / every_weight) / (weight + prior);
+}
+
+TEST(Shapley, SampledOrdersComeWithinTheirErrorsOfAllOrders) {
+  const int64_t clusters = 5;
+  const auto all = journeys(clusters, 4000);
+  std::vector<double> exact(5);
+  std::vector<uint32_t> order(5);
+  std::iota(order.begin(), order.end(), 0u);
+  double orders = 0;
+  do {
+    ++orders;
+    uint32_t members = 0;
+    for (const uint32_t k : order) {
+      exact[k] += value(all, members | 1u << k) - value(all, members);
+      members |= 1u << k;
+    }
+  } while (std::next_permutation(order.begin(), order.end()));
+  ShapleySums sums(clusters);
+  for (const Journey& journey : all) sums.add(journey.touched, journey.outcome, journey.weight);
+  const ShapleyGain gain = sums.finish();
+  ASSERT_EQ(gain.deltas.size(), size_t{128});
+  double total = 0;
+  for (size_t k = 0; k < 5; ++k) {
+    EXPECT_GT(gain.se[k], 0);
+    EXPECT_NEAR(gain.mean[k], exact[k] / orders, 4 * gain.se[k]) << k;
+    total += gain.mean[k];
+  }
+  // Efficiency holds in every order.
+  EXPECT_NEAR(total, value(all, 31) - value(all, 0), 1e-12);
+}
+
+TEST(Shapley, IsTheSameOnAnyRanks) {
+  const auto all = journeys(40, 501);
+  ShapleySums whole(40);
+  for (const Journey& journey : all) whole.add(journey.touched, journey.outcome, journey.weight);
+  const auto wanted = whole.finish().mean;
+  ThreadWorld world(3);
+  world.run([&](Communicator& comm) {
+    ShapleySums mine(40);
+    for (size_t i = static_cast<size_t>(comm.rank()); i < all.size(); i += 3) {
+      mine.add(all[i].touched, all[i].outcome, all[i].weight);
+    }
+    mine.reduce(comm, "test");
+    EXPECT_EQ(mine.finish().mean, wanted);
+  });
+}
+
+TEST(Shapley, OfNothingOrOfTooManyClustersIsNone) {
+  EXPECT_TRUE(std::isnan(ShapleySums(3).finish().mean[0]));
+  ShapleySums many(ShapleySums::kMostClusters + 1);
+  EXPECT_EQ(many.orders(), 0);
+  many.add(std::vector<uint32_t>{1}, 1, 1);
+  EXPECT_TRUE(std::isnan(many.finish().mean[0]));
+  EXPECT_GE(ShapleySums(ShapleySums::kMostClusters).orders(), 16);
+}
+
+}  // namespace
+}  // namespace alm
