@@ -291,10 +291,9 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
                  of.batches.split(journeys, schema);
                  for (int half = 0; half < 2; ++half) {
                    const io::Journeys& others = of.batches.others(half);
-                   sums[at]->protocol.add_values(others, of.halves[half]->score(others, thread),
-                                                 of.batches.others_rows(half), journeys,
-                                                 of.main[0]->last(),
-                                                 has_backdoor ? &backdoor[0] : nullptr);
+                   sums[at]->protocol.add_values(
+                       others, of.halves[half]->score(others, thread), of.batches.others_rows(half),
+                       journeys, of.main[0]->last(), has_backdoor ? &backdoor[0] : nullptr);
                  }
                });
   for (size_t thread = 1; thread < sums.size(); ++thread) {

@@ -27,6 +27,9 @@ std::string effects_section(const Effects& effects);
 std::string truth_section(const io::Json& estimates, const Effects& effects);
 std::string uplift_section(const io::Json& estimates);
 std::string policy_section(const io::Json& estimates);
+// Parts of the uplift section, of `grouped_auuc` and of its `rate`.
+std::string overlap_table(const io::Json& grouped);
+std::string rate_note(const io::Json& rate);
 std::string journeys_section(const io::Json& examples);
 std::string prediction_section(const io::Json& estimates);
 std::string training_section(const std::vector<io::Json>& metrics);

@@ -1,4 +1,4 @@
-// How much uplift a ranking collects: grouped by exposure bucket, per arm, and as a policy.
+// How much uplift a ranking collects: grouped by exposure bucket, and per arm.
 #include <algorithm>
 #include <cmath>
 
@@ -71,6 +71,7 @@ Points scaled(const Points& curve) {
 }
 
 const char* const kAreas[][2] = {{"auuc_05", "auuc_05: chance 0.5, perfect 1"},
+                                 {"backdoor_ranking", "auuc_05 of the back-door's ranking"},
                                  {"bucket_mean", "auuc_05, mean of the buckets"},
                                  {"bucket_mean_weighted", "auuc_05, mean weighted by touches"},
                                  {"raw_area", "raw area under the gains"},
@@ -245,47 +246,11 @@ std::string uplift_section(const io::Json& estimates) {
         "of "
         "the log and reward a model that repeats it; read the front-door gains, whose nuisances "
         "come from fits of their own.</p>\n";
+    html += rate_note(child(grouped, "rate"));
     html += bucket_plots(gains);
+    html += overlap_table(grouped);
   }
   return section("uplift", "Uplift curves", html + arms);
-}
-
-std::string policy_section(const io::Json& estimates) {
-  const io::Json& policy = child(estimates, "policy");
-  const io::Json& rows = policy.is_array() ? policy : child(policy, "budgets");
-  if (!rows.is_array() || rows.empty()) {
-    const std::string reason = why(estimates, "policy");
-    return reason.empty() ? "" : section("policy", "Policy", "<p>" + not_given(reason) + "</p>\n");
-  }
-  // Every number of a row but the budget is a choice of exposures.
-  std::vector<std::string> choices;
-  for (const io::Json& row : rows) {
-    if (!row.is_object()) continue;
-    for (const auto& [key, value] : row.items()) {
-      if (key == "budget" || !number(value) || choices.size() >= 8) continue;
-      if (std::find(choices.begin(), choices.end(), key) == choices.end()) choices.push_back(key);
-    }
-  }
-  if (choices.empty()) return "";
-  std::string html =
-      "<p>Incremental outcomes per 1,000 exposures if only a small budget of exposures could be "
-      "chosen.</p>\n<div class=\"scroll\"><table><thead><tr><th>budget</th>";
-  for (std::string choice : choices) {
-    std::replace(choice.begin(), choice.end(), '_', ' ');
-    html += "<th>" + escape(shorten(choice, 30)) + "</th>";
-  }
-  html += "</tr></thead><tbody>\n";
-  for (const io::Json& row : rows) {
-    const Number budget = number(row, "budget");
-    if (!budget) continue;
-    html += "<tr><th>" + percent(*budget, *budget < 0.01 ? 1 : 0) + "</th>";
-    for (const std::string& choice : choices) {
-      const Number value = number(child(row, choice));
-      html += "<td>" + (value ? fixed(*value, 1) : "–") + "</td>";
-    }
-    html += "</tr>\n";
-  }
-  return section("policy", "Policy", html + "</tbody></table></div>\n");
 }
 
 }  // namespace alm::report

@@ -6,9 +6,9 @@
 #include <cmath>
 #include <numeric>
 
-#include "tests/reference/rate_by_definition.h"
 #include "engine/estimate/policy.h"
 #include "kernels/base/rng.h"
+#include "tests/reference/rate_by_definition.h"
 #include "thread_world.h"
 
 namespace alm {
