@@ -33,7 +33,8 @@ const std::vector<Share>& shares() {
                                          {"case", {"op"}},
                                          {"log", {"loader", "codec"}},
                                          {"index-dir", {"loader", "codec"}},
-                                         {"seconds", {"synth", "loader"}}};
+                                         {"seconds", {"synth", "loader"}},
+                                         {"rows", {"metrics"}}};
   return all;
 }
 
@@ -50,19 +51,21 @@ CommandSpec bench_spec() {
   CommandSpec spec;
   spec.name = "bench";
   spec.summary =
-      "measure the speed of training, synth, single operations, the loader or compression";
+      "measure the speed of training, synth, single operations, the loader, compression or metrics";
   spec.details =
       "train: training steps on journeys kept in memory, so without the loader. synth: rows drawn, "
       "nothing written. op: every operation on the sizes of the reference model, one thread. "
       "loader: journeys through the streams that training and estimating read, from a warm and a "
       "cold page cache, with the shares of their time that go to reading, checking, decoding and "
       "batching, and as shares of what pread alone and the codec alone reach. codec: the columns "
-      "of the log through every pipeline of compression.";
+      "of the log through every pipeline of compression. metrics: exact AUC and uplift areas of "
+      "scores "
+      "drawn anew in every pass and kept nowhere.";
   spec.subject = "what";
   spec.options = {
       {.name = "what",
        .help = "What is measured; may stand without --what, as in alm bench train.",
-       .choices = {"train", "synth", "op", "loader", "codec"},
+       .choices = {"train", "synth", "op", "loader", "codec", "metrics"},
        .required = true},
       {.name = "json", .help = "File for the results, one JSON object a line."},
       {.name = "model",
@@ -85,6 +88,12 @@ CommandSpec bench_spec() {
        .help = "synth, loader: how long each measurement takes, at least.",
        .lowest = 0,
        .highest = 3600},
+      {.name = "rows",
+       .type = OptionType::integer,
+       .default_text = "100000000",
+       .help = "metrics: scores drawn.",
+       .lowest = 1,
+       .highest = 4e9},
       {.name = "case", .help = "op: only cases whose name contains this text."},
       {.name = "log", .help = "loader, codec: log files, directories or globs.", .several = true},
       {.name = "index-dir",
@@ -200,6 +209,7 @@ int run_bench(const Options& options, Communicator& world) {
   if (what == "op") bench_op(options, world, results);
   if (what == "loader") bench_loader(options, world, results);
   if (what == "codec") bench_codec(options, results);
+  if (what == "metrics") bench_metrics(options, world, results);
   results.write();
   return 0;
 }

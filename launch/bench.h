@@ -27,6 +27,8 @@ class BenchResults {
 
 // COLLECTIVE. The streams that read a log, beside what the disk and the codec alone can do.
 void bench_loader(const Options& options, Communicator& world, BenchResults& results);
+// COLLECTIVE. Exact AUC and uplift areas of scores that are drawn, not stored.
+void bench_metrics(const Options& options, Communicator& world, BenchResults& results);
 // Every pipeline of compression on the columns of a log; one thread, every rank the same.
 void bench_codec(const Options& options, BenchResults& results);
 

@@ -26,6 +26,7 @@ struct ArmSums {
   ArmSums(const io::LogSchema& schema, double outcome_mean, int64_t rows)
       : effects(schema.clusters, *schema.reference_cluster),
         gains(schema.clusters, *schema.reference_cluster),
+        prediction(rows),
         regression(outcome_mean),
         gauc(rows),
         uplift(static_cast<size_t>(schema.clusters), UpliftSums(rows)),
@@ -36,7 +37,7 @@ struct ArmSums {
   void merge(ArmSums&& other) {
     effects.merge(other.effects);
     gains.merge(other.gains);
-    prediction.merge(other.prediction);
+    prediction.merge(std::move(other.prediction));
     regression.merge(other.regression);
     gauc.merge(std::move(other.gauc));
     for (size_t arm = 0; arm < uplift.size(); ++arm)

@@ -6,94 +6,17 @@
 #include <optional>
 
 #include "engine/estimate/bootstrap.h"
+#include "engine/estimate/exact_ranking.h"
+#include "engine/estimate/uplift_curve.h"
 #include "kernels/base/check.h"
 
 namespace alm {
 namespace {
 
-// What a group of equal scores adds.
-struct Step {
-  double treated = 0, treated_outcome = 0, control = 0, control_outcome = 0;
-
-  void add(const Step& other) {
-    treated += other.treated;
-    treated_outcome += other.treated_outcome;
-    control += other.control;
-    control_outcome += other.control_outcome;
-  }
-  void add(const UpliftRow& row, double weight) {
-    (row.treated ? treated : control) += weight;
-    (row.treated ? treated_outcome : control_outcome) += weight * static_cast<double>(row.outcome);
-  }
-  double all() const { return treated + control; }
-  // Difference of rates times the journeys so far; an empty arm has rate 0.
-  double uplift() const {
-    return ((treated > 0 ? treated_outcome / treated : 0) -
-            (control > 0 ? control_outcome / control : 0)) *
-           all();
-  }
-  double qini() const {
-    return treated_outcome - (control > 0 ? control_outcome * treated / control : 0);
-  }
-};
-
-// Trapezoids under both curves, step by step in descending score.
-struct Areas {
-  Step at;
-  double uplift = 0, qini = 0;
-
-  void add(const Step& step) {
-    const double uplift_before = at.uplift(), qini_before = at.qini();
-    at.add(step);
-    uplift += 0.5 * step.all() * (uplift_before + at.uplift());
-    qini += 0.5 * step.all() * (qini_before + at.qini());
-  }
-};
-
-// Weights of the four classes of a binary outcome.
-struct Classes {
-  double treated_one, treated_zero, control_one, control_zero;
-
-  explicit Classes(const Step& total)
-      : treated_one(total.treated_outcome),
-        treated_zero(total.treated - total.treated_outcome),
-        control_one(total.control_outcome),
-        control_zero(total.control - total.control_outcome) {}
-};
-
-// scikit-uplift ranks by 2 * (y == w) + (y if control responders > treated non-responders else w).
-double perfect_uplift_area(const Classes& c) {
-  Areas areas;
-  const Step last{.control = c.control_one, .control_outcome = c.control_one};
-  const Step next_to_last{.treated = c.treated_zero};
-  areas.add({.treated = c.treated_one, .treated_outcome = c.treated_one});
-  areas.add({.control = c.control_zero});
-  const bool control_first = c.control_one > c.treated_zero;
-  areas.add(control_first ? last : next_to_last);
-  areas.add(control_first ? next_to_last : last);
-  return areas.uplift;
-}
-
-// scikit-uplift ranks by y * w - y * (1 - w).
-double perfect_qini_area(const Classes& c) {
-  Areas areas;
-  areas.add({.treated = c.treated_one, .treated_outcome = c.treated_one});
-  areas.add({.treated = c.treated_zero, .control = c.control_zero});
-  areas.add({.control = c.control_one, .control_outcome = c.control_one});
-  return areas.qini;
-}
-
-// (A - A_random) / (A_perfect - A_random); A_random is the straight line to the last point.
-std::optional<double> normalised(double area, double perfect, double last, double all) {
-  const double random = 0.5 * all * last;
-  const double room = perfect - random;
-  if (!(std::fabs(room) > 1e-12 * std::max(1.0, std::fabs(perfect)))) return {};
-  return (area - random) / room;
-}
-
-std::optional<double> auuc_sk(const Areas& areas) {
-  const double perfect = perfect_uplift_area(Classes(areas.at));
-  return normalised(areas.uplift, perfect, areas.at.uplift(), areas.at.all());
+Step step_of(const UpliftRow& row, double weight) {
+  const double outcome = weight * static_cast<double>(row.outcome);
+  return row.treated ? Step{.treated = weight, .treated_outcome = outcome}
+                     : Step{.control = weight, .control_outcome = outcome};
 }
 
 const char* const kEmptyArm = "one of the two arms has no journeys";
@@ -118,9 +41,7 @@ void set_normalised(UpliftResult& result, const Areas& areas, bool binary) {
   const auto uplift = auuc_sk(areas);
   result.auuc_sk = metric(uplift, kNoRoom);
   result.auuc_05 = uplift ? Metric{0.5 + 0.5 * *uplift, ""} : result.auuc_sk;
-  result.qini_sk = metric(
-      normalised(areas.qini, perfect_qini_area(Classes(areas.at)), areas.at.qini(), areas.at.all()),
-      kNoRoom);
+  result.qini_sk = metric(qini_sk(areas), kNoRoom);
 }
 
 void add_curve_point(UpliftResult& result, const Areas& areas, double all) {
@@ -138,7 +59,7 @@ void set_causalml(UpliftResult& result, std::span<const UpliftRow> sorted) {
   bool gain_begun = false, qini_begun = false;
   double index = 0;
   for (const UpliftRow& row : sorted) {
-    at.add(row, 1.0);
+    at.add(step_of(row, 1.0));
     ++index;
     const double lift = at.uplift() / index;
     if (at.treated > 0 && at.control > 0) {
@@ -182,7 +103,7 @@ void set_interval(UpliftResult& result, std::span<const UpliftRow> sorted) {
       Step step;
       const float score = sorted[i].score;
       for (; i < sorted.size() && sorted[i].score == score; ++i) {
-        step.add(sorted[i], weights[group[i]] * static_cast<double>(sorted[i].weight));
+        step.add(step_of(sorted[i], weights[group[i]] * static_cast<double>(sorted[i].weight)));
       }
       areas.add(step);
     }
@@ -198,32 +119,6 @@ void set_interval(UpliftResult& result, std::span<const UpliftRow> sorted) {
   }
 }
 
-// Most that the area of the exact curve can differ from the chord over one bin whose rows come in
-// an unknown order: the curve stays between the difference of the lowest and highest reachable
-// rates.
-double bin_error(const Step& before, const Step& step) {
-  const double kRows = step.all();
-  if (!(kRows > 0)) return 0;
-  Step after = before;
-  after.add(step);
-  const auto highest = [](double outcome, double all, double ones) {
-    return all + ones > 0 ? (outcome + ones) / (all + ones) : 0;
-  };
-  const auto lowest = [](double outcome, double all, double zeros) {
-    return all + zeros > 0 ? outcome / (all + zeros) : 0;
-  };
-  const double treated_zero = step.treated - step.treated_outcome;
-  const double control_zero = step.control - step.control_outcome;
-  const double high = highest(before.treated_outcome, before.treated, step.treated_outcome) -
-                      lowest(before.control_outcome, before.control, control_zero);
-  const double low = lowest(before.treated_outcome, before.treated, treated_zero) -
-                     highest(before.control_outcome, before.control, step.control_outcome);
-  const double top = std::max(high * before.all(), high * after.all()) * kRows;
-  const double bottom = std::min(low * before.all(), low * after.all()) * kRows;
-  const double chord = 0.5 * (before.uplift() + after.uplift()) * kRows;
-  return std::max({top - chord, chord - bottom, 0.0});
-}
-
 }  // namespace
 
 UpliftResult uplift_areas(std::vector<UpliftRow> rows) {
@@ -235,7 +130,7 @@ UpliftResult uplift_areas(std::vector<UpliftRow> rows) {
   bool binary = true, equal_weights = true;
   Step total;
   for (const UpliftRow& row : rows) {
-    total.add(row, static_cast<double>(row.weight));
+    total.add(step_of(row, static_cast<double>(row.weight)));
     binary = binary && (row.outcome == 0 || row.outcome == 1);
     equal_weights = equal_weights && row.weight == rows.front().weight;
   }
@@ -255,7 +150,7 @@ UpliftResult uplift_areas(std::vector<UpliftRow> rows) {
     Step step;
     const float score = rows[i].score;
     for (; i < rows.size() && rows[i].score == score; ++i) {
-      step.add(rows[i], static_cast<double>(rows[i].weight));
+      step.add(step_of(rows[i], static_cast<double>(rows[i].weight)));
     }
     areas.add(step);
     add_curve_point(result, areas, total.all());
@@ -293,7 +188,9 @@ io::Json to_json(const UpliftResult& result) {
   return json;
 }
 
-UpliftSums::UpliftSums(int64_t expected_rows) : exact_(expected_rows <= kExactRows) {
+UpliftSums::UpliftSums(int64_t expected_rows)
+    : exact_(expected_rows <= kExactRows),
+      keep_(!exact_ && expected_rows <= PredictionSums::kMostKept) {
   if (!exact_) bins_.resize(kBins * 4);
 }
 
@@ -304,7 +201,9 @@ void UpliftSums::add(const UpliftRow& row) {
     rows_.push_back(row);
     return;
   }
-  non_binary_ += !(row.outcome == 0 || row.outcome == 1);
+  const bool binary = row.outcome == 0 || row.outcome == 1;
+  non_binary_ += !binary;
+  if (keep_ && binary) kept_.add(row.score, row.treated != 0, row.outcome == 1, row.weight);
   FixedSum* bin = &bins_[(ordered_bits(row.score) >> 16) * 4 + (row.treated ? 0 : 2)];
   bin[0].add(static_cast<double>(row.weight));
   bin[1].add(static_cast<double>(row.weight) * static_cast<double>(row.outcome));
@@ -314,6 +213,7 @@ void UpliftSums::merge(UpliftSums&& other) {
   ALM_CHECK(other.exact_ == exact_);
   rows_.insert(rows_.end(), other.rows_.begin(), other.rows_.end());
   for (size_t i = 0; i < bins_.size(); ++i) bins_[i].add(other.bins_[i]);
+  kept_.append(std::move(other.kept_));
   seen_ += other.seen_;
   non_binary_ += other.non_binary_;
 }
@@ -334,7 +234,22 @@ UpliftResult UpliftSums::finish(Communicator& comm, const char* what) {
     }
     return uplift_areas(std::move(all));
   }
+  UpliftResult result = finish_binned(comm, what);
+  int64_t flags[2] = {non_binary_ > 0, kept_.weighted()};
+  comm.all_reduce_max(std::span<int64_t>(flags), what);
+  if (!keep_ || flags[0] != 0) return result;
+  ThreadPool pool(1);
+  const RankingAreas areas =
+      exact_ranking(kept_source(kept_), {.weighted = flags[1] != 0, .uplift = true}, pool, comm);
+  kept_ = {};
+  if (!result.auuc_sk.value) return result;
+  set_normalised(result, areas.uplift, true);
+  result.bin_error_bound = {0.0, ""};
+  result.exact = true;
+  return result;
+}
 
+UpliftResult UpliftSums::finish_binned(Communicator& comm, const char* what) {
   comm.all_reduce_sum(std::span<FixedSum>(bins_), what);
   int64_t counts[2] = {seen_, non_binary_};
   comm.all_reduce_sum(std::span<int64_t>(counts), what);
@@ -374,7 +289,7 @@ UpliftResult UpliftSums::finish(Communicator& comm, const char* what) {
   result.bin_error_bound = result.auuc_sk;
   if (result.auuc_sk.value) {
     const double random = 0.5 * total.all() * total.uplift();
-    result.bin_error_bound = {error / std::fabs(perfect_uplift_area(Classes(total)) - random), ""};
+    result.bin_error_bound = {error / std::fabs(perfect_uplift_area(total) - random), ""};
   }
   const char* const kRowsNeeded =
       "needs the rows; there are too many and they were binned by score";

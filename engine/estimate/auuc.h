@@ -29,7 +29,7 @@ struct UpliftResult {
   int64_t rows = 0;
   double treated = 0;  // weight of the treated arm
   double control = 0;
-  bool exact = true;  // from sorted rows; else from a histogram of the score
+  bool exact = true;  // the curve goes by distinct scores; else by bins of the score
   Metric auuc_sk;     // scikit-uplift uplift_auc_score: random 0, perfect 1
   Metric auuc_05;     // 0.5 + 0.5 * auuc_sk: random 0.5, perfect 1
   Metric qini_sk;     // scikit-uplift qini_auc_score, negative effects on
@@ -51,9 +51,11 @@ io::Json to_json(const UpliftResult& result);
 // weights.
 UpliftResult uplift_areas(std::vector<UpliftRow> rows);
 
-// Collects rows of all ranks. Up to kExactRows expected rows they are kept and brought to rank 0;
-// above, a histogram of 65,536 bins of the score (high 16 ordered bits) is summed, and the error of
-// the grouping is bounded. Not thread-safe: one per thread, then merge.
+// Collects rows of all ranks. Up to kExactRows expected rows they are kept and brought to rank 0,
+// for all of the values. Above, a histogram of 65,536 bins of the score (high 16 ordered bits) is
+// summed; of binary outcomes up to PredictionSums::kMostKept scores are kept too (4 bytes each, 8
+// with weights) and ordered within their bins, so that the areas stay exact; above that the error
+// of the grouping is bounded. Not thread-safe: one per thread, then merge.
 class UpliftSums {
  public:
   static constexpr int64_t kExactRows = int64_t{1} << 22;
@@ -68,7 +70,11 @@ class UpliftSums {
 
  private:
   static constexpr size_t kBins = 65536;
+  UpliftResult finish_binned(Communicator& comm, const char* what);
+
   bool exact_;
+  bool keep_;
+  ScoresByClass kept_;
   std::vector<UpliftRow> rows_;
   std::vector<FixedSum>
       bins_;  // [kBins, 4] treated weight, treated outcome, control weight, outcome

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <span>
 
+#include "engine/estimate/exact_ranking.h"
 #include "kernels/base/check.h"
 #include "kernels/base/hash.h"
 
@@ -38,12 +39,6 @@ void put_interval(io::Json& json, const Metric& low, const Metric& high) {
   }
 }
 
-uint32_t ordered_bits(float score) {
-  ALM_CHECK(!std::isnan(score));
-  const uint32_t bits = std::bit_cast<uint32_t>(score == 0 ? 0.0f : score);
-  return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-}
-
 int64_t PredictionSums::bin(float probability) {
   ALM_CHECK(probability >= 0 && probability <= 1, "probability %g",
             static_cast<double>(probability));
@@ -55,7 +50,11 @@ int64_t PredictionSums::bin(float probability) {
   return std::min<int64_t>((bits - kLowest) >> 12, kBins - 1);
 }
 
-PredictionSums::PredictionSums() : positive_(kBins), negative_(kBins), predicted_(kBins) {}
+PredictionSums::PredictionSums(int64_t expected_rows)
+    : positive_(kBins),
+      negative_(kBins),
+      predicted_(kBins),
+      keep_(expected_rows >= 0 && expected_rows <= kMostKept) {}
 
 void PredictionSums::add(float probability, float outcome, double weight) {
   ALM_CHECK(outcome == 0 || outcome == 1);
@@ -64,13 +63,15 @@ void PredictionSums::add(float probability, float outcome, double weight) {
   predicted_[b].add(weight * static_cast<double>(probability));
   const double p = std::clamp(static_cast<double>(probability), kEdge, 1 - kEdge);
   cross_entropy_.add(-weight * (outcome == 1 ? std::log(p) : std::log1p(-p)));
+  if (keep_) kept_.add(probability, false, outcome == 1, static_cast<float>(weight));
 }
 
-void PredictionSums::merge(const PredictionSums& other) {
+void PredictionSums::merge(PredictionSums&& other) {
   for (size_t b = 0; b < kBins; ++b) positive_[b].add(other.positive_[b]);
   for (size_t b = 0; b < kBins; ++b) negative_[b].add(other.negative_[b]);
   for (size_t b = 0; b < kBins; ++b) predicted_[b].add(other.predicted_[b]);
   cross_entropy_.add(other.cross_entropy_);
+  kept_.append(std::move(other.kept_));
 }
 
 void PredictionSums::reduce(Communicator& comm, const char* what) {
@@ -78,6 +79,14 @@ void PredictionSums::reduce(Communicator& comm, const char* what) {
   comm.all_reduce_sum(std::span<FixedSum>(negative_), what);
   comm.all_reduce_sum(std::span<FixedSum>(predicted_), what);
   comm.all_reduce_sum(std::span<FixedSum>(&cross_entropy_, 1), what);
+  if (!keep_) return;
+  int64_t weighted = kept_.weighted();
+  comm.all_reduce_max(std::span<int64_t>(&weighted, 1), what);
+  ThreadPool pool(1);
+  const RankingAreas areas =
+      exact_ranking(kept_source(kept_), {.weighted = weighted != 0}, pool, comm);
+  if (std::isfinite(areas.auc)) auc_ = areas.auc;
+  kept_ = {};
 }
 
 BinaryPrediction PredictionSums::finish() const {
@@ -107,6 +116,10 @@ BinaryPrediction PredictionSums::finish() const {
     }
     result.auc = {pairs / (positives * negatives), ""};
     result.auc_error_bound = tied / (2 * positives * negatives);
+    if (auc_) {
+      result.auc = {auc_, ""};
+      result.auc_error_bound = 0;
+    }
   } else {
     result.auc = {{}, kOneClass};
   }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/comm/communicator.h"
+#include "engine/estimate/scores_by_class.h"
 #include "io/json.h"
 #include "kernels/base/fixed_point.h"
 
@@ -18,10 +19,6 @@ struct Metric {
   std::optional<double> value;
   std::string why;
 };
-
-// Order-preserving map of fp32 to uint32 (method 6.5): a < b exactly when ordered(a) < ordered(b);
-// -0 is 0. NaN is a bug of the caller.
-uint32_t ordered_bits(float score);
 
 struct CalibrationPoint {
   double predicted = 0;  // mean prediction of the bin
@@ -34,7 +31,7 @@ struct BinaryPrediction {
   double samples = 0;    // sum of weights
   double positives = 0;  // sum of weights of outcome 1
   Metric auc;
-  double auc_error_bound = 0;  // |auc - exact AUC| is at most this (method 6.5)
+  double auc_error_bound = 0;  // |auc - exact AUC| is at most this (method 6.5); 0: it is exact
   Metric logloss;
   Metric rig;   // 1 - logloss / entropy of the base rate
   Metric pcoc;  // sum of predictions / sum of outcomes
@@ -45,15 +42,20 @@ struct BinaryPrediction {
 inline constexpr int64_t kCalibrationBins = 20;
 
 // Sums for BinaryPrediction. The score histogram has 65,536 bins: 2,048 per octave of the fp32
-// probability, from 2^-32 to 1. Not thread-safe: one per thread, then merge.
+// probability, from 2^-32 to 1. Where scores may be kept, reduce() orders those of each bin too and
+// the AUC is exact. Not thread-safe: one per thread, then merge.
 class PredictionSums {
  public:
-  PredictionSums();
+  // Rows of which scores are kept, over all ranks: 4 bytes each, 8 where they have weights.
+  static constexpr int64_t kMostKept = int64_t{1} << 27;
+
+  // `expected_rows`: at most so many will be added, over all ranks; -1: not known, none are kept.
+  explicit PredictionSums(int64_t expected_rows = -1);
 
   // probability in [0, 1], outcome 0 or 1, weight >= 0.
   void add(float probability, float outcome, double weight = 1.0);
-  void merge(const PredictionSums& other);
-  // COLLECTIVE.
+  void merge(PredictionSums&& other);
+  // COLLECTIVE. Gives up the scores kept.
   void reduce(Communicator& comm, const char* what);
   BinaryPrediction finish() const;
 
@@ -66,6 +68,9 @@ class PredictionSums {
   std::vector<FixedSum> negative_;   // [kBins] weight of outcome 0
   std::vector<FixedSum> predicted_;  // [kBins] weight * probability
   FixedSum cross_entropy_;
+  bool keep_;
+  ScoresByClass kept_;
+  std::optional<double> auc_;  // exact, after reduce()
 };
 
 // Keys of contract 3 `prediction`: auc, logloss, rig, pcoc, ece (null and `<key>_why` where

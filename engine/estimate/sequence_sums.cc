@@ -18,6 +18,7 @@ SequenceSums::SequenceSums(const io::LogSchema& schema, double outcome_mean, int
       users(schema.clusters),
       observed_users(schema.clusters, kLeastUsers),
       all_users(1),
+      prediction(expected_rows),
       regression(outcome_mean),
       gauc(expected_rows),
       truth(schema.clusters),
@@ -83,7 +84,7 @@ void SequenceSums::merge(SequenceSums&& other) {
   observed_users.merge(other.observed_users);
   all_users.merge(other.all_users);
   training_users.merge(other.training_users);
-  prediction.merge(other.prediction);
+  prediction.merge(std::move(other.prediction));
   regression.merge(other.regression);
   gauc.merge(std::move(other.gauc));
   truth.merge(other.truth);

@@ -115,36 +115,42 @@ TEST(UpliftAreas, IntervalOfAUsefulScoreLiesAboveRandomAndOfAUselessOneHoldsIt) 
   EXPECT_GT(*useless.ci95_high.value, 0.5);
 }
 
-TEST(UpliftSums, ExactAndBinnedAgreeOnAnyRanksWithinTheBound) {
+TEST(UpliftSums, RowsScoresAndBinsAgreeOnAnyRanksWithinTheBound) {
   for (const double ties : {0.0, 4.0}) {
     const auto rows = some_rows(4001, ties);
     const auto exact = uplift_areas(rows);
-    io::Json first_exact, first_binned;
-    for (const int64_t ranks : {1, 2, 3}) {
-      for (const bool binned : {false, true}) {
-        io::Json json;
+    // Rows kept; scores kept; neither.
+    for (const int64_t expected :
+         {int64_t{4001}, UpliftSums::kExactRows + 1, PredictionSums::kMostKept + 1}) {
+      io::Json first;
+      for (const int64_t ranks : {1, 2, 3}) {
         UpliftResult result;
         ThreadWorld(ranks).run([&](Communicator& comm) {
-          UpliftSums mine(binned ? UpliftSums::kExactRows + 1 : 4001);
+          UpliftSums mine(expected);
           for (size_t i = rows.size(); i-- > 0;) {
             if (static_cast<int64_t>(i * i) % comm.size() == comm.rank()) mine.add(rows[i]);
           }
           const auto finished = mine.finish(comm, "test");
           if (comm.rank() == 0) result = finished;
         });
-        json = to_json(result);
-        auto& first = binned ? first_binned : first_exact;
+        const io::Json json = to_json(result);
         if (first.is_null()) first = json;
         EXPECT_EQ(first, json);
-        if (!binned) {
+        EXPECT_EQ(json["rows"], 4001);
+        if (expected == 4001) {
           EXPECT_EQ(json, to_json(exact));
           continue;
         }
-        EXPECT_EQ(json["method"], "binned");
-        EXPECT_EQ(json["rows"], 4001);
+        const bool kept = expected <= PredictionSums::kMostKept;
+        EXPECT_EQ(json["method"], kept ? "exact" : "binned");
         EXPECT_LE(std::fabs(*result.auuc_sk.value - *exact.auuc_sk.value),
                   *result.bin_error_bound.value + 1e-12);
-        EXPECT_NEAR(*result.auuc_sk.value, *exact.auuc_sk.value, ties > 0 ? 1e-12 : 2e-3);
+        EXPECT_NEAR(*result.auuc_sk.value, *exact.auuc_sk.value, ties > 0 || kept ? 1e-12 : 2e-3);
+        if (kept) {
+          EXPECT_EQ(*result.bin_error_bound.value, 0);
+          EXPECT_NEAR(*result.qini_sk.value, *exact.qini_sk.value, 1e-12);
+          EXPECT_NEAR(*result.auuc_05.value, *exact.auuc_05.value, 1e-12);
+        }
         EXPECT_TRUE(json["auuc_causalml"].is_null());
       }
     }

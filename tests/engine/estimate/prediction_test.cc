@@ -73,6 +73,36 @@ TEST(PredictionSums, AucIsWithinItsBoundOfAllPairs) {
   }
 }
 
+TEST(PredictionSums, AucIsExactOnAnyRanksWhereScoresAreKept) {
+  const auto rows = some_scores(1499, false);
+  const double exact = auc_of_pairs(rows);
+  auto plain = rows;
+  for (Scored& row : plain) row.weight = 1;
+  for (const bool weighted : {false, true}) {
+    std::vector<double> got;
+    for (const int64_t ranks : {1, 2, 3}) {
+      ThreadWorld(ranks).run([&](Communicator& comm) {
+        PredictionSums mine(1499), other(1499);
+        for (size_t i = 0; i < rows.size(); ++i) {
+          if (static_cast<int64_t>(i) % comm.size() != comm.rank()) continue;
+          (i % 5 == 0 ? other : mine)
+              .add(rows[i].score, rows[i].outcome, weighted ? rows[i].weight : 1);
+        }
+        mine.merge(std::move(other));
+        mine.reduce(comm, "test");
+        const auto result = mine.finish();
+        if (comm.rank() != 0) return;
+        EXPECT_EQ(result.auc_error_bound, 0);
+        got.push_back(*result.auc.value);
+      });
+    }
+    EXPECT_EQ(got[0], got[1]);
+    EXPECT_EQ(got[0], got[2]);
+    const double wanted = weighted ? exact : auc_of_pairs(plain);
+    EXPECT_NEAR(got[0], wanted, 1e-9);  // weights are rounded to 2^-44
+  }
+}
+
 TEST(PredictionSums, LossesEqualTheirDefinitions) {
   const auto rows = some_scores(1201, false);
   PredictionSums sums;
