@@ -5,11 +5,11 @@
 
 #include "engine/estimate/arm_effects.h"
 #include "engine/estimate/arm_nuisance_source.h"
+#include "engine/estimate/arm_protocol.h"
 #include "engine/estimate/auuc.h"
 #include "engine/estimate/backdoor_fit.h"
 #include "engine/estimate/few_steps.h"
 #include "engine/estimate/fold_batches.h"
-#include "engine/estimate/grouped_auuc.h"
 #include "engine/estimate/halves.h"
 #include "engine/estimate/mediator_variation.h"
 #include "engine/estimate/prediction.h"
@@ -32,7 +32,8 @@ struct ArmSums {
         uplift(static_cast<size_t>(schema.clusters), UpliftSums(rows)),
         all_users(1),
         truth(schema.clusters),
-        mediator(schema.clusters) {}
+        mediator(schema.clusters),
+        protocol(schema) {}
 
   void merge(ArmSums&& other) {
     effects.merge(other.effects);
@@ -48,6 +49,7 @@ struct ArmSums {
     journeys += other.journeys;
     randomised += other.randomised;
     mediator.merge(other.mediator);
+    protocol.merge(other.protocol);
   }
   void reduce(Communicator& world) {
     effects.reduce(world, "arm effects");
@@ -62,6 +64,7 @@ struct ArmSums {
     journeys = counts[0];
     randomised = counts[1];
     mediator.reduce(world);
+    protocol.reduce(world);
   }
 
   ArmEffectSums effects;
@@ -76,6 +79,7 @@ struct ArmSums {
   int64_t journeys = 0;
   int64_t randomised = 0;
   MediatorVariation mediator;
+  ArmProtocol protocol;
 };
 
 // What one thread works with.
@@ -112,6 +116,7 @@ void add_row(ArmSums& sums, const io::Journeys& journeys, int64_t row,
         backdoor->model().replacement_effect(backdoor->linear(journeys, row), arm, reference),
         weight);
   }
+  sums.protocol.add(journeys, row, backdoor);
   ++sums.journeys;
   sums.all_users.add(0, user);
   sums.randomised += !journeys.randomised.empty() && journeys.randomised[i] == 1;
@@ -177,31 +182,6 @@ io::Json auuc_json(ArmSums& sums, const io::LogSchema& schema, Communicator& wor
   return list;
 }
 
-io::Json grouped_json(const ArmSums& sums, const io::LogSchema& schema, bool halves) {
-  ClusterTable table;
-  const GroupedSums& outcomes = sums.effects.outcomes();
-  double total = 0;
-  for (int64_t arm = 0; arm < schema.clusters; ++arm) total += outcomes.weight(arm);
-  for (int64_t arm = 0; arm < schema.clusters; ++arm) {
-    const bool reference = arm == *schema.reference_cluster;
-    table.score.push_back(reference ? NAN : sums.effects.effect(arm).do_effect.plugin.mean);
-    table.n.push_back(outcomes.weight(arm));
-    table.exposure.push_back(outcomes.weight(arm) / total);
-  }
-  io::Json json;
-  if (halves) {
-    json["front_door"] = to_json(grouped_auuc(table, gain_of_means(sums.gains.ett_one_step())));
-  } else {
-    json["front_door"] = nullptr;
-    json["front_door_why"] = kNoHalves;
-  }
-  for (const char* gains : {"difference", "ipw", "randomised"}) {
-    json[gains] = nullptr;
-    json[std::string(gains) + "_why"] = "arm logs: see `auuc`, and `naive` in `effects`";
-  }
-  return json;
-}
-
 }  // namespace
 
 std::vector<int64_t> count_nuisances(std::shared_ptr<const io::Log> log,
@@ -246,7 +226,7 @@ void estimate_arm_log(const EstimateInputs& inputs, const ScoredUsers& users,
   for (const FittedBackdoor& fit : bundle.backdoor) {
     backdoor.emplace_back(*bundle.stats, fit.coefficients);
   }
-  const bool halves = !bundle.tabular && has_halves(bundle);
+  const bool halves = !bundle.tabular && bundle.folds == 1 && has_halves(bundle);
   const std::vector<std::unique_ptr<const TabularNuisances>> tabular = tabular_nuisances(bundle);
 
   std::vector<ArmThread> threads;
@@ -268,34 +248,37 @@ void estimate_arm_log(const EstimateInputs& inputs, const ScoredUsers& users,
   io::ColumnSet columns = io::ColumnSet::model();
   columns.truth = schema.truth;
   columns.randomised = schema.randomised;
-  const io::ReadReport report =
-      scan_log(inputs.log, inputs.compute, inputs.world, users.filter, columns, "scoring",
-               [&](const io::Journeys& journeys, int64_t thread) {
-                 ArmThread& of = threads[static_cast<size_t>(thread)];
-                 ArmSums& mine = *sums[static_cast<size_t>(thread)];
-                 of.folds.each(journeys, schema, [&](size_t fold, const io::Journeys& part) {
-                   of.main[fold]->prepare(part, thread);
-                   for (int64_t row = 0; row < part.size(); ++row) {
-                     add_row(mine, part, row, of.main[fold]->at(part, row), schema,
-                             backdoor.empty() ? nullptr : &backdoor[fold]);
-                   }
-                 });
-                 for (const uint64_t user : journeys.user) {
-                   if (users.in_training_share(user)) mine.training_users.add(0, user);
-                 }
-                 if (!halves) return;
-                 of.batches.split(journeys, schema);
-                 for (int half = 0; half < 2; ++half) {
-                   const io::Journeys& others = of.batches.others(half);
-                   of.halves[half]->prepare(others, thread);
-                   for (int64_t row = 0; row < others.size(); ++row) {
-                     const size_t i = static_cast<size_t>(row);
-                     mine.gains.add(others.user[i], others.cluster[i], mediator_of(others, i),
-                                    others.outcome[i], weight_of(others, i),
-                                    of.halves[half]->at(others, row));
-                   }
-                 }
-               });
+  const io::ReadReport report = scan_log(
+      inputs.log, inputs.compute, inputs.world, users.filter, columns, "scoring",
+      [&](const io::Journeys& journeys, int64_t thread) {
+        ArmThread& of = threads[static_cast<size_t>(thread)];
+        ArmSums& mine = *sums[static_cast<size_t>(thread)];
+        of.folds.each(journeys, schema, [&](size_t fold, const io::Journeys& part) {
+          of.main[fold]->prepare(part, thread);
+          for (int64_t row = 0; row < part.size(); ++row) {
+            add_row(mine, part, row, of.main[fold]->at(part, row), schema,
+                    backdoor.empty() ? nullptr : &backdoor[fold]);
+          }
+        });
+        for (const uint64_t user : journeys.user) {
+          if (users.in_training_share(user)) mine.training_users.add(0, user);
+        }
+        if (!halves) return;
+        of.batches.split(journeys, schema);
+        for (int half = 0; half < 2; ++half) {
+          const io::Journeys& others = of.batches.others(half);
+          of.halves[half]->prepare(others, thread);
+          for (int64_t row = 0; row < others.size(); ++row) {
+            const size_t i = static_cast<size_t>(row);
+            mine.gains.add(others.user[i], others.cluster[i], mediator_of(others, i),
+                           others.outcome[i], weight_of(others, i),
+                           of.halves[half]->at(others, row));
+            mine.protocol.add_values(others, row, of.halves[half]->at(others, row),
+                                     of.main[0]->at(journeys, of.batches.others_rows(half)[i]),
+                                     backdoor.empty() ? nullptr : &backdoor[0]);
+          }
+        }
+      });
   for (size_t thread = 1; thread < sums.size(); ++thread) sums[0]->merge(std::move(*sums[thread]));
   ArmSums& total = *sums[0];
   total.reduce(inputs.world);
@@ -340,9 +323,15 @@ void estimate_arm_log(const EstimateInputs& inputs, const ScoredUsers& users,
   }
   json["effects"] = effects;
   json["auuc"] = auuc_json(total, schema, inputs.world);
-  json["policy"] = nullptr;
-  json["policy_why"] = "not part of this estimate";
-  json["grouped_auuc"] = grouped_json(total, schema, halves && identified);
+  std::string no_values = halves ? "" : kNoHalves;
+  if (!identified) no_values = why_not;
+  json["grouped_auuc"] =
+      total.protocol.grouped_json(total.effects, total.gains, !backdoor.empty(),
+                                  schema.randomised && total.randomised > 0, no_values);
+  json["policy"] = no_values.empty() ? total.protocol.policy_json(!backdoor.empty()) : nullptr;
+  if (json["policy"].is_null()) {
+    json["policy_why"] = no_values.empty() ? "no journey has a value of its own" : no_values;
+  }
   io::Json warnings = mediator_variation_warnings(share);
   const std::string few = few_steps_warning(bundle);
   if (!few.empty()) warnings.push_back(few);

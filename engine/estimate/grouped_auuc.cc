@@ -243,13 +243,14 @@ GroupedAuuc grouped_auuc(const ClusterTable& table, const GroupedGain& gain,
   return result;
 }
 
-io::Json to_json(const GroupedAuuc& result) {
+io::Json to_json(const GroupedAuuc& result, const char* note) {
   io::Json json;
   json["overall"] = area_json(result.overall);
   put_metric(json["overall"], "bucket_mean", result.bucket_mean);
   put_metric(json["overall"], "bucket_mean_weighted", result.bucket_mean_weighted);
   json["buckets"] = io::Json::array();
   for (const auto& bucket : result.buckets) json["buckets"].push_back(area_json(bucket));
+  json["note"] = note;
   return json;
 }
 

@@ -63,8 +63,8 @@ GroupedArea grouped_area(std::span<const double> score, std::span<const double> 
 GroupedAuuc grouped_auuc(const ClusterTable& table, const GroupedGain& gain,
                          const ClusterOverlap& overlap = {});
 
-// {"overall": {...}, "buckets": [{...}]}; of the labelled values auuc_05, raw_area and ci95 are
-// given, the others of contract 3 null with why.
-io::Json to_json(const GroupedAuuc& result);
+// {"overall": {...}, "buckets": [{...}], "note"}; of the labelled values auuc_05, raw_area and ci95
+// are given, the others of contract 3 null with why.
+io::Json to_json(const GroupedAuuc& result, const char* note);
 
 }  // namespace alm

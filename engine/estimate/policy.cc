@@ -1,6 +1,8 @@
 #include "engine/estimate/policy.h"
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "engine/estimate/bootstrap.h"
 #include "engine/estimate/prediction.h"
@@ -50,6 +52,51 @@ void put(io::Json& json, const std::string& key, const std::vector<double>& colu
 }
 
 }  // namespace
+
+Choice choice_by_score(const char* name, const RankedValues& values, bool truth) {
+  Choice choice;
+  choice.name = name;
+  choice.values = {ranked_ties(values.values())};
+  if (choice.values[0].empty()) choice.why = "no exposure was scored so";
+  if (truth) {
+    choice.true_do = {ranked_ties(values.true_do())};
+    choice.true_ett = {ranked_ties(values.true_ett())};
+  }
+  return choice;
+}
+
+void ValuesByHalf::merge(const ValuesByHalf& other) {
+  values.merge(other.values);
+  true_do.merge(other.true_do);
+  true_ett.merge(other.true_ett);
+}
+
+void ValuesByHalf::reduce(Communicator& comm) {
+  values.reduce(comm, "values by half");
+  true_do.reduce(comm, "true values by half");
+  true_ett.reduce(comm, "true values by half");
+}
+
+Choice choice_by_credit(const char* name, const ValuesByHalf& values,
+                        std::span<const double> credit, bool truth) {
+  Choice choice;
+  choice.name = name;
+  const size_t clusters = credit.size() / 2;
+  for (size_t half = 0; half < 2; ++half) {
+    std::vector<int64_t> order(clusters);
+    std::iota(order.begin(), order.end(), int64_t{0});
+    std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+      return credit[2 * static_cast<size_t>(a) + 1 - half] >
+             credit[2 * static_cast<size_t>(b) + 1 - half];
+    });
+    for (int64_t& row : order) row = 2 * row + static_cast<int64_t>(half);
+    choice.values.push_back(ranked_ties(values.values, order));
+    if (!truth) continue;
+    choice.true_do.push_back(ranked_ties(values.true_do, order));
+    choice.true_ett.push_back(ranked_ties(values.true_ett, order));
+  }
+  return choice;
+}
 
 io::Json policy_json(std::span<const Choice> choices) {
   ALM_CHECK(!choices.empty() && choices[0].why.empty());

@@ -13,13 +13,6 @@ double weight_of(const io::Journeys& journeys, size_t row) {
   return journeys.weight.empty() ? 1.0 : static_cast<double>(journeys.weight[row]);
 }
 
-io::Json gain_json(const ClusterTable& table, const GroupedGain& gain,
-                   const ClusterOverlap& overlap, const char* note) {
-  io::Json json = to_json(grouped_auuc(table, gain, overlap));
-  json["note"] = note;
-  return json;
-}
-
 }  // namespace
 
 SequenceProtocol::SequenceProtocol(const io::LogSchema& schema)
@@ -29,9 +22,7 @@ SequenceProtocol::SequenceProtocol(const io::LogSchema& schema)
       shapley_(schema.clusters),
       randomised_(schema.clusters),
       all_randomised_(1, randomised_.groups()),
-      values_(2 * schema.clusters, user_group_count(schema.clusters)),
-      true_do_(2 * schema.clusters, 1),
-      true_ett_(2 * schema.clusters, 1),
+      values_(schema.clusters),
       last_(2 * schema.clusters),
       touches_(2 * schema.clusters),
       residual_(schema.clusters),
@@ -89,7 +80,7 @@ void SequenceProtocol::add_values(const io::Journeys& from, const SequenceScores
       const double value = scores.one_step[j];
       if (std::isnan(value)) continue;
       const int64_t cluster = from.cluster[j];
-      values_.add(2 * cluster + half, user, value, weight);
+      values_.values.add(2 * cluster + half, user, value, weight);
       residual_.add(cluster, scores.weight[j] * weight, 1);
       clipped_.add(cluster, scores.clipped[j], 1);
       const float model = static_cast<float>(main.do_effect[main_begin + (j - begin)]);
@@ -100,9 +91,9 @@ void SequenceProtocol::add_values(const io::Journeys& from, const SequenceScores
       if (from.delta_do.empty()) continue;
       by_model_.add_truth(model, from.delta_do[j], from.delta_ett[j], weight);
       if (backdoor) by_backdoor_.add_truth(regression, from.delta_do[j], from.delta_ett[j], weight);
-      true_do_.add(2 * cluster + half, user, from.delta_do[j], weight);
+      values_.true_do.add(2 * cluster + half, user, from.delta_do[j], weight);
       if (!std::isnan(from.delta_ett[j])) {
-        true_ett_.add(2 * cluster + half, user, from.delta_ett[j], weight);
+        values_.true_ett.add(2 * cluster + half, user, from.delta_ett[j], weight);
       }
     }
   }
@@ -114,8 +105,6 @@ void SequenceProtocol::merge(const SequenceProtocol& other) {
   randomised_.merge(other.randomised_);
   all_randomised_.merge(other.all_randomised_);
   values_.merge(other.values_);
-  true_do_.merge(other.true_do_);
-  true_ett_.merge(other.true_ett_);
   last_.merge(other.last_);
   touches_.merge(other.touches_);
   residual_.merge(other.residual_);
@@ -129,9 +118,7 @@ void SequenceProtocol::reduce(Communicator& world) {
   shapley_.reduce(world, "sampled orders");
   randomised_.reduce(world, "randomised exposures");
   all_randomised_.reduce(world, "randomised exposures");
-  values_.reduce(world, "front-door gains");
-  true_do_.reduce(world, "true gains");
-  true_ett_.reduce(world, "true gains");
+  values_.reduce(world);
   last_.reduce(world, "last touches");
   touches_.reduce(world, "touches");
   residual_.reduce(world, "weights of gains");
@@ -149,10 +136,10 @@ std::vector<std::vector<Weighted>> SequenceProtocol::propensity() const {
 io::Json SequenceProtocol::shapley_json(const ClusterTable& table) const {
   if (shapley_.orders() == 0) return nullptr;
   ShapleyGain shapley = shapley_.finish();
-  io::Json json = gain_json(table, {shapley.mean, {}}, {},
-                            "mean rise of the outcome rate as the cluster joins those before it in "
-                            "a random order, over journeys that touch no others: confounded, and "
-                            "of the whole log, not of one touch");
+  io::Json json = to_json(grouped_auuc(table, {shapley.mean, {}}),
+                          "mean rise of the outcome rate as the cluster joins those before it in "
+                          "a random order, over journeys that touch no others: confounded, and "
+                          "of the whole log, not of one touch");
   // Jackknife over the orders: what the area owes to which were drawn.
   const double n = static_cast<double>(shapley.deltas.size());
   std::vector<double> without;
@@ -186,13 +173,13 @@ io::Json SequenceProtocol::grouped_json(const ClusterTable& table, bool randomis
     json[std::string(key) + "_why"] = why;
   };
   const StratifiedGain difference = gain_by_difference(outcomes_);
-  json["difference"] = gain_json(
-      table, difference.gain, difference.overlap,
+  json["difference"] = to_json(
+      grouped_auuc(table, difference.gain, difference.overlap),
       "confounded wherever exposure follows what also moves the outcome; not evidence of a causal "
       "ranking");
   const StratifiedGain ipw = gain_by_propensity(outcomes_);
-  json["ipw"] = gain_json(table, ipw.gain, ipw.overlap,
-                          "weights know the stratum only: confounded as `difference` is");
+  json["ipw"] = to_json(grouped_auuc(table, ipw.gain, ipw.overlap),
+                        "weights know the stratum only: confounded as `difference` is");
   if (!why_no_values.empty()) {
     none("front_door", why_no_values);
     none("rate", why_no_values);
@@ -205,19 +192,20 @@ io::Json SequenceProtocol::grouped_json(const ClusterTable& table, bool randomis
       overlap.clipped.push_back(clipped_.sum[k].value());
     }
     json["front_door"] =
-        gain_json(table, gain_of_means(values_, 2), overlap,
-                  "one-step values by fits that saw neither these users nor made the score");
+        to_json(grouped_auuc(table, gain_of_means(values_.values, 2), overlap),
+                "one-step values by fits that saw neither these users nor made the score");
     int64_t exposures = 0;
-    for (int64_t k = 0; k < 2 * clusters_; ++k) exposures += values_.touches(k);
-    const Choice model = by_score("model", by_model_),
-                 backdoor = by_score("backdoor", by_backdoor_);
+    for (int64_t k = 0; k < 2 * clusters_; ++k) exposures += values_.values.touches(k);
+    const Choice model = choice_by_score("model", by_model_, false);
+    const Choice backdoor = choice_by_score("backdoor", by_backdoor_, false);
     json["rate"] = rate_json(model, backdoor.why.empty() ? &backdoor : nullptr,
                              static_cast<double>(exposures));
   }
   if (randomised) {
-    json["randomised"] = gain_json(table, gain_of_difference(randomised_, all_randomised_), {},
-                                   "mean outcome of randomised exposures of the cluster minus that "
-                                   "of the others");
+    json["randomised"] =
+        to_json(grouped_auuc(table, gain_of_difference(randomised_, all_randomised_)),
+                "mean outcome of randomised exposures of the cluster minus that "
+                "of the others");
   } else {
     none("randomised", "the log marks no exposure as randomised");
   }
@@ -226,47 +214,16 @@ io::Json SequenceProtocol::grouped_json(const ClusterTable& table, bool randomis
   return json;
 }
 
-Choice SequenceProtocol::by_score(const char* name, const RankedValues& values) const {
-  Choice choice;
-  choice.name = name;
-  choice.values = {ranked_ties(values.values())};
-  if (choice.values[0].empty()) choice.why = "no exposure was scored so";
-  if (truth_) {
-    choice.true_do = {ranked_ties(values.true_do())};
-    choice.true_ett = {ranked_ties(values.true_ett())};
-  }
-  return choice;
-}
-
-Choice SequenceProtocol::by_last_touch() const {
-  Choice choice;
-  choice.name = "last_touch";
-  for (int64_t half = 0; half < 2; ++half) {
-    // Outcomes per touch that the cluster was last before, among the users of the other half: an
-    // exposure is never chosen for its own outcome.
-    std::vector<double> credit;
-    for (int64_t k = 0; k < clusters_; ++k) {
-      const size_t at = static_cast<size_t>(2 * k + 1 - half);
-      const double touches = touches_.sum[at].value();
-      credit.push_back(touches > 0 ? last_.sum[at].value() / touches : 0);
-    }
-    std::vector<int64_t> order(static_cast<size_t>(clusters_));
-    std::iota(order.begin(), order.end(), int64_t{0});
-    std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
-      return credit[static_cast<size_t>(a)] > credit[static_cast<size_t>(b)];
-    });
-    for (int64_t& row : order) row = 2 * row + half;
-    choice.values.push_back(ranked_ties(values_, order));
-    if (!truth_) continue;
-    choice.true_do.push_back(ranked_ties(true_do_, order));
-    choice.true_ett.push_back(ranked_ties(true_ett_, order));
-  }
-  return choice;
-}
-
 io::Json SequenceProtocol::policy_json(const std::string& why_no_backdoor) const {
-  std::vector<Choice> choices = {by_score("model", by_model_), by_score("backdoor", by_backdoor_),
-                                 by_last_touch()};
+  // Outcomes per touch that the cluster was last before.
+  std::vector<double> credit;
+  for (size_t at = 0; at < touches_.sum.size(); ++at) {
+    const double touches = touches_.sum[at].value();
+    credit.push_back(touches > 0 ? last_.sum[at].value() / touches : 0);
+  }
+  std::vector<Choice> choices = {choice_by_score("model", by_model_, truth_),
+                                 choice_by_score("backdoor", by_backdoor_, truth_),
+                                 choice_by_credit("last_touch", values_, credit, truth_)};
   if (!choices[0].why.empty()) return nullptr;
   if (!why_no_backdoor.empty()) choices[1].why = why_no_backdoor;
   return alm::policy_json(choices);

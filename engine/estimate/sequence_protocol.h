@@ -44,8 +44,6 @@ class SequenceProtocol {
   io::Json policy_json(const std::string& why_no_backdoor) const;
 
  private:
-  Choice by_score(const char* name, const RankedValues& values) const;
-  Choice by_last_touch() const;
   io::Json shapley_json(const ClusterTable& table) const;
 
   int64_t clusters_;
@@ -54,9 +52,8 @@ class SequenceProtocol {
   ShapleySums shapley_;
   GroupedSums randomised_;      // outcome of journeys with a randomised touch of k
   GroupedSums all_randomised_;  // of every such pair of journey and cluster
+  ValuesByHalf values_;         // one-step values with the other half's nuisances
   // [clusters, 2] by half of the users, next to each other:
-  GroupedSums values_;  // one-step values with the other half's nuisances
-  GroupedSums true_do_, true_ett_;
   ClusterTotals last_;  // outcomes of journeys whose last touch it is
   ClusterTotals touches_;
   ClusterTotals residual_;  // weights in the values, [clusters]

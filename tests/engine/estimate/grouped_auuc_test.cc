@@ -94,7 +94,7 @@ TEST(GroupedAuuc, BucketsSplitClustersByExposureQuantiles) {
   }
   EXPECT_EQ(all, 97);
   EXPECT_GT(*result.bucket_mean.value, 0.8);
-  const auto json = to_json(result);
+  const auto json = to_json(result, "");
   EXPECT_EQ(json["buckets"].size(), size_t{10});
   EXPECT_TRUE(json["overall"]["auuc_sk"].is_null());
   EXPECT_FALSE(json["overall"]["auuc_sk_why"].get<std::string>().empty());
@@ -221,7 +221,7 @@ TEST(GroupedAuuc, BucketsWithoutOverlapAreMarkedAndNotRanked) {
   EXPECT_NEAR(*result.bucket_mean.value, sum / 9, 1e-12);
   EXPECT_TRUE(result.overall.auuc_05.value);
   EXPECT_NEAR(result.buckets[3].clipped_share, 6.5 / 100, 1e-12);
-  const io::Json json = to_json(result)["buckets"][0];
+  const io::Json json = to_json(result, "")["buckets"][0];
   EXPECT_NEAR(json["overlap"]["ess_share"].get<double>(), 0.04, 1e-12);
   EXPECT_NEAR(json["overlap"]["e_high"].get<double>(), 0.02, 1e-12);
 }
