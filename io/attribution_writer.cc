@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <charconv>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <type_traits>
@@ -23,6 +25,10 @@ constexpr size_t kBuffer = size_t{1} << 20;
 constexpr size_t kStageRows = 4096;
 constexpr size_t kLongestLine = 256;
 constexpr size_t kPartRows = 8192;
+
+std::array<std::string, 8> column_names(const std::string& credit) {
+  return {"row", "user", "position", "cluster", "do", "ett", credit, "share"};
+}
 
 static_assert(std::is_trivially_copyable_v<AttributionRow> && sizeof(AttributionRow) == 40,
               "parts hold rows as they lie in memory");
@@ -83,13 +89,12 @@ class ByteFile {
 
 class CsvWriter final : public AttributionWriter {
  public:
-  explicit CsvWriter(const std::string& path)
+  CsvWriter(const std::string& path, const std::string& credit_name)
       : path_(path), file_(path + ".tmp"), buffer_(kBuffer) {
-    for (const char* name : kAttributionColumns) {
+    for (const std::string& name : column_names(credit_name)) {
       if (used_ > 0) buffer_[used_++] = ',';
-      const size_t length = std::strlen(name);
-      std::memcpy(&buffer_[used_], name, length);
-      used_ += length;
+      std::memcpy(&buffer_[used_], name.data(), name.size());
+      used_ += name.size();
     }
     buffer_[used_++] = '\n';
   }
@@ -102,7 +107,7 @@ class CsvWriter final : public AttributionWriter {
       put(row.cluster, ',');
       put(row.do_effect, ',');
       put(row.ett, ',');
-      put(row.shapley, ',');
+      put(row.credit, ',');
       put(row.share, '\n');
     }
   }
@@ -115,6 +120,12 @@ class CsvWriter final : public AttributionWriter {
  private:
   template <class T>
   void put(T value, char end) {
+    if constexpr (std::is_floating_point_v<T>) {
+      if (std::isnan(value)) {
+        buffer_[used_++] = end;
+        return;
+      }
+    }
     const auto result = std::to_chars(&buffer_[used_], buffer_.data() + buffer_.size(), value);
     ALM_CHECK(result.ec == std::errc());
     *result.ptr = end;
@@ -133,17 +144,16 @@ class CsvWriter final : public AttributionWriter {
 
 class Hdf5AttributionWriter final : public AttributionWriter {
  public:
-  Hdf5AttributionWriter(const std::string& path, int64_t most_rows,
+  Hdf5AttributionWriter(const std::string& path, int64_t most_rows, const std::string& credit_name,
                         const std::vector<std::pair<std::string, std::string>>& notes)
       : file_(path, Codec::deflate) {
     file_.attribute("alm_schema", "alm-attribution/1");
     for (const auto& [name, text] : notes) file_.attribute(name, text);
     const ValueType types[] = {ValueType::i64, ValueType::u64, ValueType::u32, ValueType::u32,
                                ValueType::f32, ValueType::f32, ValueType::f32, ValueType::f32};
+    const std::array<std::string, 8> names = column_names(credit_name);
     for (size_t column = 0; column < std::size(types); ++column) {
-      file_.add({.path = std::string("/") + kAttributionColumns[column],
-                 .type = types[column],
-                 .expected_rows = most_rows});
+      file_.add({.path = "/" + names[column], .type = types[column], .expected_rows = most_rows});
     }
   }
   void append(std::span<const AttributionRow> rows) override {
@@ -167,7 +177,7 @@ class Hdf5AttributionWriter final : public AttributionWriter {
     hand_over(3, &AttributionRow::cluster);
     hand_over(4, &AttributionRow::do_effect);
     hand_over(5, &AttributionRow::ett);
-    hand_over(6, &AttributionRow::shapley);
+    hand_over(6, &AttributionRow::credit);
     hand_over(7, &AttributionRow::share);
     staged_.clear();
   }
@@ -190,11 +200,11 @@ void check_attribution_path(const std::string& path) {
 }
 
 std::unique_ptr<AttributionWriter> make_attribution_writer(
-    const std::string& path, int64_t most_rows,
+    const std::string& path, int64_t most_rows, const std::string& credit_name,
     const std::vector<std::pair<std::string, std::string>>& notes) {
   check_attribution_path(path);
-  if (path.ends_with(".csv")) return std::make_unique<CsvWriter>(path);
-  return std::make_unique<Hdf5AttributionWriter>(path, most_rows, notes);
+  if (path.ends_with(".csv")) return std::make_unique<CsvWriter>(path, credit_name);
+  return std::make_unique<Hdf5AttributionWriter>(path, most_rows, credit_name, notes);
 }
 
 class AttributionPart::Impl {

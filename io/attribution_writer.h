@@ -17,14 +17,12 @@ struct AttributionRow {
   uint64_t user = 0;
   uint32_t position = 0;  // of the touch among those of the journey that were read, from 0
   uint32_t cluster = 0;
-  float do_effect = 0;  // effects on the scale of the outcome
+  float do_effect = 0;  // effects on the scale of the outcome; NaN where there is none
   float ett = 0;
-  float shapley = 0;
-  float share = 0;  // shapley / sum over the journey's touches; 0 where that sum is 0
+  float credit = 0;  // Shapley value, or another credit that the writer is told the name of
+  float share = 0;   // credit / sum over the journey's touches; 0 where that sum is 0
   bool operator==(const AttributionRow&) const = default;
 };
-inline constexpr const char* kAttributionColumns[] = {"row", "user", "position", "cluster",
-                                                      "do",  "ett",  "shapley",  "share"};
 
 // UserError when the name ends neither in .csv nor in .h5.
 void check_attribution_path(const std::string& path);
@@ -38,11 +36,13 @@ class AttributionWriter {
   virtual void finish() = 0;
 };
 
+// Columns row, user, position, cluster, do, ett, the credit under `credit_name`, share.
 // By the ending of the name: .csv (a line of column names, floats with the fewest digits that read
-// back to the same float) or .h5 (a data set per column; `notes` are attributes of the root, which
-// CSV has no place for). Memory does not grow with the rows. `most_rows`: a bound on them.
+// back to the same float, NaN as nothing) or .h5 (a data set per column; `notes` are attributes of
+// the root, which CSV has no place for). Memory does not grow with the rows. `most_rows`: a bound
+// on them.
 std::unique_ptr<AttributionWriter> make_attribution_writer(
-    const std::string& path, int64_t most_rows,
+    const std::string& path, int64_t most_rows, const std::string& credit_name,
     const std::vector<std::pair<std::string, std::string>>& notes);
 
 // Rows set aside in a file until their turn comes. The file is removed with the object.

@@ -174,6 +174,15 @@ struct LossSums {
   double second_stage = 0;  // sum_i s_i (exp(-h_i) - Lambda_i)^2
   double propensity = 0;    // sum_i s_i * -log pi(a_i | X_i)
   double weight = 0;        // sum_i s_i, added by the outcome loss only
+  // Proxy mode, each with the weight it is a sum over. Added by the model.
+  double law = 0;    // sum_i s_i sum_j BCE(value of the code, p_ij)
+  double proxy = 0;  // sum over defined matches of s_i BCE(match, value of the code)
+  double proxy_weight = 0;
+  double adversary = 0;  // sum_i s_i mean_j BCE(y_i, discriminator(code_ij))
+  double adversary_weight = 0;
+  double adversary_outcome = 0;  // sum of the same weights times y_i: its entropy is the floor
+  double contrastive = 0;        // sum over uploads with a match of s_i times its mean InfoNCE
+  double contrastive_weight = 0;
 };
 
 // The separable front-door head, binary outcome (method 3.1, 3.2). Per touch j: p =

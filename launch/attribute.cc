@@ -29,6 +29,10 @@ void warn(const Attribution& result, const Bundle& bundle) {
                with_commas(result.users).c_str(), with_commas(result.training_users).c_str(),
                1 - bundle.holdout));
   }
+  if (result.scores) {
+    log_warning("proxy mode: what was written are scores, not effects");
+    return;
+  }
   if (std::isnan(result.mediator_variance_share)) {
     log_warning("no mediator of the scored touches was observed: nothing shows that it varies");
   }
@@ -76,7 +80,10 @@ Command attribute_command() {
            "cluster, do, ett, shapley (exact Shapley value of the journey's effect) and share (of "
            "the journey's total). On the log the run was trained on: the held-out users. On any "
            "other log with the same columns: all its users. Arm logs: the effect of the arm "
-           "against the reference. The bytes do not depend on ranks or threads.",
+           "against the reference. Runs of --mediator proxy: scores, "
+           "paper (the fall of the prediction without the touch) in the place of shapley, do and "
+           "ett empty where the code reads no proxies. The bytes do not depend on ranks or "
+           "threads.",
        .options = flags},
       run_attribute};
 }

@@ -97,9 +97,62 @@ std::string hidden_lines(const std::map<std::string, int64_t>& hidden, size_t al
   return text;
 }
 
+std::string prediction_line(const io::Json& estimates) {
+  const io::Json prediction = estimates.value("prediction", io::Json::object());
+  std::string line;
+  for (const char* key : {"auc", "gauc", "logloss", "pcoc", "ece", "rmse", "r2"}) {
+    const std::optional<double> value = at(prediction, key);
+    if (value) line += format("  %s %.4g", key, *value);
+  }
+  return line.empty() ? "" : "  outcome prediction:" + line + "\n";
+}
+
+std::string warning_lines(const io::Json& estimates) {
+  std::string text;
+  const io::Json identification = estimates.value("identification", io::Json::object());
+  for (const io::Json& warning : identification.value("warnings", io::Json::array())) {
+    text += "  warning: " + warning.get<std::string>() + "\n";
+  }
+  return text;
+}
+
+// What proxy mode gives in the place of effects.
+std::string scores_table(const io::Json& estimates) {
+  const bool truth = estimates.contains("truth") && estimates.at("truth").is_object();
+  std::vector<const io::Json*> ranked;
+  for (const io::Json& score : estimates.at("scores")) ranked.push_back(&score);
+  std::stable_sort(ranked.begin(), ranked.end(), [](const io::Json* left, const io::Json* right) {
+    return at(*left, "paper").value_or(0) > at(*right, "paper").value_or(0);
+  });
+  std::string text =
+      "\nProxy mode: scores per touch, not effects, beside naive and back-door values\n";
+  std::vector<Row> rows = {{"cluster", "touches", "paper", "do", "naive", "back-door"}};
+  if (truth) rows[0].push_back("truth");
+  const size_t left_out = ranked.size() > 2 * kShown ? ranked.size() - 2 * kShown : 0;
+  for (size_t place = 0; place < ranked.size(); ++place) {
+    if (left_out > 0 && place == kShown) {
+      rows.push_back({format("... %zu more", left_out)});
+      place += left_out;
+    }
+    const io::Json& score = *ranked[place];
+    rows.push_back({short_name(score.at("name").get<std::string>()),
+                    with_commas(score.at("touches").get<int64_t>()), cell(at(score, "paper")),
+                    cell(at(score.value("do", io::Json()), "plugin")), cell(at(score, "naive")),
+                    cell(at(score, "backdoor"))});
+    if (truth) rows.back().push_back(cell(at(score.value("truth", io::Json()), "do")));
+  }
+  text += aligned(rows) + "\n" + prediction_line(estimates);
+  for (const char* name : {"paper", "do"}) {
+    const io::Json of = truth ? estimates.at("truth").value(name, io::Json()) : io::Json();
+    if (of.is_object()) text += format("  %s:", name) + truth_line(of);
+  }
+  return text + warning_lines(estimates);
+}
+
 }  // namespace
 
 std::string effects_table(const io::Json& estimates) {
+  if (estimates.value("mediator_mode", "") == "proxy") return scores_table(estimates);
   const bool arms = estimates.value("log_kind", "sequence") == "arm";
   const char* const estimand = arms ? "do" : "ett";
   const bool truth = estimates.contains("truth") && estimates.at("truth").is_object();
@@ -138,19 +191,9 @@ std::string effects_table(const io::Json& estimates) {
   }
   if (!ranked.empty()) text += aligned(rows);
   text += hidden_lines(hidden, estimates.at("effects").size(), arms) + "\n";
-  const io::Json prediction = estimates.value("prediction", io::Json::object());
-  std::string line;
-  for (const char* key : {"auc", "gauc", "logloss", "pcoc", "ece", "rmse", "r2"}) {
-    const std::optional<double> value = at(prediction, key);
-    if (value) line += format("  %s %.4g", key, *value);
-  }
-  if (!line.empty()) text += "  outcome prediction:" + line + "\n";
+  text += prediction_line(estimates);
   if (truth) text += truth_line(estimates.at("truth"));
-  const io::Json identification = estimates.value("identification", io::Json::object());
-  for (const io::Json& warning : identification.value("warnings", io::Json::array())) {
-    text += "  warning: " + warning.get<std::string>() + "\n";
-  }
-  return text;
+  return text + warning_lines(estimates);
 }
 
 }  // namespace alm

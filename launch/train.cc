@@ -43,6 +43,10 @@ constexpr SizeFlag kSizeFlags[] = {
      "Hidden width of the mediator, potency and second-stage heads."},
     {"confounding-hidden", &ModelOptions::confounding_hidden,
      "Hidden width of the confounding head."},
+    {"code-width", &ModelOptions::code_width, "Proxy mode: width of the mediator code."},
+    {"discriminator-hidden", &ModelOptions::discriminator_hidden,
+     "Proxy mode: hidden width of the discriminator."},
+    {"match-width", &ModelOptions::match_width, "Proxy mode: width of the matching score's sides."},
 };
 // Wider layers are slips of the keyboard.
 constexpr double kWidest = 65536;
@@ -56,6 +60,11 @@ constexpr WeightFlag kWeightFlags[] = {
     {"mediator-weight", &ModelOptions::w_mediator, "Weight of the mediator loss."},
     {"outcome-weight", &ModelOptions::w_outcome, "Weight of the outcome loss."},
     {"second-stage-weight", &ModelOptions::w_second, "Weight of the second-stage loss."},
+    {"proxy-weight", &ModelOptions::w_proxy, "Proxy mode: weight of the code's match loss."},
+    {"adversary-weight", &ModelOptions::w_adversary,
+     "Proxy mode: weight of the discriminator's reversed gradient; 0: it learns and is not heard."},
+    {"contrastive-weight", &ModelOptions::w_contrastive,
+     "Proxy mode: weight of the matching score's loss."},
 };
 
 OptionSpec integer(const char* name, const char* fallback, const char* help, double lowest,
@@ -89,8 +98,14 @@ std::vector<OptionSpec> train_flags() {
                    .choices = {"tiny", "reference", "paper"}});
   flags.push_back({.name = "mediator",
                    .default_text = "observed",
-                   .help = "Where the mediator comes from.",
-                   .choices = {"observed"}});
+                   .help = "Where the mediator comes from: logged events, or a code learned from "
+                           "/touch/match, whose output is a score and not an effect.",
+                   .choices = {"observed", "proxy"}});
+  flags.push_back({.name = "proxy-input",
+                   .default_text = "none",
+                   .help = "Proxy mode: columns of /touch/proxy that the code reads; clean: those "
+                           "not marked leaky.",
+                   .choices = {"none", "clean", "all"}});
   flags.push_back({.name = "nuisance",
                    .default_text = "network",
                    .help = "Nuisances by networks, or by counting (arm logs with few strata).",
@@ -121,6 +136,16 @@ std::vector<OptionSpec> train_flags() {
   flags.push_back(integer("refit-epochs", "3", "Passes of the second stage's final fit.", 0));
   flags.push_back(real("refit-learning-rate", "0.002", "Its peak rate.", 0, 10));
   flags.push_back(integer("patience", "3", "Validations without gain before stopping.", 1));
+  flags.push_back(real("temperature", "0.07", "Proxy mode: of the matching score.", 1e-3, 100));
+  flags.push_back(real("adversary-warmup", "0",
+                       "Proxy mode: share of the steps before the reversal begins to grow.", 0, 1));
+  flags.push_back(integer("discriminator-steps", "1",
+                          "Proxy mode: steps of the discriminator in a step of the model.", 1,
+                          100));
+  flags.push_back(
+      flag("pcgrad",
+           "Free the outcome's and the mediator's gradients of the encoders of what in each works "
+           "against the other; takes twice the time."));
   flags.push_back(flag("deterministic",
                        "Bit-identical parameters for any number of ranks and threads; slower."));
   flags.push_back(
@@ -197,7 +222,20 @@ TrainOptions train_options(const Options& options) {
   result.checkpoint_every = options.integer("checkpoint-every");
   result.max_minutes = options.real("max-minutes");
   result.resume = options.flag("resume");
+  result.pcgrad = options.flag("pcgrad");
+  result.adversary_warmup = options.real("adversary-warmup");
+  result.discriminator_steps = options.integer("discriminator-steps");
   result.model = model_options_by_name(options.text("model"));
+  result.model.temperature = options.real("temperature");
+  if (options.text("mediator") == "proxy") result.model.mediator = MediatorMode::proxy;
+  if (options.text("proxy-input") == "clean") result.model.proxy_input = ProxyInput::clean;
+  if (options.text("proxy-input") == "all") result.model.proxy_input = ProxyInput::all;
+  if (result.model.proxy_mode() && result.tabular) {
+    throw UserError("--mediator proxy learns a network: it has no --nuisance tabular");
+  }
+  if (!result.model.proxy_mode() && result.model.proxy_input != ProxyInput::none) {
+    throw UserError("--proxy-input is of --mediator proxy");
+  }
   for (const SizeFlag& size : kSizeFlags) {
     if (options.integer(size.name) > 0) result.model.*size.member = options.integer(size.name);
   }

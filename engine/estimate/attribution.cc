@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <limits>
 #include <utility>
 
 #include "engine/estimate/arm_nuisance_source.h"
 #include "engine/estimate/fold_batches.h"
 #include "engine/estimate/mediator_variation.h"
+#include "engine/estimate/proxy_scorer.h"
 #include "engine/estimate/sequence_scorer.h"
 #include "engine/estimate/user_sums.h"
 #include "engine/model/scan.h"
@@ -70,7 +72,7 @@ class SequenceTouchScorer final : public TouchScorer {
                         .cluster = journeys.cluster[j],
                         .do_effect = static_cast<float>(scores.do_effect[j]),
                         .ett = static_cast<float>(scores.ett[j]),
-                        .shapley = static_cast<float>(scores.shapley[j]),
+                        .credit = static_cast<float>(scores.shapley[j]),
                         .share = static_cast<float>(total != 0 ? scores.shapley[j] / total : 0)});
         const uint8_t mediator = mediator_of(journeys, j);
         if (mediator != kMediatorMissing) {
@@ -83,6 +85,47 @@ class SequenceTouchScorer final : public TouchScorer {
 
  private:
   std::vector<std::vector<SequenceScorer>> scorers_;  // [threads][folds]
+};
+
+class ProxyTouchScorer final : public TouchScorer {
+ public:
+  ProxyTouchScorer(const EstimateInputs& inputs, const Model& model)
+      : scorers_(static_cast<size_t>(inputs.compute.threads())) {
+    for (std::vector<ProxyScorer>& of : scorers_) {
+      for (int64_t fold = 0; fold < inputs.bundle.folds; ++fold) {
+        of.emplace_back(dynamic_cast<const AlmMta&>(model),
+                        inputs.bundle.fits.at(inputs.bundle.scoring_fit(fold)), inputs.compute);
+      }
+    }
+  }
+
+  void score(const io::Journeys& journeys, size_t fold, int64_t thread, Rows& rows,
+             MediatorVariation&) override {
+    const ProxyScores& scores = scorers_[static_cast<size_t>(thread)][fold].score(journeys, thread);
+    const auto or_none = [](const std::vector<double>& values, size_t at) {
+      return values.empty() ? std::numeric_limits<float>::quiet_NaN()
+                            : static_cast<float>(values[at]);
+    };
+    for (size_t i = 0; i < static_cast<size_t>(journeys.size()); ++i) {
+      const size_t begin = static_cast<size_t>(journeys.touch_begin[i]);
+      const size_t end = static_cast<size_t>(journeys.touch_begin[i + 1]);
+      double total = 0;
+      for (size_t j = begin; j < end; ++j) total += scores.paper[j];
+      for (size_t j = begin; j < end; ++j) {
+        rows.push_back({.row = journeys.row[i],
+                        .user = journeys.user[i],
+                        .position = static_cast<uint32_t>(j - begin),
+                        .cluster = journeys.cluster[j],
+                        .do_effect = or_none(scores.do_effect, j),
+                        .ett = or_none(scores.ett, j),
+                        .credit = static_cast<float>(scores.paper[j]),
+                        .share = static_cast<float>(total != 0 ? scores.paper[j] / total : 0)});
+      }
+    }
+  }
+
+ private:
+  std::vector<std::vector<ProxyScorer>> scorers_;  // [threads][folds]
 };
 
 class ArmTouchScorer final : public TouchScorer {
@@ -114,7 +157,7 @@ class ArmTouchScorer final : public TouchScorer {
                       .cluster = journeys.cluster[i],
                       .do_effect = static_cast<float>(effect),
                       .ett = static_cast<float>(replacement_plugin(nuisances, arm, reference_)),
-                      .shapley = static_cast<float>(effect),
+                      .credit = static_cast<float>(effect),
                       .share = effect != 0 ? 1.0f : 0.0f});
       const double p = nuisances.p(1, arm);
       variation.add(p, p, weight_of(journeys, i));
@@ -141,13 +184,14 @@ class RankOutput {
       return;
     }
     const io::LogSchema& schema = inputs.log->schema();
-    writer_ =
-        io::make_attribution_writer(out, inputs.log->touches(),
-                                    {{"estimand_note", estimand_note(schema)},
-                                     {"mediator_mode", "observed"},
-                                     {"nuisance", inputs.bundle.tabular ? "tabular" : "network"},
-                                     {"scored", scored},
-                                     {"log_manifest", inputs.log->manifest_hash()}});
+    const ModelOptions& options = inputs.bundle.options;
+    writer_ = io::make_attribution_writer(
+        out, inputs.log->touches(), options.proxy_mode() ? "paper" : "shapley",
+        {{"estimand_note", estimand_note(options, schema)},
+         {"mediator_mode", mediator_mode_name(options.mediator)},
+         {"nuisance", inputs.bundle.tabular ? "tabular" : "network"},
+         {"scored", scored},
+         {"log_manifest", inputs.log->manifest_hash()}});
   }
   void append(const Rows& rows) {
     rows_ += static_cast<int64_t>(rows.size());
@@ -197,12 +241,14 @@ Attribution attribute(const EstimateInputs& inputs, const std::string& out) {
   io::check_attribution_path(out);
   check_not_of_the_log(out, *inputs.log);
   const io::LogSchema& schema = inputs.log->schema();
-  check_same_features(inputs.bundle.stats->schema, schema);
+  check_same_features(inputs.bundle.options, inputs.bundle.stats->schema, schema);
   const ScoredUsers scored = scored_users(inputs.bundle, *inputs.log);
   const std::unique_ptr<Model> model = inputs.bundle.make_model();
   std::unique_ptr<TouchScorer> scorer;
   if (schema.is_arm_log()) {
     scorer = std::make_unique<ArmTouchScorer>(inputs, *model);
+  } else if (inputs.bundle.options.proxy_mode()) {
+    scorer = std::make_unique<ProxyTouchScorer>(inputs, *model);
   } else {
     scorer = std::make_unique<SequenceTouchScorer>(inputs, *model);
   }
@@ -221,7 +267,7 @@ Attribution attribute(const EstimateInputs& inputs, const std::string& out) {
                                  FoldBatches(inputs.bundle.folds));
   const io::ReadReport report = scan_blocks(
       inputs.log, std::max<int64_t>(1, inputs.compute.threads() / 2), inputs.world, scored.filter,
-      io::ColumnSet::model(), "attributing",
+      model_columns(inputs.bundle.options), "attributing",
       [&](int64_t, const std::vector<io::Journeys>& batches) {
         if (rows.size() < batches.size()) rows.resize(batches.size());
         inputs.compute.pool().parallel_for(
@@ -256,12 +302,13 @@ Attribution attribute(const EstimateInputs& inputs, const std::string& out) {
     variation[0].merge(variation[thread]);
   }
   variation[0].reduce(inputs.world);
+  result.scores = inputs.bundle.options.proxy_mode();
   result.mediator_variance_share = variation[0].share();
   result.report = sum_over_ranks(report, inputs.world);
 
   if (result.journeys == 0) throw UserError(kNobodyScored);
   const io::Json warnings = mediator_variation_warnings(result.mediator_variance_share);
-  if (result.mediator_variance_share < kNoVariation) {
+  if (!result.scores && result.mediator_variance_share < kNoVariation) {
     throw UserError(warnings.at(0).get<std::string>());
   }
   output->join();

@@ -1,12 +1,19 @@
 #include "engine/estimate/coordinator.h"
 
 #include "engine/estimate/arm_estimates.h"
+#include "engine/estimate/proxy_estimates.h"
 #include "engine/estimate/sequence_estimates.h"
 #include "kernels/base/log.h"
 #include "kernels/base/text.h"
 
 namespace alm {
-const char* estimand_note(const io::LogSchema& schema) {
+const char* estimand_note(const ModelOptions& options, const io::LogSchema& schema) {
+  if (options.proxy_mode()) {
+    return "scores, not effects. paper: g(X,T) - g(X,T without the touch), touches and code "
+           "recomputed, as the paper defines its uplift: a contrast of predictions, which is not "
+           "deconfounded. do, ett: the formulas of observed mode with the code in the place of the "
+           "mediator, where the code reads proxies.";
+  }
   if (schema.is_arm_log()) {
     return "do: mean over all scored journeys of the outcome under arm k minus under the reference "
            "arm, "
@@ -96,7 +103,7 @@ void put_reading(const ScoredUsers& scored, const DistinctUsers& users,
 
 Estimates make_estimates(const EstimateInputs& inputs) {
   const io::LogSchema& schema = inputs.log->schema();
-  check_same_features(inputs.bundle.stats->schema, schema);
+  check_same_features(inputs.bundle.options, inputs.bundle.stats->schema, schema);
   const ScoredUsers users = scored_users(inputs.bundle, *inputs.log);
   if (!users.same_log) log_info("scoring all users: this is not the log the model was trained on");
 
@@ -111,11 +118,13 @@ Estimates make_estimates(const EstimateInputs& inputs) {
   json["log_kind"] = schema.is_arm_log() ? "arm" : "sequence";
   json["world_size"] = inputs.world.size();
   json["device"] = inputs.compute.device().describe();
-  json["mediator_mode"] = "observed";
+  json["mediator_mode"] = mediator_mode_name(inputs.bundle.options.mediator);
   json["nuisance"] = inputs.bundle.tabular ? "tabular" : "network";
-  json["estimand_note"] = estimand_note(schema);
+  json["estimand_note"] = estimand_note(inputs.bundle.options, schema);
   if (schema.is_arm_log()) {
     estimate_arm_log(inputs, users, estimates);
+  } else if (inputs.bundle.options.proxy_mode()) {
+    estimate_proxy_log(inputs, users, estimates);
   } else {
     estimate_sequence_log(inputs, users, estimates);
   }

@@ -34,7 +34,7 @@ struct Estimates {
 Estimates make_estimates(const EstimateInputs& inputs);
 
 // What do and ett mean on such a log.
-const char* estimand_note(const io::LogSchema& schema);
+const char* estimand_note(const ModelOptions& options, const io::LogSchema& schema);
 
 inline constexpr const char* kNobodyScored =
     "no journey of the log belongs to a scored user: raise --holdout or use a larger log";

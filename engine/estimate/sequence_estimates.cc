@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/estimate/examples.h"
 #include "engine/estimate/few_steps.h"
 #include "engine/estimate/fold_batches.h"
 #include "engine/estimate/halves.h"
@@ -14,7 +15,6 @@
 namespace alm {
 namespace {
 
-constexpr int64_t kExamples = 6;
 constexpr const char* kNoIntervalWhy =
     "the error of the fitted nuisances is not in the spread of the scores; an interval needs a "
     "bootstrap "
@@ -49,45 +49,6 @@ io::Json example(const io::Journeys& journeys, int64_t row, const SequenceScores
           {"predicted", scores.predicted[i]},
           {"touches", touches}};
 }
-
-// The first journeys, in log order, that had an outcome and three touches or more.
-class Examples {
- public:
-  void offer(const io::Journeys& journeys, const SequenceScores& scores,
-             const io::LogSchema& schema) {
-    for (int64_t row = 0; row < journeys.size(); ++row) {
-      if (static_cast<int64_t>(found_.size()) >= kExamples) return;
-      if (journeys.touches_of(row) < 3 || !(journeys.outcome[static_cast<size_t>(row)] > 0))
-        continue;
-      found_.push_back(example(journeys, row, scores, schema));
-    }
-  }
-  void merge(Examples&& other) {
-    for (io::Json& one : other.found_) found_.push_back(std::move(one));
-    sort();
-  }
-  // COLLECTIVE.
-  io::Json reduce(Communicator& world) {
-    sort();
-    const std::vector<std::string> texts =
-        world.all_gather_strings(io::json_text(found_), "example journeys");
-    found_.clear();
-    for (const std::string& text : texts) {
-      for (io::Json& one : io::Json::parse(text)) found_.push_back(std::move(one));
-    }
-    sort();
-    if (static_cast<int64_t>(found_.size()) > kExamples) found_.resize(kExamples);
-    return found_;
-  }
-
- private:
-  void sort() {
-    std::sort(found_.begin(), found_.end(), [](const io::Json& left, const io::Json& right) {
-      return left.at("row").get<int64_t>() < right.at("row").get<int64_t>();
-    });
-  }
-  std::vector<io::Json> found_;
-};
 
 // One thread's scorers: the main fit and, for the gains, both halves.
 struct ThreadScorers {
@@ -282,7 +243,8 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
                  of.folds.each(journeys, schema, [&](size_t fold, const io::Journeys& part) {
                    const SequenceScores& scores = of.main[fold]->score(part, thread);
                    sums[at]->add(part, scores, has_backdoor ? &backdoor[fold] : nullptr);
-                   of.examples[fold].offer(part, scores, schema);
+                   of.examples[fold].offer(
+                       part, [&](int64_t row) { return example(part, row, scores, schema); });
                  });
                  for (const uint64_t user : journeys.user) {
                    if (users.in_training_share(user)) sums[at]->training_users.add(0, user);

@@ -7,6 +7,10 @@ namespace {
 constexpr double kPotencyBias = -2;
 constexpr double kConfoundingBias = -1;
 
+bool code_has_law(const FeatureStats& stats, const ModelOptions& options) {
+  return !read_proxies(options, stats.schema.proxies, stats.schema.proxy_leaky).empty();
+}
+
 }  // namespace
 
 struct AlmMta::Activations {
@@ -18,6 +22,7 @@ struct AlmMta::Activations {
   TouchHead::Activations potency;
   ConfoundingHead::Activations confounding;
   SecondStage::Activations second_stage;
+  ProxyBranch::Activations proxy;
 };
 
 AlmMta::AlmMta(std::shared_ptr<const FeatureStats> stats, const ModelOptions& options,
@@ -26,13 +31,26 @@ AlmMta::AlmMta(std::shared_ptr<const FeatureStats> stats, const ModelOptions& op
       context_(layout_, *stats_, options_),
       touch_(layout_, *stats_, options_, positions),
       order_(layout_, options_),
-      mediator_(TouchHead::add(layout_, "mediator", options.touch_width, options.context_width,
-                               options.head_hidden, stats_->schema.clusters, false, 0)),
+      trunk_last_(layout_.size()),
+      mediator_(options.proxy_mode() && !code_has_law(*stats_, options)
+                    ? std::nullopt
+                    : std::optional(TouchHead::add(layout_, "mediator", options.touch_width,
+                                                   options.context_width, options.head_hidden,
+                                                   stats_->schema.clusters, false, 0))),
       potency_(TouchHead::add(layout_, "potency", options.touch_width, options.context_width,
                               options.head_hidden, stats_->schema.clusters, true,
                               additive() ? 0 : kPotencyBias)),
       confounding_(layout_, options_, additive() ? 0 : kConfoundingBias),
-      second_stage_(layout_, options_) {}
+      second_stage_(layout_, options_) {
+  if (options_.proxy_mode()) proxy_.emplace(layout_, *stats_, options_);
+}
+
+int64_t AlmMta::discriminator_first() const {
+  return proxy_ ? proxy_->discriminator().first() : layout_.size();
+}
+int64_t AlmMta::discriminator_last() const {
+  return proxy_ ? proxy_->discriminator().last() : layout_.size();
+}
 
 AlmMta::Activations AlmMta::forward(const Pass& pass, const Inputs& inputs,
                                     const ModelWeights& weights) const {
@@ -42,7 +60,10 @@ AlmMta::Activations AlmMta::forward(const Pass& pass, const Inputs& inputs,
   a.plain_touch =
       weights.items_or_null() == nullptr ? a.touch : touch_.forward(pass, inputs, nullptr);
   a.order = order_.forward(pass, inputs.csr, a.touch.out);
-  a.mediator = mediator_.forward(pass, inputs.csr, inputs.cluster, a.order.out, a.context.out);
+  if (mediator_) {
+    a.mediator = mediator_->forward(pass, inputs.csr, inputs.cluster, a.order.out, a.context.out);
+  }
+  if (proxy_) a.proxy = proxy_->forward(pass, inputs, a.order.out, a.touch.out, a.context.out);
   a.potency = potency_.forward(pass, inputs.csr, inputs.cluster, a.plain_touch.out, a.context.out);
   a.confounding = confounding_.forward(pass, inputs.csr, a.touch.out, a.context.out);
   if (!additive()) a.second_stage = second_stage_.forward(pass, a.context.out);
@@ -52,8 +73,19 @@ AlmMta::Activations AlmMta::forward(const Pass& pass, const Inputs& inputs,
 AlmMta::Scores AlmMta::score(const Pass& pass, const Inputs& inputs,
                              const ModelWeights& weights) const {
   const Activations a = forward(pass, inputs, weights);
-  return {a.context.out, a.mediator.logit, a.potency.logit, a.confounding.logit,
-          a.second_stage.logit};
+  Scores scores;
+  scores.context = a.context.out;
+  scores.mediator_logit = a.mediator.logit;
+  scores.potency = a.potency.logit;
+  scores.confounding = a.confounding.logit;
+  scores.second_stage = a.second_stage.logit;
+  if (proxy_) {
+    scores.code = a.proxy.code.code;
+    scores.value_logit = a.proxy.code.logit;
+    scores.discriminator_logit = a.proxy.discriminator.logit;
+    scores.omega = proxy_->omega(pass, inputs, a.proxy);
+  }
+  return scores;
 }
 
 Matrix<float> AlmMta::mediator_logit(const Pass& pass, const Inputs& inputs,
@@ -61,7 +93,30 @@ Matrix<float> AlmMta::mediator_logit(const Pass& pass, const Inputs& inputs,
                                      Matrix<const float> context) const {
   const TouchEncoder::Activations touch = touch_.forward(pass, inputs, weights.items_or_null());
   const TouchOrder::Activations order = order_.forward(pass, inputs.csr, touch.out);
-  return mediator_.forward(pass, inputs.csr, inputs.cluster, order.out, context).logit;
+  return mediator_->forward(pass, inputs.csr, inputs.cluster, order.out, context).logit;
+}
+
+// The law of the code's value given touches and context, p = E[value]: the value is held constant.
+void AlmMta::law_loss(const Pass& pass, const Inputs& inputs, const Activations& a, float scale,
+                      LossSums& sums, Matrix<float> d_law) const {
+  const std::span<float> value = pass.memory.floats(inputs.touches);
+  pass.ops.sigmoid(pass.queue, {.logit = flat(a.proxy.code.logit), .scale = 1, .out = value});
+  pass.ops.bce_loss(pass.queue, {.output = flat(a.mediator.logit),
+                                 .target = value,
+                                 .weight = inputs.proxy.touch_weight,
+                                 .scale = scale,
+                                 .d_output = flat(d_law),
+                                 .sum = &sums.law});
+}
+
+void AlmMta::do_discriminator_loss(const Pass& pass, const Inputs& inputs,
+                                   const ModelWeights& weights, LossSums& sums) const {
+  const ContextEncoder::Activations context =
+      context_.forward(pass, inputs, weights.cats_or_null());
+  const TouchEncoder::Activations touch = touch_.forward(pass, inputs, weights.items_or_null());
+  const TouchOrder::Activations order = order_.forward(pass, inputs.csr, touch.out);
+  proxy_->discriminator_loss(
+      pass, inputs, proxy_->forward(pass, inputs, order.out, touch.out, context.out), sums);
 }
 
 void AlmMta::do_loss(const Pass& pass, const Inputs& inputs, const ModelWeights& weights,
@@ -73,7 +128,13 @@ void AlmMta::do_loss(const Pass& pass, const Inputs& inputs, const ModelWeights&
   const auto wanted = [&](int64_t rows_wanted) {
     return backward ? pass.memory.matrix(rows_wanted, 1) : Matrix<float>{};
   };
+  const bool of_outcome = pass.objective != Objective::mediator;
+  const bool of_mediator = pass.objective != Objective::outcome;
+  const float w_mediator = of_mediator ? static_cast<float>(options_.w_mediator) : 0;
+  const float w_outcome = of_outcome ? static_cast<float>(options_.w_outcome) : 0;
+  const float w_second = of_outcome ? static_cast<float>(options_.w_second) : 0;
   const Matrix<float> d_mediator = wanted(t);
+  const Matrix<float> d_value = proxy_ ? wanted(t) : Matrix<float>{};
   const Matrix<float> d_potency = wanted(t);
   const Matrix<float> d_confounding = wanted(n);
   const Matrix<float> d_second = wanted(n);
@@ -85,42 +146,55 @@ void AlmMta::do_loss(const Pass& pass, const Inputs& inputs, const ModelWeights&
                                         .mediator = inputs.mediator,
                                         .outcome = inputs.outcome,
                                         .weight = inputs.weight,
-                                        .w_mediator = static_cast<float>(options_.w_mediator),
-                                        .w_outcome = static_cast<float>(options_.w_outcome),
+                                        .w_mediator = w_mediator,
+                                        .w_outcome = w_outcome,
                                         .d_mediator_logit = flat(d_mediator),
                                         .d_potency = flat(d_potency),
                                         .d_confounding = flat(d_confounding),
                                         .sums = &sums});
   } else {
-    pass.ops.separable_loss(pass.queue, {.touches = inputs.csr,
-                                         .mediator_logit = flat(a.mediator.logit),
-                                         .potency = flat(a.potency.logit),
-                                         .confounding = flat(a.confounding.logit),
-                                         .second_stage = flat(a.second_stage.logit),
-                                         .mediator = inputs.mediator,
-                                         .outcome = inputs.outcome,
-                                         .weight = inputs.weight,
-                                         .w_mediator = static_cast<float>(options_.w_mediator),
-                                         .w_outcome = static_cast<float>(options_.w_outcome),
-                                         .w_second = static_cast<float>(options_.w_second),
-                                         .d_mediator_logit = flat(d_mediator),
-                                         .d_potency = flat(d_potency),
-                                         .d_confounding = flat(d_confounding),
-                                         .d_second_stage = flat(d_second),
-                                         .sums = &sums});
+    // In proxy mode no mediator is observed, and the value of the code stands for its law.
+    pass.ops.separable_loss(pass.queue,
+                            {.touches = inputs.csr,
+                             .mediator_logit = flat(proxy_ ? a.proxy.code.logit : a.mediator.logit),
+                             .potency = flat(a.potency.logit),
+                             .confounding = flat(a.confounding.logit),
+                             .second_stage = flat(a.second_stage.logit),
+                             .mediator = inputs.mediator,
+                             .outcome = inputs.outcome,
+                             .weight = inputs.weight,
+                             .w_mediator = w_mediator,
+                             .w_outcome = w_outcome,
+                             .w_second = w_second,
+                             .d_mediator_logit = flat(proxy_ ? d_value : d_mediator),
+                             .d_potency = flat(d_potency),
+                             .d_confounding = flat(d_confounding),
+                             .d_second_stage = flat(d_second),
+                             .sums = &sums});
+  }
+  if (proxy_ && mediator_) law_loss(pass, inputs, a, w_mediator, sums, d_mediator);
+
+  const auto zeros = [&](int64_t rows_wanted, int64_t width) {
+    return backward ? pass.memory.zero_matrix(rows_wanted, width) : Matrix<float>{};
+  };
+  const Matrix<float> d_context = zeros(n, options_.context_width);
+  const Matrix<float> d_touch = zeros(t, options_.touch_width);
+  const Matrix<float> d_order = zeros(t, options_.touch_width);
+  if (proxy_) {
+    proxy_->loss(pass, inputs, a.order.out, a.context.out, a.proxy, sums, d_value, d_order, d_touch,
+                 d_context);
   }
   if (!backward) return;
 
-  const Matrix<float> d_context = pass.memory.zero_matrix(n, options_.context_width);
-  const Matrix<float> d_touch = pass.memory.zero_matrix(t, options_.touch_width);
-  const Matrix<float> d_order = pass.memory.zero_matrix(t, options_.touch_width);
   if (!additive()) {
     second_stage_.backward(pass, a.context.out, a.second_stage, d_second, d_context);
   }
   confounding_.backward(pass, inputs.csr, a.touch.out, a.context.out, a.confounding, d_confounding,
                         d_touch, d_context);
-  mediator_.backward(pass, inputs.csr, inputs.cluster, a.order.out, a.context.out, a.mediator,
-                     d_mediator, d_order, d_context);
+  if (mediator_) {
+    mediator_->backward(pass, inputs.csr, inputs.cluster, a.order.out, a.context.out, a.mediator,
+                        d_mediator, d_order, d_context);
+  }
   order_.backward(pass, inputs.csr, a.touch.out, a.order, d_order, d_touch);
   if (weights.items_or_null() == nullptr) {
     potency_.backward(pass, inputs.csr, inputs.cluster, a.touch.out, a.context.out, a.potency,

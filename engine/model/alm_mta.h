@@ -1,4 +1,4 @@
-// The ALM-MTA model of sequence logs, mediator observed: which module feeds which (contract 5).
+// The ALM-MTA model of sequence logs: which module feeds which (contract 5). Mediator observed:
 //
 //   context ----------------+------------------+---------------+-----------------+
 //   touch -> order -> mediator head p_j        |               |                 |
@@ -9,11 +9,19 @@
 // Binary outcome: the separable head, -log P(Y=0|M,T,X) = sum_j m_j g_j + h (method 3.1).
 // Continuous: the additive head, E[Y|M,T,X] = sum_j m_j g_j + h on the standardised scale, no
 // second stage.
+//
+// Proxy mode (binary outcomes): m_j is the value of a learned code (proxy_branch.h) in place of an
+// event, in the head as its expectation: -log P(Y=0) = sum_j -log(1 - q_j value_j) + h. Where the
+// code reads proxies, the mediator head learns its law, p_j = E[value_j | touches, X]; else there
+// is none, since the code is that function itself.
 #pragma once
+
+#include <optional>
 
 #include "engine/model/context_encoder.h"
 #include "engine/model/journey_head.h"
 #include "engine/model/model.h"
+#include "engine/model/proxy_branch.h"
 #include "engine/model/touch_encoder.h"
 
 namespace alm {
@@ -23,16 +31,27 @@ class AlmMta final : public Model {
   AlmMta(std::shared_ptr<const FeatureStats> stats, const ModelOptions& options, int64_t positions);
 
   bool additive() const { return stats_->schema.outcome == io::OutcomeKind::continuous; }
+  // Proxy mode, and whether the code varies once touches and context are known.
+  bool has_code() const { return proxy_.has_value(); }
+  bool has_law() const { return mediator_.has_value(); }
+  int64_t trunk_last() const override { return trunk_last_; }
+  int64_t discriminator_first() const override;
+  int64_t discriminator_last() const override;
   int64_t refit_first() const override { return additive() ? 0 : second_stage_.first(); }
   int64_t refit_last() const override { return additive() ? 0 : second_stage_.last(); }
 
   // Raw outputs of a micro-block; logits before sigmoid and softplus. Live in pass.memory.
   struct Scores {
     Matrix<float> context;         // [n, context_width]
-    Matrix<float> mediator_logit;  // [t, 1]
+    Matrix<float> mediator_logit;  // [t, 1]; empty where the code has no law of its own
     Matrix<float> potency;         // [t, 1]
     Matrix<float> confounding;     // [n, 1]
     Matrix<float> second_stage;    // [n, 1], empty when additive
+    // Proxy mode only.
+    Matrix<float> code;                 // [t, code_width]
+    Matrix<float> value_logit;          // [t, 1]
+    Matrix<float> discriminator_logit;  // [t, 1]
+    std::span<const float> omega;       // [t] matching score, NaN where there is none
   };
   Scores score(const Pass& pass, const Inputs& inputs, const ModelWeights& weights) const;
 
@@ -44,18 +63,24 @@ class AlmMta final : public Model {
  private:
   struct Activations;
   Activations forward(const Pass& pass, const Inputs& inputs, const ModelWeights& weights) const;
+  void law_loss(const Pass& pass, const Inputs& inputs, const Activations& activations, float scale,
+                LossSums& sums, Matrix<float> d_law) const;
   void do_loss(const Pass& pass, const Inputs& inputs, const ModelWeights& weights, LossSums& sums,
                BlockRows* rows) const override;
+  void do_discriminator_loss(const Pass& pass, const Inputs& inputs, const ModelWeights& weights,
+                             LossSums& sums) const override;
   void do_refit_loss(const Pass& pass, const Inputs& inputs, const ModelWeights& weights,
                      LossSums& sums) const override;
 
   ContextEncoder context_;
   TouchEncoder touch_;
   TouchOrder order_;
-  TouchHead mediator_;
+  int64_t trunk_last_;                 // arena offset at which the encoders end
+  std::optional<TouchHead> mediator_;  // of events, or of the code's law
   TouchHead potency_;
   ConfoundingHead confounding_;
   SecondStage second_stage_;
+  std::optional<ProxyBranch> proxy_;
 };
 
 }  // namespace alm

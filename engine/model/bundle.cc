@@ -3,6 +3,14 @@
 #include "kernels/base/text.h"
 
 namespace alm {
+
+// Modes are kept by name.
+NLOHMANN_JSON_SERIALIZE_ENUM(MediatorMode,
+                             {{MediatorMode::observed, "observed"}, {MediatorMode::proxy, "proxy"}})
+NLOHMANN_JSON_SERIALIZE_ENUM(ProxyInput, {{ProxyInput::none, "none"},
+                                          {ProxyInput::clean, "clean"},
+                                          {ProxyInput::all, "all"}})
+
 namespace {
 
 io::Json to_json(const ColumnScales& scales) {
@@ -70,6 +78,15 @@ void visit_options(Options& options, Visit visit) {
   visit("w_mediator", options.w_mediator);
   visit("w_outcome", options.w_outcome);
   visit("w_second", options.w_second);
+  visit("mediator", options.mediator);
+  visit("proxy_input", options.proxy_input);
+  visit("code_width", options.code_width);
+  visit("discriminator_hidden", options.discriminator_hidden);
+  visit("match_width", options.match_width);
+  visit("w_proxy", options.w_proxy);
+  visit("w_adversary", options.w_adversary);
+  visit("w_contrastive", options.w_contrastive);
+  visit("temperature", options.temperature);
 }
 
 // Blob of a scoring fit.
@@ -119,7 +136,10 @@ io::Json to_json(const ModelOptions& options) {
 
 ModelOptions model_options_from_json(const io::Json& json) {
   ModelOptions options;
-  visit_options(options, [&](const char* name, auto& member) { json.at(name).get_to(member); });
+  // A run made before an option was there trained by its default.
+  visit_options(options, [&](const char* name, auto& member) {
+    if (json.contains(name)) json.at(name).get_to(member);
+  });
   return options;
 }
 
@@ -173,6 +193,7 @@ void put_bundle(const Bundle& bundle, io::CheckpointBlobs& checkpoint) {
                                  {"positions", bundle.positions},
                                  {"holdout", bundle.holdout},
                                  {"folds", bundle.folds},
+                                 {"cluster_log_share", stats.cluster_log_share},
                                  {"tabular", bundle.tabular},
                                  {"log_manifest", bundle.log_manifest},
                                  {"backdoors", bundle.backdoor.size()},
@@ -198,6 +219,7 @@ Bundle get_bundle(const io::CheckpointBlobs& checkpoint) {
   json.at("outcome_mean").get_to(stats->outcome_mean);
   json.at("outcome_sd").get_to(stats->outcome_sd);
   json.at("longest").get_to(stats->longest);
+  stats->cluster_log_share = json.value("cluster_log_share", std::vector<float>());
   stats->item_admitted = get_blob<uint8_t>("item_admitted", checkpoint, -1);
   Bundle bundle;
   bundle.stats = stats;
@@ -224,17 +246,22 @@ Bundle get_bundle(const io::CheckpointBlobs& checkpoint) {
   return bundle;
 }
 
-void check_same_features(const io::LogSchema& trained, const io::LogSchema& other) {
+void check_same_features(const ModelOptions& options, const io::LogSchema& trained,
+                         const io::LogSchema& other) {
   const io::Json left = to_json(trained);
   const io::Json right = to_json(other);
-  for (const char* name :
-       {"clusters", "dense", "cat", "touch_dense", "item", "mediator", "outcome",
-        "reference_cluster", "dense_names", "cat_names", "touch_dense_names", "cluster_names"}) {
+  for (const std::string name :
+       {"clusters", "dense", "cat", "touch_dense", "item", "mediator", "proxies", "proxy_leaky",
+        "outcome", "reference_cluster", "dense_names", "cat_names", "touch_dense_names",
+        "cluster_names"}) {
+    const bool of_proxies = name == "proxies" || name == "proxy_leaky";
+    if (of_proxies && options.proxy_input == ProxyInput::none) continue;
+    if (name == "mediator" && options.proxy_mode()) continue;
     if (left.at(name) == right.at(name)) continue;
     throw UserError(
         format("the log does not fit the trained model: '%s' is %s in the log, %s in the "
                "model; use a log with the same columns",
-               name, io::json_text(right.at(name)).substr(0, 60).c_str(),
+               name.c_str(), io::json_text(right.at(name)).substr(0, 60).c_str(),
                io::json_text(left.at(name)).substr(0, 60).c_str()));
   }
 }

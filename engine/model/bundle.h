@@ -86,6 +86,7 @@ io::Json to_json(const ModelOptions& options);
 ModelOptions model_options_from_json(const io::Json& json);
 
 // UserError naming the difference when a model of `trained` cannot read a log of `other`.
-void check_same_features(const io::LogSchema& trained, const io::LogSchema& other);
+void check_same_features(const ModelOptions& options, const io::LogSchema& trained,
+                         const io::LogSchema& other);
 
 }  // namespace alm

@@ -111,10 +111,46 @@ BlockRange blocks_of_rank(int64_t blocks, int64_t rank, int64_t ranks) {
   return {blocks * rank / ranks, blocks * (rank + 1) / ranks};
 }
 
+io::ColumnSet model_columns(const ModelOptions& model) {
+  io::ColumnSet columns = io::ColumnSet::model();
+  columns.mediator = !model.proxy_mode();
+  columns.match = model.proxy_mode();
+  columns.proxy = model.proxy_mode() && model.proxy_input != ProxyInput::none;
+  return columns;
+}
+
+void check_mediator_mode(const ModelOptions& model, const io::LogSchema& schema) {
+  if (!model.proxy_mode()) return;
+  if (schema.is_arm_log()) {
+    throw UserError(
+        "--mediator proxy is for sequence logs; this is an arm log (reference_cluster)");
+  }
+  if (schema.outcome != io::OutcomeKind::binary) {
+    throw UserError(
+        "--mediator proxy needs an outcome of 0 and 1 (upload or none); /journey/outcome holds "
+        "values");
+  }
+  if (!schema.match) {
+    throw UserError(
+        "/touch/match is absent: --mediator proxy learns its code from it (the similarity of a "
+        "touch and the upload, NaN without upload)");
+  }
+  if (model.proxy_input == ProxyInput::none) return;
+  if (schema.proxies == 0) {
+    throw UserError("/touch/proxy is absent: use --proxy-input none");
+  }
+  if (read_proxies(model, schema.proxies, schema.proxy_leaky).empty()) {
+    throw UserError(
+        "--proxy-input clean: /meta/proxy_leaky marks every column of /touch/proxy; use "
+        "--proxy-input none or all");
+  }
+}
+
 FirstPass first_pass(std::shared_ptr<const io::Log> log, const ModelOptions& model,
                      std::span<const io::UserFilter> fits, const io::UserFilter& scored,
                      int64_t threads, Communicator& world) {
   const io::LogSchema& schema = log->schema();
+  check_mediator_mode(model, schema);
   const int64_t blocks = static_cast<int64_t>(log->blocks().size());
   const int64_t columns = schema.dense + schema.touch_dense + 1;  // and the outcome
   const int64_t outcome_column = columns - 1;
@@ -124,7 +160,10 @@ FirstPass first_pass(std::shared_ptr<const io::Log> log, const ModelOptions& mod
   pass.fit_rows.assign(fits.size(), std::vector<int64_t>(static_cast<size_t>(blocks)));
   BlockMoments moments(blocks, columns);
   std::vector<int64_t> item_counts(schema.item ? static_cast<size_t>(model.item_rows) : 0);
-  int64_t counts[3] = {};  // scored rows; observed mediators and weighty rows of the first fit
+  std::vector<int64_t> cluster_counts(model.proxy_mode() ? static_cast<size_t>(schema.clusters)
+                                                         : 0);
+  // Scored rows; observed mediators, weighty rows and defined matches of the first fit.
+  int64_t counts[4] = {};
   int64_t longest = 0;
   float largest_outcome = 0;
 
@@ -144,14 +183,20 @@ FirstPass first_pass(std::shared_ptr<const io::Log> log, const ModelOptions& mod
         const uint64_t item = journeys.item[static_cast<size_t>(touch)];
         ++item_counts[static_cast<size_t>(table_row(item, 0, model.item_rows))];
       }
-      counts[1] += schema.mediator && journeys.mediator[static_cast<size_t>(touch)] <= 1;
+      if (!model.proxy_mode()) {
+        counts[1] += schema.mediator && journeys.mediator[static_cast<size_t>(touch)] <= 1;
+        continue;
+      }
+      ++cluster_counts[journeys.cluster[static_cast<size_t>(touch)]];
+      counts[3] +=
+          journeys.outcome[at] > 0 && !std::isnan(journeys.match[static_cast<size_t>(touch)]);
     }
     counts[2] += journeys.weight.empty() || journeys.weight[at] > 0;
     add(block_moments[static_cast<size_t>(outcome_column)], journeys.outcome[at]);
     largest_outcome = std::max(largest_outcome, std::fabs(journeys.outcome[at]));
   };
   const io::ReadReport mine =
-      scan_blocks(log, threads, world, {}, io::ColumnSet::model(), "first pass",
+      scan_blocks(log, threads, world, {}, model_columns(model), "first pass",
                   [&](int64_t block, const std::vector<io::Journeys>& batches) {
                     std::fill(block_moments.begin(), block_moments.end(), Moments{});
                     for (const io::Journeys& journeys : batches) {
@@ -175,6 +220,7 @@ FirstPass first_pass(std::shared_ptr<const io::Log> log, const ModelOptions& mod
     world.all_reduce_sum(std::span(rows), "first pass rows");
   }
   world.all_reduce_sum(std::span(item_counts), "first pass items");
+  world.all_reduce_sum(std::span(cluster_counts), "first pass clusters");
   world.all_reduce_sum(std::span<int64_t>(counts), "first pass counts");
   world.all_reduce_max(std::span(&longest, 1), "first pass longest");
   world.all_reduce_max(std::span(&largest_outcome, 1), "first pass largest outcome");
@@ -209,7 +255,12 @@ FirstPass first_pass(std::shared_ptr<const io::Log> log, const ModelOptions& mod
                "outcome by a constant",
                static_cast<double>(largest_outcome), static_cast<double>(kLargestOutcome)));
   }
-  if (counts[1] == 0) {
+  if (model.proxy_mode() && counts[3] == 0) {
+    throw UserError(
+        "/touch/match is NaN in every training journey with an outcome: --mediator proxy has "
+        "nothing to learn its code from");
+  }
+  if (!model.proxy_mode() && counts[1] == 0) {
     throw UserError("/touch/mediator is " +
                     std::string(schema.mediator ? "never observed (all 255)" : "absent") +
                     ": --mediator observed needs it");
@@ -217,6 +268,12 @@ FirstPass first_pass(std::shared_ptr<const io::Log> log, const ModelOptions& mod
   if (schema.outcome == io::OutcomeKind::continuous) {
     stats.outcome_mean = outcome.mean;
     stats.outcome_sd = outcome.sd();
+  }
+  double touches = 0;
+  for (const int64_t count : cluster_counts) touches += static_cast<double>(count + 1);
+  for (const int64_t count : cluster_counts) {
+    stats.cluster_log_share.push_back(
+        static_cast<float>(std::log(static_cast<double>(count + 1) / touches)));
   }
   for (const int64_t count : item_counts) {
     stats.item_admitted.push_back(count >= model.item_admission);

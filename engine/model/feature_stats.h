@@ -36,6 +36,9 @@ struct FeatureStats {
   int64_t longest = 0;    // touches of the longest journey, after cutting to max_touches
   std::vector<uint8_t>
       item_admitted;  // [item_rows] 1: the row has its own weights; empty: no items
+  // [clusters] log of the share of the training touches, with one more for every cluster; proxy
+  // mode only.
+  std::vector<float> cluster_log_share;
 
   // Continuous outcomes are learned on the standardised scale.
   float standardised_outcome(float outcome) const {
@@ -51,6 +54,12 @@ struct FirstPass {
   int64_t scored_rows = 0;                     // rows that pass `scored`
   io::ReadReport report;                       // bad and cut rows of the whole log
 };
+
+// The columns that a model of these options reads.
+io::ColumnSet model_columns(const ModelOptions& model);
+
+// UserError when a log of this schema has not what --mediator asks for.
+void check_mediator_mode(const ModelOptions& model, const io::LogSchema& schema);
 
 // COLLECTIVE. Each rank scans its share of the blocks. `fits`: the training users of every fit
 // there will be; the statistics are of the first. UserError when the first has no row or no weight,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "kernels/base/hash.h"
 #include "kernels/ops.h"
@@ -34,6 +35,62 @@ void fill_touch_scalars(const io::Journeys& from, std::vector<float>& scalars) {
 }
 
 }  // namespace
+
+void ProxyInputs::fill(const io::Journeys& from, const FeatureStats& stats,
+                       const ModelOptions& options, std::span<const float> weight) {
+  const io::LogSchema& schema = stats.schema;
+  const size_t touches = static_cast<size_t>(from.touches());
+  const std::vector<int64_t> read = read_proxies(options, schema.proxies, schema.proxy_leaky);
+  columns = 2 * static_cast<int64_t>(read.size());
+  seen.assign(touches * static_cast<size_t>(columns), 0.0f);
+  for (size_t touch = 0; touch < touches; ++touch) {
+    for (size_t at = 0; at < read.size(); ++at) {
+      const uint8_t value =
+          from.proxy[touch * static_cast<size_t>(schema.proxies) + static_cast<size_t>(read[at])];
+      if (value <= 1) seen[touch * static_cast<size_t>(columns) + 2 * at + (value == 0)] = 1.0f;
+    }
+  }
+  match.assign(from.match.begin(), from.match.end());
+  match.resize(touches, std::numeric_limits<float>::quiet_NaN());
+  outcome.resize(touches);
+  touch_weight.resize(touches);
+  journey_weight.resize(touches);
+  log_frequency.resize(touches);
+  touch_ids.resize(2 * touches);
+  // As many as there are touches at most: memory settles with the largest block.
+  for (std::vector<int64_t>* of : {&pair_upload, &pair_touch}) of->reserve(touches), of->clear();
+  pair_ids.reserve(2 * touches), pair_ids.clear();
+  pair_weight.reserve(touches), pair_weight.clear();
+  uploads = 0;
+  for (int64_t row = 0; row < from.size(); ++row) {
+    const size_t i = static_cast<size_t>(row);
+    const size_t begin = static_cast<size_t>(from.touch_begin[i]);
+    const size_t end = static_cast<size_t>(from.touch_begin[i + 1]);
+    const auto matches = [&](size_t touch) {
+      return from.outcome[i] > 0 && match[touch] >= kMatched;
+    };
+    int64_t matched = 0;
+    for (size_t touch = begin; touch < end; ++touch) matched += matches(touch);
+    for (size_t touch = begin; touch < end; ++touch) {
+      const int64_t cluster = from.cluster[touch];
+      outcome[touch] = from.outcome[i];
+      touch_weight[touch] = weight[i];
+      journey_weight[touch] = weight[i] / static_cast<float>(end - begin);
+      log_frequency[touch] = stats.cluster_log_share[static_cast<size_t>(cluster)];
+      touch_ids[2 * touch] = cluster;
+      touch_ids[2 * touch + 1] = matches(touch) ? uploads : -1;
+      if (!matches(touch)) continue;
+      pair_upload.push_back(uploads);
+      pair_touch.push_back(static_cast<int64_t>(touch));
+      pair_weight.push_back(weight[i] / static_cast<float>(matched));
+      pair_ids.push_back(cluster);
+      pair_ids.push_back(uploads);
+    }
+    uploads += matched > 0;
+  }
+  pair_begin[1] = static_cast<int64_t>(pair_touch.size());
+  touch_begin[1] = from.touches();
+}
 
 void Inputs::fill(const io::Journeys& from, const FeatureStats& stats, const ModelOptions& options,
                   int64_t positions) {
@@ -78,7 +135,8 @@ void Inputs::fill(const io::Journeys& from, const FeatureStats& stats, const Mod
   } else {
     weight.assign(from.weight.begin(), from.weight.end());
   }
-  if (from.mediator.empty()) {
+  if (options.proxy_mode()) proxy.fill(from, stats, options, weight);
+  if (from.mediator.empty() || options.proxy_mode()) {
     mediator.assign(touch_count, kMediatorMissing);
   } else {
     mediator.assign(from.mediator.begin(), from.mediator.end());

@@ -12,6 +12,33 @@
 
 namespace alm {
 
+// What proxy mode reads beside. An upload is known by the touches that match it: journeys with an
+// outcome and a match of kMatched or more.
+struct ProxyInputs {
+  static constexpr float kMatched = 0.5f;
+
+  int64_t columns = 0;                // of `seen`
+  std::vector<float> seen;            // [t, columns] a pair for each proxy read: is 1, is 0
+  std::vector<float> match;           // [t] NaN: undefined, left out of every loss
+  std::vector<float> outcome;         // [t] of the touch's journey
+  std::vector<float> touch_weight;    // [t] weight of its journey
+  std::vector<float> journey_weight;  // [t] the same over the journey's touches: sums to its weight
+  std::vector<float> log_frequency;   // [t] log share of the touch's cluster among training touches
+  // Pairs of an upload and a touch that matches it, in order.
+  int64_t uploads = 0;
+  std::vector<int64_t> pair_upload;  // [pairs] from 0
+  std::vector<int64_t> pair_touch;   // [pairs]
+  std::vector<float> pair_weight;    // [pairs] the journey's weight over its pairs
+  std::vector<int64_t> pair_ids;     // [pairs, 2] cluster of the touch, upload
+  std::vector<int64_t> touch_ids;    // [t, 2] cluster, upload it matches or -1
+  int64_t pair_begin[2] = {0, 0};    // the whole micro-block is one group
+  int64_t touch_begin[2] = {0, 0};
+
+  int64_t pairs() const { return pair_begin[1]; }
+  void fill(const io::Journeys& from, const FeatureStats& stats, const ModelOptions& options,
+            std::span<const float> weight);
+};
+
 // Reused from block to block; allocates nothing once it has seen the largest. Points into the
 // Journeys it was filled from, which must outlive it. n journeys, t touches.
 struct Inputs {
@@ -27,7 +54,8 @@ struct Inputs {
   std::vector<float> touch_scalars;  // [t, kTouchScalars]
   std::vector<float> outcome;        // [n] 0/1, or standardised
   std::vector<float> weight;         // [n]
-  std::vector<uint8_t> mediator;     // [t] 0, 1, kMediatorMissing
+  std::vector<uint8_t> mediator;     // [t] 0, 1, kMediatorMissing; proxy mode: all missing
+  ProxyInputs proxy;                 // proxy mode only
 
   static constexpr int64_t kTouchScalars = 2;
   // touch_scalars of touch j: log(1 + seconds from touch to window) / 10, 0 without times;

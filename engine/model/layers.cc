@@ -34,7 +34,8 @@ void Linear::forward(const Pass& pass, Matrix<const float> x, Matrix<float> y, b
 }
 
 void Linear::backward(const Pass& pass, Matrix<const float> x, Matrix<const float> y,
-                      Matrix<float> d_y, Matrix<float> d_x, bool relu, bool accumulate_dx) const {
+                      Matrix<float> d_y, Matrix<float> d_x, bool relu, bool accumulate_dx,
+                      float alpha) const {
   pass.ops.linear_backward(pass.queue,
                            {.x = x,
                             .w = w.matrix(pass.weights),
@@ -43,6 +44,7 @@ void Linear::backward(const Pass& pass, Matrix<const float> x, Matrix<const floa
                             .d_x = d_x,
                             .d_w = w.matrix(pass.gradient),
                             .d_bias = has_bias() ? b.vector(pass.gradient) : std::span<float>{},
+                            .alpha = alpha,
                             .relu = relu,
                             .accumulate_dx = accumulate_dx});
 }

@@ -24,9 +24,9 @@ struct Linear {
   void forward(const Pass& pass, Matrix<const float> x, Matrix<float> y, bool relu,
                bool accumulate = false) const;
   // d_y is masked in place by the ReLU. d_x may be empty (not wanted); it is overwritten, or added
-  // to with accumulate_dx. Weight gradients are added to the arena.
+  // to with accumulate_dx, times alpha. Weight gradients are added to the arena.
   void backward(const Pass& pass, Matrix<const float> x, Matrix<const float> y, Matrix<float> d_y,
-                Matrix<float> d_x, bool relu, bool accumulate_dx = false) const;
+                Matrix<float> d_x, bool relu, bool accumulate_dx = false, float alpha = 1) const;
 };
 
 // A scalar per touch of (touch encoding, context of its journey, cluster):

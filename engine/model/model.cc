@@ -52,6 +52,12 @@ void Model::refit_loss(const Pass& pass, const Inputs& inputs, const ModelWeight
   if (inputs.journeys > 0) do_refit_loss(pass, inputs, weights, sums);
 }
 
+void Model::discriminator_loss(const Pass& pass, const Inputs& inputs, const ModelWeights& weights,
+                               LossSums& sums) const {
+  ALM_CHECK(pass.weights == weights.dense.data());
+  if (inputs.journeys > 0) do_discriminator_loss(pass, inputs, weights, sums);
+}
+
 std::unique_ptr<Model> make_model(std::shared_ptr<const FeatureStats> stats,
                                   const ModelOptions& options, int64_t positions) {
   if (stats->schema.is_arm_log()) {

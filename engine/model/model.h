@@ -59,6 +59,14 @@ class Model {
   // a gradient.
   void refit_loss(const Pass& pass, const Inputs& inputs, const ModelWeights& weights,
                   LossSums& sums) const;
+  // Loss and gradient of the discriminator alone, in arena range [discriminator_first,
+  // discriminator_last); empty, and never called, without one.
+  void discriminator_loss(const Pass& pass, const Inputs& inputs, const ModelWeights& weights,
+                          LossSums& sums) const;
+  virtual int64_t discriminator_first() const { return layout_.size(); }
+  virtual int64_t discriminator_last() const { return layout_.size(); }
+  // Arena range [0, trunk_last) is what the losses of the outcome and of the mediator share.
+  virtual int64_t trunk_last() const { return 0; }
   // Empty when the model has no second stage.
   virtual int64_t refit_first() const { return 0; }
   virtual int64_t refit_last() const { return 0; }
@@ -68,6 +76,8 @@ class Model {
       : stats_(std::move(stats)), options_(options), positions_(positions) {}
   virtual void do_loss(const Pass& pass, const Inputs& inputs, const ModelWeights& weights,
                        LossSums& sums, BlockRows* rows) const = 0;
+  virtual void do_discriminator_loss(const Pass&, const Inputs&, const ModelWeights&,
+                                     LossSums&) const {}
   virtual void do_refit_loss(const Pass&, const Inputs&, const ModelWeights&, LossSums&) const {}
 
   ParameterLayout layout_;

@@ -4,6 +4,21 @@
 
 namespace alm {
 
+std::vector<int64_t> read_proxies(const ModelOptions& options, int64_t proxies,
+                                  const std::vector<uint8_t>& leaky) {
+  std::vector<int64_t> columns;
+  if (!options.proxy_mode() || options.proxy_input == ProxyInput::none) return columns;
+  for (int64_t column = 0; column < proxies; ++column) {
+    const bool leaks = !leaky.empty() && leaky[static_cast<size_t>(column)] != 0;
+    if (options.proxy_input == ProxyInput::all || !leaks) columns.push_back(column);
+  }
+  return columns;
+}
+
+const char* mediator_mode_name(MediatorMode mode) {
+  return mode == MediatorMode::proxy ? "proxy" : "observed";
+}
+
 ModelOptions model_options_by_name(const std::string& name) {
   ModelOptions options;
   if (name == "reference") return options;

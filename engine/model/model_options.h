@@ -8,6 +8,13 @@
 
 namespace alm {
 
+// Where the mediator comes from: logged events, or a learned code that stands for them (the paper's
+// way; its output is a score, not an effect).
+enum class MediatorMode { observed, proxy };
+// Which columns of /touch/proxy the code of proxy mode reads: none, those that the log does not
+// mark as made after the outcome could act, or all.
+enum class ProxyInput { none, clean, all };
+
 struct ModelOptions {
   int64_t cat_width = 16;       // embedding of a context id
   int64_t cat_rows = 1 << 20;   // rows of the one table all context ids hash into
@@ -27,8 +34,29 @@ struct ModelOptions {
   double w_outcome = 1;     // a_Y
   double w_second = 1;      // a_S
 
+  MediatorMode mediator = MediatorMode::observed;
+  // Proxy mode only. w_mediator is then the weight of the code's law given touches and context.
+  ProxyInput proxy_input = ProxyInput::none;
+  int64_t code_width = 32;
+  int64_t discriminator_hidden = 64;
+  int64_t match_width = 32;    // of both sides of the matching score
+  double w_proxy = 0.5;        // a_P
+  double w_adversary = 0.1;    // a_A: what the reversed gradient is multiplied by, beside its ramp
+  double w_contrastive = 0.1;  // a_C
+  double temperature = 0.07;   // of the matching score
+
+  bool proxy_mode() const { return mediator == MediatorMode::proxy; }
+
   bool operator==(const ModelOptions&) const = default;
 };
+
+// The columns of /touch/proxy, of `proxies`, that the code reads. `leaky` is /meta/proxy_leaky,
+// empty where the log does not say.
+std::vector<int64_t> read_proxies(const ModelOptions& options, int64_t proxies,
+                                  const std::vector<uint8_t>& leaky);
+
+// "observed" or "proxy".
+const char* mediator_mode_name(MediatorMode mode);
 
 // "tiny", "reference" or "paper" (contract 5); UserError listing them otherwise.
 ModelOptions model_options_by_name(const std::string& name);

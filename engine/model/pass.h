@@ -52,6 +52,10 @@ class Workspace {
   size_t overflow_ = 0;
 };
 
+// Which losses a backward pass is of: all; or, for PCGrad, those of the outcome, or those of the
+// mediator (in proxy mode of the code, its adversary and its matching score).
+enum class Objective { all, outcome, mediator };
+
 // One micro-block on its way through the model. `gradient` is null in a forward-only pass.
 struct Pass {
   Queue& queue;
@@ -59,6 +63,8 @@ struct Pass {
   Workspace& memory;
   const float* weights = nullptr;
   float* gradient = nullptr;
+  Objective objective = Objective::all;
+  float reversal = 0;  // the code's share of the adversary's gradient, negated (proxy mode)
 };
 
 }  // namespace alm

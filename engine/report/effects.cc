@@ -101,6 +101,7 @@ Effects read_effects(const io::Json& config, const io::Json& estimates) {
       effects.rows.push_back(std::move(effect));
     }
   }
+  effects.scores = child(estimates, "scores").is_array();
   const std::string kind = text(estimates, "log_kind") + text(config, "log.kind");
   // Only arm logs have an interval for `do` and none for removal.
   effects.arm_log = kind.find("arm") != kind.npos ||

@@ -50,6 +50,7 @@ const Estimate& estimate_of(const Effect& effect, Estimand estimand);
 
 struct Effects {
   std::vector<Effect> rows;  // in the order of the file
+  bool scores = false;       // proxy mode: there are scores in the place of effects
   bool arm_log = false;
   bool binary = true;
   Estimand main = Estimand::ett;  // ett for sequence logs, do for arm logs

@@ -239,6 +239,7 @@ std::string first_text(const io::Json& object, const std::vector<std::string>& p
 }  // namespace
 
 std::string headline(const Effects& effects) {
+  if (effects.scores) return "Scores of proxy mode: nothing here is an effect";
   if (effects.ranked.empty()) {
     if (effects.has(effects.main)) return "No effect here has enough data behind it";
     return effects.rows.empty() && effects.why.empty() ? "This run has no effects to report"

@@ -26,10 +26,12 @@ std::string touch_card(const io::Json& touch) {
       "<li><b title=\"" + whole + "\"><bdi>" + escape(shorten(name, 40)) + "</bdi></b>";
   const Number mediator = number(touch, "mediator");
   const Number chance = number(touch, "p");
+  const Number code = number(touch, "code");
   html += "<em>";
-  html += !mediator || *mediator == 255 ? "engagement unknown"
-          : *mediator == 0              ? "not engaged"
-                                        : "engaged";
+  html += code                            ? "code " + fixed(*code, 2)
+          : !mediator || *mediator == 255 ? "engagement unknown"
+          : *mediator == 0                ? "not engaged"
+                                          : "engaged";
   html += "</em>";
   if (chance) html += "<em>" + percent(*chance, 0) + " expected</em>";
   if (const Number hours = number(touch, "hours_before")) html += "<em>" + ago(*hours) + "</em>";
@@ -37,7 +39,7 @@ std::string touch_card(const io::Json& touch) {
     html += "<span class=\"bar\"><i style=\"width:" + fixed(100 * std::clamp(*share, 0.0, 1.0), 1) +
             "%\"></i></span><span class=\"credit\">" + percent(*share, 0) + " of credit</span>";
   }
-  for (const char* key : {"ett", "do"}) {
+  for (const char* key : {"ett", "do", "paper", "match", "omega"}) {
     if (const Number value = number(touch, key)) {
       html += std::string("<em>") + key + " " + fixed(*value, 4) + "</em>";
     }
@@ -83,8 +85,8 @@ std::string journeys_section(const io::Json& examples) {
   }
   if (html.empty()) return "";
   return section("journeys", "Some journeys, touch by touch",
-                 "<p>Left to right in time. The bar is the exact Shapley share of the "
-                 "touch in what all touches of the journey moved.</p>\n" +
+                 "<p>Left to right in time. The bar, where there is one, is the exact Shapley "
+                 "share of the touch in what all touches of the journey moved.</p>\n" +
                      html);
 }
 

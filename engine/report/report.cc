@@ -18,8 +18,12 @@ std::string make_report(const io::Json& config, const io::Json& estimates,
       "</style>\n</head>\n<body>\n<main>\n";
   html += header_section(config, estimates, effects);
   html += warnings_section(config, estimates, effects);
-  html += effects_section(effects);
-  html += truth_section(estimates, effects);
+  if (effects.scores) {
+    html += scores_section(estimates);
+  } else {
+    html += effects_section(effects);
+    html += truth_section(estimates, effects);
+  }
   html += uplift_section(estimates);
   html += policy_section(estimates);
   html += journeys_section(examples);

@@ -24,6 +24,8 @@ std::string warnings_section(const io::Json& config, const io::Json& estimates,
                              const Effects& effects);
 // Forest plot and the full tables, one estimand each.
 std::string effects_section(const Effects& effects);
+// Scores and the code of proxy mode.
+std::string scores_section(const io::Json& estimates);
 std::string truth_section(const io::Json& estimates, const Effects& effects);
 std::string uplift_section(const io::Json& estimates);
 std::string policy_section(const io::Json& estimates);

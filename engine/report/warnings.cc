@@ -94,7 +94,7 @@ std::string warnings_section(const io::Json& config, const io::Json& estimates,
                     "The leak test rejects independence (p = " + plain(*leak) +
                         "): values that use this proxy are likely too large.");
   }
-  if (text(estimates, "mediator_mode") == "proxy") {
+  if (text(estimates, "mediator_mode") == "proxy" && given.empty()) {
     html +=
         warning("Proxy mode: scores, not effects.",
                 "The mediator was learned from a proxy; what is ranked here has no causal reading "

@@ -119,7 +119,7 @@ StepBench bench_steps(const StepBenchInputs& in) {
 
   const TrainOptions defaults;
   StepState state(*model, in.compute, in.world, weights, data.my_blocks, data.total_blocks,
-                  data.block_rows, in.deterministic);
+                  data.block_rows, {.deterministic = in.deterministic});
   state.clip_norm = defaults.clip_norm;
   const OptimizerSettings settings{defaults.learning_rate, defaults.row_learning_rate,
                                    defaults.weight_decay};

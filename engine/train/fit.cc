@@ -35,9 +35,10 @@ Fit::Fit(FitInputs inputs) : in_(std::move(inputs)) {
   epochs_ = resolved_epochs(in_.options.epochs, steps_per_epoch_);
   weights_ = in_.model.fresh_weights(in_.seed);
   best_ = weights_;
-  state_ = std::make_unique<StepState>(in_.model, in_.compute, in_.world, weights_,
-                                       lanes_.last - lanes_.first, lanes, block_rows,
-                                       in_.options.deterministic);
+  state_ = std::make_unique<StepState>(
+      in_.model, in_.compute, in_.world, weights_, lanes_.last - lanes_.first, lanes, block_rows,
+      StepState::Options{in_.options.deterministic, in_.options.pcgrad,
+                         in_.options.discriminator_steps});
   state_->clip_norm = in_.options.clip_norm;
   read_validation_rows();
 }
@@ -45,7 +46,8 @@ Fit::Fit(FitInputs inputs) : in_(std::move(inputs)) {
 Fit::~Fit() = default;
 
 void Fit::read_validation_rows() {
-  scan_blocks(in_.log, in_.compute.threads(), in_.world, in_.validation, io::ColumnSet::model(), "",
+  scan_blocks(in_.log, in_.compute.threads(), in_.world, in_.validation,
+              model_columns(in_.model.options()), "",
               [&](int64_t, const std::vector<io::Journeys>& batches) {
                 for (const io::Journeys& journeys : batches) {
                   if (journeys.size() > 0) validation_blocks_.push_back(journeys);
@@ -86,6 +88,10 @@ bool Fit::patience_over(const Losses& validation) {
     return false;
   }
   return ++progress_.bad_validations >= in_.options.patience;
+}
+
+int64_t Fit::warmup_of_adversary(int64_t steps) const {
+  return std::llround(in_.options.adversary_warmup * static_cast<double>(steps));
 }
 
 int64_t Fit::refit_steps() const {
@@ -130,6 +136,7 @@ Fit::End Fit::run_phase(const std::function<void()>& checkpoint) {
   options.lanes = lanes_;
   options.first_epoch = (refit ? epochs_ : 0) + drawn / steps_per_epoch_;
   options.first_step = drawn % steps_per_epoch_;
+  options.columns = model_columns(in_.model.options());
   options.filter = in_.training;
   options.threads = std::max<int64_t>(1, in_.compute.threads() / 2);
   io::TrainStream stream(in_.log, plan_, options);
@@ -146,6 +153,8 @@ Fit::End Fit::run_phase(const std::function<void()>& checkpoint) {
     const double decline = learning_rate_at(step, total, 1.0, in_.options.warmup_steps);
     const OptimizerSettings settings{peak * decline, in_.options.row_learning_rate * decline,
                                      refit ? 0 : in_.options.weight_decay};
+    lambda_ = refit ? 0 : reversal_at(step, total, warmup_of_adversary(total));
+    state_->reversal = static_cast<float>(lambda_ * in_.model.options().w_adversary);
     const bool late = in_.deadline > 0 && now_seconds() > in_.deadline;
     const StepResult result =
         train_step(*state_, stream.next(), step + 1, settings, stop_requested() || late);
@@ -198,11 +207,19 @@ void Fit::report(const StepResult& result, const Losses* validation, double rate
                  int64_t rate_samples) {
   const PhaseSeconds& phases = state_->phases;
   const double total = std::max(phases.total(), 1e-9);
-  const auto losses = [](const Losses& of) {
-    return io::Json{{"mediator", io::number(of.mediator)},
-                    {"outcome", io::number(of.outcome)},
-                    {"second_stage", io::number(of.second_stage)},
-                    {"propensity", io::number(of.propensity)}};
+  const auto losses = [&](const Losses& of) {
+    io::Json json{{"mediator", io::number(of.mediator)},
+                  {"outcome", io::number(of.outcome)},
+                  {"second_stage", io::number(of.second_stage)},
+                  {"propensity", io::number(of.propensity)}};
+    if (in_.model.options().proxy_mode()) {
+      json["law"] = io::number(of.law);
+      json["proxy"] = io::number(of.proxy);
+      json["adversary"] = io::number(of.adversary);
+      json["entropy_floor"] = io::number(of.entropy_floor);
+      json["contrastive"] = io::number(of.contrastive);
+    }
+    return json;
   };
   const int64_t step = progress_.step - (refitting() ? progress_.refit_start : 0);
   const int64_t total_steps = phase_end() - (refitting() ? progress_.refit_start : 0);
@@ -230,7 +247,8 @@ void Fit::report(const StepResult& result, const Losses* validation, double rate
                           {"update", phases.update / total}};
   line["lr"] =
       (refitting() ? in_.options.refit_learning_rate : in_.options.learning_rate) * decline;
-  line["lambda"] = 0;
+  line["lambda"] = lambda_;
+  if (in_.options.pcgrad && !refitting()) line["trunk_cosine"] = io::number(result.trunk_cosine);
   in_.metrics.write(line);
   state_->phases = {};
 }
@@ -240,7 +258,7 @@ ModelWeights Fit::take_weights() {
 }
 
 void Fit::start_from(const Bundle& bundle, const std::string& fit) {
-  check_same_features(bundle.stats->schema, in_.log->schema());
+  check_same_features(bundle.options, bundle.stats->schema, in_.log->schema());
   const auto found = bundle.fits.find(fit);
   const bool same = found != bundle.fits.end() && bundle.options == in_.model.options() &&
                     found->second.dense.size() == weights_.dense.size();

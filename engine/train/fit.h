@@ -82,6 +82,7 @@ class Fit {
               int64_t rate_samples);
   int64_t phase_end() const;
   int64_t refit_steps() const;
+  int64_t warmup_of_adversary(int64_t steps) const;
   bool refitting() const { return progress_.refit_start >= 0; }
 
   FitInputs in_;
@@ -95,6 +96,7 @@ class Fit {
   std::unique_ptr<StepState> state_;
   std::vector<io::Journeys> validation_blocks_;
   Standing progress_;
+  double lambda_ = 0;  // of the gradient reversal in the step just taken
 };
 
 }  // namespace alm

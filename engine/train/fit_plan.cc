@@ -48,6 +48,7 @@ FitPlan plan_fits(const TrainOptions& options) {
   const auto fitted = [=](uint64_t user) { return holdout <= 0 || !in_holdout(user, holdout); };
   plan.fits.push_back(planned(kMainFit, fitted, options.validation, options.seed, true));
   plan.statistics = plan.fits[0].training;
+  if (options.model.proxy_mode()) return plan;
   for (int half = 0; half < 2; ++half) {
     const auto mine = [=, scored = plan.scored](uint64_t user) {
       return scored(user) && half_of(user) == half;

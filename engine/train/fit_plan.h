@@ -30,9 +30,10 @@ struct FitPlan {
 };
 
 // --folds 1: the main fit on the users that are not held out, and one fit on each half of the
-// scored users. --folds F: a fit on all but the users of each fold. There the statistics are of
-// everyone (they know no outcome but its scale), and there are no halves: every outcome is already
-// in the fits that rank the clusters, so none is left to judge that ranking by.
+// scored users; none on halves in proxy mode, whose scores are not judged by gains. --folds F: a
+// fit on all but the users of each fold. There the statistics are of everyone (they know no outcome
+// but its scale), and there are no halves: every outcome is already in the fits that rank the
+// clusters, so none is left to judge that ranking by.
 FitPlan plan_fits(const TrainOptions& options);
 
 }  // namespace alm

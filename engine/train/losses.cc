@@ -1,23 +1,44 @@
 #include <cmath>
 
 #include "engine/train/step.h"
+#include "kernels/base/logistic.h"
 
 namespace alm {
+namespace {
+
+constexpr double LossSums::*kTerms[] = {&LossSums::mediator,
+                                        &LossSums::outcome,
+                                        &LossSums::second_stage,
+                                        &LossSums::propensity,
+                                        &LossSums::weight,
+                                        &LossSums::law,
+                                        &LossSums::proxy,
+                                        &LossSums::proxy_weight,
+                                        &LossSums::adversary,
+                                        &LossSums::adversary_weight,
+                                        &LossSums::adversary_outcome,
+                                        &LossSums::contrastive,
+                                        &LossSums::contrastive_weight};
+
+double ratio(double sum, double weight) {
+  return weight > 0 ? sum / weight : 0;
+}
+
+}  // namespace
 
 void LossTotals::add(const LossSums& block) {
-  const double terms[5] = {block.mediator, block.outcome, block.second_stage, block.propensity,
-                           block.weight};
-  for (const double term : terms) {
-    if (!std::isfinite(term) || std::fabs(term) > 0x1p59) {
+  static_assert(std::size(kTerms) == std::tuple_size_v<decltype(sums_)>);
+  for (const auto term : kTerms) {
+    if (!std::isfinite(block.*term) || std::fabs(block.*term) > 0x1p59) {
       ++broken_;
       return;
     }
   }
-  for (size_t index = 0; index < sums_.size(); ++index) sums_[index].add(terms[index]);
+  for (size_t index = 0; index < sums_.size(); ++index) sums_[index].add(block.*kTerms[index]);
 }
 
 void LossTotals::reduce(Communicator& world, int64_t* stop) {
-  std::array<int64_t, 5 * FixedSum::kLimbs + 2> words{};
+  std::array<int64_t, kLosses * FixedSum::kLimbs + 2> words{};
   for (size_t index = 0; index < sums_.size(); ++index) {
     sums_[index].to_limbs(&words[index * FixedSum::kLimbs]);
   }
@@ -32,10 +53,18 @@ void LossTotals::reduce(Communicator& world, int64_t* stop) {
 }
 
 Losses LossTotals::means() const {
-  const double weight = sums_[4].value();
-  const double scale = weight > 0 ? 1 / weight : 0;
-  return {sums_[0].value() * scale, sums_[1].value() * scale, sums_[2].value() * scale,
-          sums_[3].value() * scale, weight};
+  LossSums total;
+  for (size_t index = 0; index < sums_.size(); ++index) total.*kTerms[index] = sums_[index].value();
+  return {.mediator = ratio(total.mediator, total.weight),
+          .outcome = ratio(total.outcome, total.weight),
+          .second_stage = ratio(total.second_stage, total.weight),
+          .propensity = ratio(total.propensity, total.weight),
+          .weight = total.weight,
+          .law = ratio(total.law, total.weight),
+          .proxy = ratio(total.proxy, total.proxy_weight),
+          .adversary = ratio(total.adversary, total.adversary_weight),
+          .entropy_floor = binary_entropy(ratio(total.adversary_outcome, total.adversary_weight)),
+          .contrastive = ratio(total.contrastive, total.contrastive_weight)};
 }
 
 }  // namespace alm

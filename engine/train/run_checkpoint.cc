@@ -71,6 +71,9 @@ io::Json run_options(const TrainOptions& options) {
   json["refit-learning-rate"] = options.refit_learning_rate;
   json["patience"] = options.patience;
   json["deterministic"] = options.deterministic;
+  json["pcgrad"] = options.pcgrad;
+  json["adversary-warmup"] = options.adversary_warmup;
+  json["discriminator-steps"] = options.discriminator_steps;
   json["nuisance"] = options.tabular ? "tabular" : "network";
   return json;
 }

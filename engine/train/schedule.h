@@ -15,4 +15,12 @@ inline double learning_rate_at(int64_t step, int64_t total, double peak, int64_t
   return peak * start * 0.5 * (1 + std::cos(3.14159265358979323846 * share));
 }
 
+// Gradient reversal (Ganin et al. 2016): 2 / (1 + exp(-10 p)) - 1, p = share of the steps after
+// `warmup` steps that have passed; 0 during those. step counts from 0.
+inline double reversal_at(int64_t step, int64_t total, int64_t warmup) {
+  if (step < warmup || total <= warmup) return 0;
+  const double p = static_cast<double>(step - warmup) / static_cast<double>(total - warmup);
+  return 2 / (1 + std::exp(-10 * p)) - 1;
+}
+
 }  // namespace alm

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <array>
+#include <cmath>
+#include <optional>
 
 #include "engine/comm/communicator.h"
 #include "engine/model/compute.h"
@@ -17,9 +19,16 @@ struct Losses {
   double second_stage = 0;
   double propensity = 0;
   double weight = 0;  // the sum the others were divided by
+  // Proxy mode. Each over its own weight, but the law, which is per journey like the mediator.
+  double law = 0;
+  double proxy = 0;          // per touch with a defined match
+  double adversary = 0;      // of the discriminator, per journey with touches
+  double entropy_floor = 0;  // H(Y) of the same journeys: a discriminator that knows nothing
+  double contrastive = 0;    // per upload with a match
 
-  // What early stopping watches: L_M + L_Y (+ propensity of arm logs).
-  double watched() const { return mediator + outcome + propensity; }
+  // What early stopping watches: L_M + L_Y (+ propensity of arm logs, + L_proxy of proxy mode).
+  // Never the adversary, which the code is to raise, nor the law, whose target moves.
+  double watched() const { return mediator + outcome + propensity + proxy; }
 };
 
 // Order-free sums of the losses of many micro-blocks.
@@ -33,7 +42,8 @@ class LossTotals {
   Losses means() const;
 
  private:
-  std::array<FixedSum, 5> sums_;
+  static constexpr size_t kLosses = 13;  // numbers of LossSums
+  std::array<FixedSum, kLosses> sums_;
   int64_t broken_ = 0;
 };
 
@@ -49,17 +59,26 @@ struct PhaseSeconds {
 // Everything a step reads and writes. Made once per fit; a step allocates nothing once the largest
 // micro-block has been seen.
 struct StepState {
+  struct Options {
+    bool deterministic = false;
+    // The outcome's and the mediator's gradients of the trunk are freed of what of each works
+    // against the other (PCGrad) before they are added.
+    bool pcgrad = false;
+    int64_t discriminator_steps = 1;  // that the discriminator takes in a step; proxy mode
+  };
   StepState(const Model& model, Compute& compute, Communicator& world, ModelWeights& weights,
-            int64_t my_blocks, int64_t total_blocks, int64_t block_rows, bool deterministic);
+            int64_t my_blocks, int64_t total_blocks, int64_t block_rows, Options options);
 
   const Model& model;
   Compute& compute;
   Communicator& world;
   ModelWeights& weights;
   Optimizer optimizer;
-  bool deterministic;
+  Options options;
   bool refit = false;  // only the second stage learns
+  float reversal = 0;  // what the code receives of the discriminator's gradient, negated
   DenseGradientSum dense;
+  std::optional<DenseGradientSum> of_mediator;  // PCGrad: `dense` is then the outcome's alone
   RowGradientSum cats;
   RowGradientSum items;
   std::vector<LossSums> block_losses;     // [my_blocks]
@@ -74,6 +93,7 @@ struct StepResult {
   Losses losses;
   double gradient_norm = 0;     // of the mean gradient, before clipping
   bool skipped = false;         // a loss or gradient was not finite: nothing was updated
+  double trunk_cosine = NAN;    // of the outcome's and the mediator's gradients; PCGrad only
   std::string bad_tensor;       // first tensor with a non-finite gradient, when skipped and known
   bool stop_requested = false;  // by any rank
 };

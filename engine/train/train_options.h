@@ -23,7 +23,10 @@ struct TrainOptions {
   double clip_norm = 10;     // of the mean gradient over a batch; 0: off
   int64_t refit_epochs = 3;  // passes of the second stage's final fit
   double refit_learning_rate = 2e-3;
-  int64_t patience = 3;  // validations without gain before stopping
+  int64_t patience = 3;         // validations without gain before stopping
+  bool pcgrad = false;          // conflicting gradients of the trunk lose what opposes the other
+  double adversary_warmup = 0;  // proxy mode: share of the steps before the reversal begins
+  int64_t discriminator_steps = 1;  // proxy mode: that the discriminator takes in a step
   bool deterministic = false;
   bool tabular = false;          // --nuisance tabular: count, train nothing
   int64_t report_every = 50;     // steps between lines of metrics.jsonl

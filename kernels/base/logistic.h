@@ -18,4 +18,10 @@ inline double softplus(double z) {
   return std::max(z, 0.0) + std::log1p(std::exp(-std::fabs(z)));
 }
 
+// Entropy in nats of an outcome that happens at this rate.
+inline double binary_entropy(double rate) {
+  if (!(rate > 0) || !(rate < 1)) return 0;
+  return -rate * std::log(rate) - (1 - rate) * std::log1p(-rate);
+}
+
 }  // namespace alm

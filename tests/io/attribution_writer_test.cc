@@ -21,7 +21,7 @@ std::vector<AttributionRow> make_rows(size_t count) {
                 .cluster = static_cast<uint32_t>(random()),
                 .do_effect = normal(random),
                 .ett = 1e-20f * normal(random),
-                .shapley = 1e20f * normal(random),
+                .credit = 1e20f * normal(random),
                 .share = normal(random)};
   }
   return rows;
@@ -44,7 +44,7 @@ TEST(AttributionWriter, BytesDoNotDependOnHowRowsAreAppended) {
       std::string first;
       for (const size_t run : {size_t{1}, size_t{1000}, size_t{1000000}}) {
         const std::string path = folder / ("deep/er/rows" + ending);
-        const auto writer = make_attribution_writer(path, 400000, {{"note", "text"}});
+        const auto writer = make_attribution_writer(path, 400000, "shapley", {{"note", "text"}});
         append_in_runs(*writer, rows, run);
         writer->finish();
         const std::string bytes = file_bytes(path);
@@ -64,10 +64,10 @@ TEST(AttributionWriter, NumbersOfCsvReadBackToTheSameFloats) {
              .cluster = std::numeric_limits<uint32_t>::max(),
              .do_effect = std::numeric_limits<float>::lowest(),
              .ett = std::numeric_limits<float>::denorm_min(),
-             .shapley = -0.1f,
+             .credit = -0.1f,
              .share = std::nextafter(1.0f, 2.0f)};
   const std::string path = folder / "rows.csv";
-  const auto writer = make_attribution_writer(path, 999, {});
+  const auto writer = make_attribution_writer(path, 999, "shapley", {});
   writer->append(rows);
   writer->finish();
   std::ifstream file(path);
@@ -81,7 +81,7 @@ TEST(AttributionWriter, NumbersOfCsvReadBackToTheSameFloats) {
     const char* const end = at + line.size();
     const auto take = [&](auto& value) { at = std::from_chars(at, end, value).ptr + 1; };
     take(read.row), take(read.user), take(read.position), take(read.cluster);
-    take(read.do_effect), take(read.ett), take(read.shapley), take(read.share);
+    take(read.do_effect), take(read.ett), take(read.credit), take(read.share);
     EXPECT_EQ(at, end + 1) << line;
     EXPECT_TRUE(read == row) << line;
   }
@@ -91,7 +91,7 @@ TEST(AttributionWriter, NumbersOfCsvReadBackToTheSameFloats) {
 TEST(AttributionWriter, AnUnfinishedFileLeavesNothing) {
   const TemporaryFolder folder;
   for (const std::string name : {"rows.csv", "rows.h5"}) {
-    make_attribution_writer(folder / name, 10, {})->append(make_rows(10));
+    make_attribution_writer(folder / name, 10, "shapley", {})->append(make_rows(10));
   }
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
 }

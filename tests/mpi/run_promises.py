@@ -83,7 +83,7 @@ def estimates(path):
 def learned(run):
     """The parts of metrics.jsonl that do not depend on the clock."""
     lines = [json.loads(line) for line in (Path(run) / "metrics.jsonl").read_text().splitlines()]
-    keys = ("fit", "phase", "step", "losses", "validation_loss", "gradient_norm", "lr", "skipped")
+    keys = ("fit", "lambda", "trunk_cosine", "phase", "step", "losses", "validation_loss", "gradient_norm", "lr", "skipped")
     return [{key: line.get(key) for key in keys} for line in lines]
 
 
@@ -208,6 +208,41 @@ def case_deterministic_arms():
 
 def case_deterministic_values():
     same_bits(value_log(False), SMALL, [(0, 1), (0, 2), (2, 1), (3, 1), (6, 1)])
+
+
+def case_deterministic_proxy():
+    """The code, its adversary and its matching score; the discriminator's steps of its own and
+    PCGrad; what evaluate and attribute make of such a run."""
+    log = sequence_log()
+    proxy = SMALL + ["--mediator", "proxy"]
+    _, lines, values, _ = same_bits(log, proxy, [(0, 1), (0, 2), (1, 1), (2, 1), (3, 2), (4, 1)])
+    for name in ("proxy", "adversary", "contrastive"):
+        check(all(line["losses"][name] > 0 for line in lines if line["phase"] == "train"),
+              f"no loss of the {name}")
+    check(values["effects"] is None and values["scores"], "scores are no effects")
+    for run in ("log-0-1", "log-0-2", "log-1-1", "log-2-1", "log-3-2", "log-4-1"):
+        Path(run).rename(run + "-plain")
+    options = proxy + ["--proxy-input", "clean", "--discriminator-steps", "3", "--pcgrad",
+                       "--adversary-warmup", "0.2"]
+    same_bits(log, options, [(0, 1), (2, 2), (3, 1)])
+    for ranks, threads in ((0, 2), (3, 1)):
+        alm(["evaluate", "--run", "log-0-1", "--log", log, "--out", "again.json", "--quiet",
+             "--threads", threads], ranks)
+        check_equal(estimates("log-0-1/estimates.json"), estimates("again.json"),
+                    f"estimates of training and of {ranks} ranks of {threads} threads")
+        alm(["attribute", "--run", "log-0-1", "--log", log, "--out", f"{ranks}.csv", "--quiet",
+             "--threads", threads], ranks)
+    check(Path("0.csv").read_bytes() == Path("3.csv").read_bytes(), "attributions differ")
+    with open("0.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    check(len(rows) == sum(score["touches"] for score in
+                           estimates("log-0-1/estimates.json")["scores"]), "a row a touch")
+    check(all(float(row["paper"]) and row["do"] for row in rows[:50]), "no scores in a row")
+
+
+def case_deterministic_pcgrad():
+    same_bits(item_log(), SMALL + ["--cat-rows", "512", "--item-rows", "1024", "--item-admission",
+                                   "5", "--pcgrad"], [(0, 1), (0, 2), (3, 1)])
 
 
 def case_default_losses():

@@ -24,6 +24,8 @@ struct Shape {
   int64_t dense = 3;  // the second column misses values
   int64_t touch_dense = 0;
   bool missing_mediators = false;
+  bool proxy = false;
+  ProxyInput proxy_input = ProxyInput::none;
 };
 
 ColumnScales some_scales(int64_t columns) {
@@ -57,9 +59,24 @@ ModelOptions small_sizes() {
   return options;
 }
 
+ModelOptions sizes_of(const Shape& shape) {
+  ModelOptions options = small_sizes();
+  if (!shape.proxy) return options;
+  options.mediator = MediatorMode::proxy;
+  options.proxy_input = shape.proxy_input;
+  options.code_width = 6;
+  options.discriminator_hidden = 7;
+  options.match_width = 5;
+  options.w_proxy = 0.6;
+  options.w_contrastive = 0.4;
+  options.temperature = 0.5;
+  options.w_mediator = 0;  // the law: its target is held constant
+  return options;
+}
+
 struct Case {
-  explicit Case(const Shape& shape, ModelOptions options = small_sizes())
-      : compute(make_cpu_device("auto"), 1) {
+  explicit Case(const Shape& shape) : Case(shape, sizes_of(shape)) {}
+  Case(const Shape& shape, const ModelOptions& options) : compute(make_cpu_device("auto"), 1) {
     FeatureStats stats;
     io::LogSchema& schema = stats.schema;
     schema.clusters = 4;
@@ -75,6 +92,10 @@ struct Case {
     stats.outcome_mean = shape.continuous ? 10 : 0;
     stats.outcome_sd = shape.continuous ? 4 : 1;
     stats.longest = 5;
+    schema.match = shape.proxy;
+    schema.proxies = shape.proxy ? 3 : 0;
+    schema.proxy_leaky = {0, 1, 0};
+    stats.cluster_log_share = {-1.5f, -0.7f, -2.0f, -1.4f};
     if (shape.item) {
       for (int64_t row = 0; row < options.item_rows; ++row) {
         stats.item_admitted.push_back(row % 3 != 0);
@@ -118,6 +139,14 @@ struct Case {
         journeys.mediator.push_back(missing ? kMediatorMissing
                                             : static_cast<uint8_t>(draw.uniform() < 0.4));
         if (shape.item) journeys.item.push_back(draw.below(20));
+        if (shape.proxy) {
+          const float match = touch % 2 == row % 2 ? 0.8f : static_cast<float>(draw.uniform());
+          journeys.match.push_back(journeys.outcome.back() > 0 ? match : kNan);
+          for (int64_t at = 0; at < 3; ++at) {
+            const uint64_t seen = draw.below(3);
+            journeys.proxy.push_back(seen == 2 ? kMediatorMissing : static_cast<uint8_t>(seen));
+          }
+        }
         for (int64_t at = 0; at < shape.touch_dense; ++at) {
           journeys.touch_dense.push_back(column(at));
         }
@@ -129,7 +158,9 @@ struct Case {
   LossSums sums(bool refit, float* gradient, BlockRows* rows) {
     Inputs& inputs = compute.thread(0).inputs;
     inputs.fill(journeys, model->stats(), model->options(), model->positions());
-    const Pass pass = compute.pass(0, weights.dense.data(), gradient);
+    Pass pass = compute.pass(0, weights.dense.data(), gradient);
+    pass.reversal = reversal;
+    pass.objective = objective;
     LossSums result;
     if (refit) {
       model->refit_loss(pass, inputs, weights, result);
@@ -144,9 +175,20 @@ struct Case {
     if (refit) return of.second_stage;
     const ModelOptions& options = model->options();
     return options.w_mediator * of.mediator + options.w_outcome * of.outcome +
-           options.w_second * of.second_stage + of.propensity;
+           options.w_second * of.second_stage + of.propensity + options.w_mediator * of.law +
+           options.w_proxy * of.proxy + options.w_contrastive * of.contrastive +
+           adversary * of.adversary;
+  }
+  std::vector<float> gradient() {
+    std::vector<float> result(static_cast<size_t>(model->layout().size()));
+    BlockRows rows;
+    sums(false, result.data(), &rows);
+    return result;
   }
 
+  float reversal = 0;
+  Objective objective = Objective::all;
+  double adversary = 0;  // factor of the adversary's loss in what a tensor descends
   Compute compute;
   std::unique_ptr<Model> model;
   ModelWeights weights;
@@ -205,6 +247,10 @@ void check_values(Case& of, bool refit, const std::string& name, std::span<float
   }
 }
 
+bool is_discriminator(const std::string& name) {
+  return name.rfind("discriminator", 0) == 0;
+}
+
 void check_model(Case& of, bool refit = false,
                  const std::function<bool(const std::string&)>& skip = {}) {
   std::vector<float> gradient(static_cast<size_t>(of.model->layout().size()));
@@ -219,13 +265,16 @@ void check_model(Case& of, bool refit = false,
       for (const float value : part) EXPECT_EQ(value, 0) << entry.name;
       continue;
     }
+    // The discriminator descends its loss, the rest of the model ascends it.
+    of.adversary = is_discriminator(entry.name) ? 1 : -double{of.reversal};
     check_values(of, refit, entry.name, entry.tensor.vector(of.weights.dense.data()), part,
                  of.model->options().w_outcome == 0 || entry.name.find("second") == 0);
   }
   if (refit) return;
+  of.adversary = -double{of.reversal};
   for (auto [table, uses] :
        {std::pair(&of.weights.cats, &rows.cats), std::pair(&of.weights.items, &rows.items)}) {
-    if (table->rows == 0) continue;
+    if (table->rows == 0 || (skip && skip(table->name))) continue;
     std::vector<float> whole(table->weights.size());
     for (size_t use = 0; use < uses->rows.size(); ++use) {
       for (int64_t col = 0; col < table->width; ++col) {
@@ -270,6 +319,117 @@ INSTANTIATE_TEST_SUITE_P(
         Shape{
             .name = "arm_continuous", .arm = true, .continuous = true, .missing_mediators = true}),
     [](const testing::TestParamInfo<Shape>& shape) { return std::string(shape.param.name); });
+
+// --- proxy mode
+
+class ProxyGradient : public testing::TestWithParam<Shape> {};
+
+bool is_law(const std::string& name) {
+  return name.rfind("mediator", 0) == 0;
+}
+
+TEST_P(ProxyGradient, EqualsTheSlopeOfTheLossInEveryTensor) {
+  Case of(GetParam());
+  of.reversal = 0.7f;
+  check_model(of, false, is_law);
+}
+
+// The target of the law, the value of the code, does not move with the law's own tensors.
+TEST_P(ProxyGradient, OfTheLawEqualsTheSlopeInItsOwnTensors) {
+  ModelOptions options = sizes_of(GetParam());
+  options.w_mediator = 0.7;
+  Case of(GetParam(), options);
+  int64_t tensors = 0;
+  check_model(of, false, [&](const std::string& name) {
+    tensors += is_law(name);
+    return !is_law(name);
+  });
+  EXPECT_EQ(tensors > 0, GetParam().proxy_input != ProxyInput::none);
+}
+
+TEST_P(ProxyGradient, FlippingTheReversalFlipsTheAdversarysShareAndNotTheDiscriminators) {
+  Case of(GetParam());
+  const std::vector<float> none = of.gradient();
+  of.reversal = 0.7f;
+  const std::vector<float> reversed = of.gradient();
+  of.reversal = -0.7f;
+  const std::vector<float> followed = of.gradient();
+  double moved = 0;
+  for (const ParameterLayout::Entry& entry : of.model->layout().entries()) {
+    const std::span<const float> parts[] = {entry.tensor.vector(none.data()),
+                                            entry.tensor.vector(reversed.data()),
+                                            entry.tensor.vector(followed.data())};
+    double largest = 0;
+    for (const float value : parts[1]) largest = std::max(largest, std::fabs(double{value}));
+    double change = 0;
+    for (size_t at = 0; at < parts[0].size(); ++at) {
+      const double against = double{parts[1][at]} - double{parts[0][at]};
+      const double along = double{parts[2][at]} - double{parts[0][at]};
+      EXPECT_NEAR(against, -along, 2e-6 * largest) << entry.name;
+      change = std::max(change, std::fabs(against));
+    }
+    if (is_discriminator(entry.name)) {
+      EXPECT_EQ(change, 0) << entry.name;
+      EXPECT_GT(largest, 1e-3) << entry.name << " learns nothing";
+    }
+    if (entry.name.rfind("code/touch", 0) == 0 || entry.name.rfind("touch/out", 0) == 0) {
+      EXPECT_GT(change, 1e-3) << entry.name;
+      moved += change;
+    }
+  }
+  EXPECT_GT(moved, 0);
+}
+
+TEST_P(ProxyGradient, OfTheDiscriminatorAloneIsItsPartOfTheWhole) {
+  Case of(GetParam());
+  const std::vector<float> whole = of.gradient();
+  std::vector<float> alone(whole.size());
+  LossSums sums;
+  of.model->discriminator_loss(of.compute.pass(0, of.weights.dense.data(), alone.data()),
+                               of.compute.thread(0).inputs, of.weights, sums);
+  const int64_t first = of.model->discriminator_first();
+  const int64_t last = of.model->discriminator_last();
+  EXPECT_LT(first, last);
+  EXPECT_EQ(last, of.model->layout().size());
+  for (int64_t at = 0; at < last; ++at) {
+    EXPECT_EQ(alone[static_cast<size_t>(at)], at < first ? 0 : whole[static_cast<size_t>(at)]);
+  }
+  EXPECT_EQ(sums.adversary, of.sums(false, nullptr, nullptr).adversary);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, ProxyGradient,
+    testing::Values(
+        Shape{.name = "code_of_touches", .proxy = true},
+        Shape{
+            .name = "code_of_touches_all", .item = true, .cat = 2, .touch_dense = 1, .proxy = true},
+        Shape{.name = "reads_clean", .proxy = true, .proxy_input = ProxyInput::clean},
+        Shape{.name = "reads_all", .item = true, .proxy = true, .proxy_input = ProxyInput::all}),
+    [](const testing::TestParamInfo<Shape>& shape) { return std::string(shape.param.name); });
+
+TEST(ObjectiveGradients, OfOutcomeAndMediatorAddUpToTheWhole) {
+  for (const bool proxy : {false, true}) {
+    ModelOptions options = sizes_of({.name = "", .proxy = proxy});
+    options.w_second = 0.8;
+    Case of({.name = "objectives", .item = true, .missing_mediators = true, .proxy = proxy},
+            options);
+    of.reversal = 0.4f;
+    const std::vector<float> whole = of.gradient();
+    of.objective = Objective::outcome;
+    const std::vector<float> outcome = of.gradient();
+    of.objective = Objective::mediator;
+    const std::vector<float> mediator = of.gradient();
+    double largest[2] = {0, 0};
+    for (size_t at = 0; at < whole.size(); ++at) {
+      EXPECT_NEAR(outcome[at] + mediator[at], whole[at], 1e-5 + 1e-5 * std::fabs(whole[at]));
+      if (static_cast<int64_t>(at) >= of.model->trunk_last()) continue;
+      largest[0] = std::max(largest[0], std::fabs(double{outcome[at]}));
+      largest[1] = std::max(largest[1], std::fabs(double{mediator[at]}));
+    }
+    EXPECT_GT(largest[0], 0.01);
+    EXPECT_GT(largest[1], 0.01);
+  }
+}
 
 TEST(SecondStageGradient, EqualsTheSlopeWhereItsTargetIsFixed) {
   ModelOptions options = small_sizes();

@@ -150,7 +150,7 @@ TEST_P(Allocation, StepsAllocateNothing) {
   show_to_all_threads(data.batches[0][0], *model, compute);
   ModelWeights weights = model->fresh_weights(1);
   StepState state(*model, compute, *world, weights, data.my_blocks, data.total_blocks,
-                  data.block_rows, of.deterministic);
+                  data.block_rows, {.deterministic = of.deterministic});
   for (const bool refit : {false, true}) {
     state.refit = refit;
     int64_t before = 0;

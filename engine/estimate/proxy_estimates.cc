@@ -1,0 +1,309 @@
+#include "engine/estimate/proxy_estimates.h"
+
+#include <cmath>
+
+#include "engine/estimate/examples.h"
+#include "engine/estimate/few_steps.h"
+#include "engine/estimate/fold_batches.h"
+#include "engine/estimate/proxy_sums.h"
+#include "engine/model/scan.h"
+#include "kernels/base/logistic.h"
+#include "kernels/base/text.h"
+
+namespace alm {
+namespace {
+
+// Below this share of its variance the code's clusters tell nothing.
+constexpr double kCollapsed = 1e-6;
+
+io::Json example(const io::Journeys& journeys, int64_t row, const ProxyScores& scores,
+                 const io::LogSchema& schema) {
+  const size_t i = static_cast<size_t>(row);
+  const size_t begin = static_cast<size_t>(journeys.touch_begin[i]);
+  const size_t end = static_cast<size_t>(journeys.touch_begin[i + 1]);
+  io::Json touches = io::Json::array();
+  for (size_t j = begin; j < end; ++j) {
+    const float match = journeys.match.empty() ? NAN : journeys.match[j];
+    io::Json touch{
+        {"cluster", journeys.cluster[j]},       {"name", schema.cluster_name(journeys.cluster[j])},
+        {"match", io::number(match)},           {"code", scores.value[j]},
+        {"omega", io::number(scores.omega[j])}, {"paper", scores.paper[j]}};
+    if (!journeys.time.empty() && !journeys.touch_time.empty()) {
+      touch["hours_before"] =
+          static_cast<double>(journeys.time[i] - journeys.touch_time[j]) / 3.6e6;
+    }
+    touches.push_back(touch);
+  }
+  return {{"row", journeys.row[i]},
+          {"user", journeys.user[i]},
+          {"outcome", journeys.outcome[i]},
+          {"predicted", scores.predicted[i]},
+          {"touches", touches}};
+}
+
+io::Json scores_json(const ProxySums& sums, const io::LogSchema& schema, bool has_backdoor) {
+  io::Json scores = io::Json::array();
+  for (int64_t cluster = 0; cluster < schema.clusters; ++cluster) {
+    const MeanEstimate paper = sums.paper.estimate(cluster);
+    if (paper.touches == 0) continue;
+    io::Json score{{"cluster", cluster},
+                   {"name", schema.cluster_name(cluster)},
+                   {"unit", "score per touch, on the scale of the outcome's probability"},
+                   {"touches", paper.touches},
+                   {"users", sums.users.count(cluster)},
+                   {"users_exact", sums.users.exact(cluster)},
+                   {"naive", io::number(contrast_with_rest(sums.touched, cluster, sums.all).mean)},
+                   {"paper", io::number(paper.mean)}};
+    score["backdoor"] = nullptr;
+    if (has_backdoor) {
+      score["backdoor"] =
+          io::number(sums.backdoor.sum[static_cast<size_t>(cluster)].value() / paper.weight);
+    } else {
+      score["backdoor_why"] = "the regression was not fitted";
+    }
+    for (const auto& [name, plugin] :
+         {std::pair("do", &sums.do_plugin), std::pair("ett", &sums.ett_plugin)}) {
+      if (sums.has_law) {
+        score[name] = {{"plugin", io::number(plugin->estimate(cluster).mean)}};
+      } else {
+        score[name] = nullptr;
+        score[std::string(name) + "_why"] = kNoVariationOfCode;
+      }
+    }
+    if (schema.truth) score["truth"] = {{"do", io::number(sums.paper_truth.mean_do(cluster))}};
+    scores.push_back(score);
+  }
+  return scores;
+}
+
+struct Variance {
+  double mean = NAN;
+  double variance = NAN;
+};
+
+Variance variance_of(double weight, double sum, double squares) {
+  const double mean = sum / weight;
+  return {mean, std::max(squares / weight - mean * mean, 0.0)};
+}
+
+Variance variance_of_value(const CodeMonitor& code) {
+  return variance_of(code.sum(CodeMonitor::kWeight), code.sum(CodeMonitor::kValue),
+                     code.sum(CodeMonitor::kValueSquares));
+}
+
+// Sum of the variances of the code's numbers.
+double variance_of_code(const CodeMonitor& code) {
+  double total = 0;
+  for (size_t c = 0; c < code.code.size(); ++c) {
+    total += variance_of(code.sum(CodeMonitor::kWeight), code.code[c].value(),
+                         code.code_squares[c].value())
+                 .variance;
+  }
+  return total;
+}
+
+// Share of the variance of the value that lies between the clusters.
+double cluster_share(const ProxySums& sums) {
+  const Variance all = variance_of_value(sums.code);
+  double between = 0;
+  for (int64_t k = 0; k < sums.paper.clusters(); ++k) {
+    const double weight = sums.paper.weight(k);
+    if (!(weight > 0)) continue;
+    const double apart =
+        sums.code.by_cluster.sum[static_cast<size_t>(k)].value() / weight - all.mean;
+    between += weight * apart * apart;
+  }
+  return between / sums.code.sum(CodeMonitor::kWeight) / all.variance;
+}
+
+io::Json auc_of(const PredictionSums& sums) {
+  const BinaryPrediction prediction = sums.finish();
+  return prediction.auc.value ? io::number(*prediction.auc.value) : io::Json();
+}
+
+// E Var(value | T, X) / Var(value).
+double variance_share(const ProxySums& sums) {
+  if (!sums.has_law) return 0;
+  return sums.code.sum(CodeMonitor::kOffLaw) / sums.code.sum(CodeMonitor::kWeight) /
+         variance_of_value(sums.code).variance;
+}
+
+io::Json code_json(const ProxySums& sums) {
+  const CodeMonitor& code = sums.code;
+  const double journeys = code.sum(CodeMonitor::kJourneyWeight);
+  const double matched = code.sum(CodeMonitor::kMatchWeight);
+  const double touches = code.sum(CodeMonitor::kWeight);
+  const double share = cluster_share(sums);
+  io::Json json{
+      {"discriminator_loss", io::number(code.sum(CodeMonitor::kDiscriminatorLoss) / journeys)},
+      {"entropy_floor",
+       io::number(binary_entropy(code.sum(CodeMonitor::kJourneyOutcome) / journeys))},
+      {"discriminator_note",
+       "a loss near the floor shows neither a sound code nor sound scores: it was near it in every "
+       "regime that was measured"},
+      {"code_variance", io::number(variance_of_code(code))},
+      {"value_mean", io::number(variance_of_value(code).mean)},
+      {"value_variance", io::number(variance_of_value(code).variance)},
+      {"value_cluster_share", io::number(share)},
+      {"cluster_information", io::number(-0.5 * std::log1p(-share))},
+      {"cluster_information_note",
+       "stand-in for I(code; T) in nats: what a Gaussian with this share of its variance between "
+       "clusters tells of the cluster"},
+      {"match_auc", auc_of(code.match_by_value)},
+      {"match_auc_without_code", nullptr},
+      {"outcome_auc", auc_of(sums.prediction)},
+      {"outcome_auc_backdoor", auc_of(sums.backdoor_prediction)},
+      {"match_mean", io::number(code.sum(CodeMonitor::kMatch) / matched)},
+      {"match_mean_filled", io::number(code.sum(CodeMonitor::kMatch) / touches)},
+      {"match_mean_filled_note",
+       "what the code would have been taught, were an undefined match read as 0"},
+      {"match_defined_share",
+       io::number(static_cast<double>(code.matches) / static_cast<double>(code.touches))},
+      {"match_without_outcome_share", io::number(static_cast<double>(code.matches_without_outcome) /
+                                                 static_cast<double>(code.matches))}};
+  if (sums.has_law) {
+    json["match_auc_without_code"] = auc_of(code.match_by_law);
+  } else {
+    json["match_auc_without_code_why"] =
+        "the code is a function of touches and context: without it they tell the same";
+  }
+  return json;
+}
+
+io::Json identification_json(const ProxySums& sums, const Bundle& bundle) {
+  const double share = variance_share(sums);
+  const CodeMonitor& code = sums.code;
+  io::Json warnings = io::Json::array();
+  warnings.push_back(
+      "proxy mode: everything below is a score. A code learned from what was seen after the "
+      "outcome could act neither removes confounding nor gives magnitudes; no interval is given");
+  if (!sums.has_law) {
+    warnings.push_back(std::string("mediator_variance_share is 0 by construction: ") +
+                       kNoVariationOfCode);
+  } else if (share < kLowVariation) {
+    warnings.push_back(
+        format("the code varies little once touches and context are known (share %.4f, below "
+               "%.2f): do and ett scores rest on few journeys",
+               share, kLowVariation));
+  }
+  if (code.matches_without_outcome > 0) {
+    warnings.push_back(
+        format("/touch/match is defined for %lld touches of journeys without an outcome: it is to "
+               "be NaN there. If those were filled in, the match tells the outcome and the code "
+               "learns that",
+               static_cast<long long>(code.matches_without_outcome)));
+  }
+  if (bundle.options.proxy_input == ProxyInput::all) {
+    warnings.push_back(
+        "--proxy-input all: the code reads proxies that /meta/proxy_leaky marks as made after the "
+        "outcome could act, where there are any");
+  }
+  if (!(variance_of_value(code).variance > kCollapsed)) {
+    warnings.push_back("the code is the same for all touches: it has collapsed");
+  }
+  const std::string few = few_steps_warning(bundle);
+  if (!few.empty()) warnings.push_back(few);
+  return {{"mediator_variance_share", io::number(share)},
+          {"code", code_json(sums)},
+          {"leak_test", nullptr},
+          {"leak_test_why", "made in latent mode only"},
+          {"negative_controls", nullptr},
+          {"negative_controls_why", "not part of this estimate"},
+          {"overlap", nullptr},
+          {"overlap_why", "scores of proxy mode have no weights"},
+          {"warnings", warnings}};
+}
+
+io::Json truth_json(const ProxySums& sums, const io::LogSchema& schema, bool has_backdoor) {
+  std::vector<double> backdoor;
+  for (int64_t k = 0; k < schema.clusters && has_backdoor; ++k) {
+    backdoor.push_back(sums.backdoor.sum[static_cast<size_t>(k)].value() / sums.paper.weight(k));
+  }
+  io::Json json{{"note", "scores against delta_do"},
+                {"paper", to_json(sums.paper_truth.finish(backdoor, {}))},
+                {"do", nullptr}};
+  if (sums.has_law) {
+    json["do"] = to_json(sums.do_truth.finish(backdoor, {}));
+  } else {
+    json["do_why"] = kNoVariationOfCode;
+  }
+  return json;
+}
+
+}  // namespace
+
+void estimate_proxy_log(const EstimateInputs& inputs, const ScoredUsers& users,
+                        Estimates& estimates) {
+  const Bundle& bundle = inputs.bundle;
+  const io::LogSchema& schema = inputs.log->schema();
+  const std::unique_ptr<Model> model_owner = bundle.make_model();
+  const AlmMta& model = dynamic_cast<const AlmMta&>(*model_owner);
+  std::vector<BackdoorPredictor> backdoor;  // [folds]
+  for (const FittedBackdoor& fit : bundle.backdoor) {
+    backdoor.emplace_back(*bundle.stats, fit.coefficients);
+  }
+  const bool has_backdoor = !backdoor.empty();
+
+  struct Thread {
+    std::vector<ProxyScorer> scorers;  // [folds]
+    std::vector<Examples> examples;    // [folds], each in the order of the log
+    FoldBatches folds;
+    ProxySums sums;
+  };
+  std::vector<std::unique_ptr<Thread>> threads;
+  for (int64_t thread = 0; thread < inputs.compute.threads(); ++thread) {
+    threads.push_back(std::make_unique<Thread>(
+        Thread{{},
+               std::vector<Examples>(static_cast<size_t>(bundle.folds)),
+               FoldBatches(bundle.folds),
+               {schema, bundle.options.code_width, model.has_law(), inputs.log->rows()}}));
+    for (int64_t fold = 0; fold < bundle.folds; ++fold) {
+      threads.back()->scorers.emplace_back(model, bundle.fits.at(bundle.scoring_fit(fold)),
+                                           inputs.compute);
+    }
+  }
+  io::ColumnSet columns = model_columns(bundle.options);
+  columns.truth = schema.truth;
+  const io::ReadReport report =
+      scan_log(inputs.log, inputs.compute, inputs.world, users.filter, columns, "scoring",
+               [&](const io::Journeys& journeys, int64_t thread) {
+                 Thread& of = *threads[static_cast<size_t>(thread)];
+                 of.folds.each(journeys, schema, [&](size_t fold, const io::Journeys& part) {
+                   const ProxyScores& scores = of.scorers[fold].score(part, thread);
+                   of.sums.add(part, scores, has_backdoor ? &backdoor[fold] : nullptr);
+                   of.examples[fold].offer(
+                       part, [&](int64_t row) { return example(part, row, scores, schema); });
+                 });
+                 for (const uint64_t user : journeys.user) {
+                   if (users.in_training_share(user)) of.sums.training_users.add(0, user);
+                 }
+               });
+  Examples examples;
+  ProxySums& total = threads[0]->sums;
+  for (size_t at = 0; at < threads.size(); ++at) {
+    if (at > 0) total.merge(std::move(threads[at]->sums));
+    for (Examples& some : threads[at]->examples) examples.merge(std::move(some));
+  }
+  total.reduce(inputs.world);
+  const Gauc gauc = total.gauc.finish(inputs.world, "user AUC");
+  estimates.examples = examples.reduce(inputs.world);
+
+  check_weight(total.journeys, total.all.weight(0));
+  io::Json& json = estimates.json;
+  json["samples"] = total.journeys;
+  put_reading(users, total.all_users, total.training_users, sum_over_ranks(report, inputs.world),
+              json);
+  json["prediction"] = to_json(total.prediction.finish());
+  add_to_json(gauc, json["prediction"]);
+  json["identification"] = identification_json(total, bundle);
+  json["effects"] = nullptr;
+  json["effects_why"] = kNoEffectsOfProxies;
+  json["scores"] = scores_json(total, schema, has_backdoor);
+  for (const char* absent : {"auuc", "grouped_auuc"}) {
+    json[absent] = nullptr;
+    json[std::string(absent) + "_why"] = kNoEffectsOfProxies;
+  }
+  if (schema.truth) json["truth"] = truth_json(total, schema, has_backdoor);
+}
+
+}  // namespace alm
