@@ -1,6 +1,7 @@
 #include "engine/estimate/proxy_sums.h"
 
 #include <cmath>
+#include <utility>
 
 #include "kernels/base/logistic.h"
 
@@ -50,7 +51,7 @@ void add_code(const io::Journeys& from, const ProxyScores& scores, size_t journe
 
 }  // namespace
 
-void CodeMonitor::merge(const CodeMonitor& other) {
+void CodeMonitor::merge(CodeMonitor&& other) {
   for (size_t at = 0; at < sums.size(); ++at) sums[at].add(other.sums[at]);
   touches += other.touches;
   matches += other.matches;
@@ -60,8 +61,8 @@ void CodeMonitor::merge(const CodeMonitor& other) {
     code[c].add(other.code[c]);
     code_squares[c].add(other.code_squares[c]);
   }
-  match_by_value.merge(other.match_by_value);
-  match_by_law.merge(other.match_by_law);
+  match_by_value.merge(std::move(other.match_by_value));
+  match_by_law.merge(std::move(other.match_by_law));
 }
 
 void CodeMonitor::reduce(Communicator& world) {
@@ -89,6 +90,8 @@ ProxySums::ProxySums(const io::LogSchema& schema, int64_t code_width, bool law,
       backdoor(schema.clusters),
       users(schema.clusters),
       all_users(1),
+      prediction(expected_rows),
+      backdoor_prediction(expected_rows),
       gauc(expected_rows),
       paper_truth(schema.clusters),
       do_truth(schema.clusters),
@@ -149,12 +152,12 @@ void ProxySums::merge(ProxySums&& other) {
   users.merge(other.users);
   all_users.merge(other.all_users);
   training_users.merge(other.training_users);
-  prediction.merge(other.prediction);
-  backdoor_prediction.merge(other.backdoor_prediction);
+  prediction.merge(std::move(other.prediction));
+  backdoor_prediction.merge(std::move(other.backdoor_prediction));
   gauc.merge(std::move(other.gauc));
   paper_truth.merge(other.paper_truth);
   do_truth.merge(other.do_truth);
-  code.merge(other.code);
+  code.merge(std::move(other.code));
 }
 
 void ProxySums::reduce(Communicator& world) {

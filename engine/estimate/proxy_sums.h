@@ -19,7 +19,7 @@ struct CodeMonitor {
       : by_cluster(clusters),
         code(static_cast<size_t>(width)),
         code_squares(static_cast<size_t>(width)) {}
-  void merge(const CodeMonitor& other);
+  void merge(CodeMonitor&& other);
   // COLLECTIVE.
   void reduce(Communicator& world);
 
