@@ -149,6 +149,25 @@ std::string scores_table(const io::Json& estimates) {
   return text + warning_lines(estimates);
 }
 
+// What choosing a tenth of the exposures is worth.
+std::string policy_line(const io::Json& policy) {
+  if (!policy.is_array()) return "";
+  for (const io::Json& row : policy) {
+    if (at(row, "budget") != 0.10 || !at(row, "model")) continue;
+    std::string line =
+        format("  a tenth of the exposures, per 1,000: model %.3g", *at(row, "model"));
+    const io::Json ci95 = row.value("ci95", io::Json::object());
+    const std::string bounds = interval({{"ci95", ci95.value("model", io::Json())}});
+    if (bounds != "-") line += " (" + bounds + ")";
+    for (const auto& [key, label] :
+         {std::pair{"backdoor", "back-door"}, {"last_touch", "last touch"}, {"random", "random"}}) {
+      if (at(row, key)) line += format("  %s %.3g", label, *at(row, key));
+    }
+    return line + "\n";
+  }
+  return "";
+}
+
 }  // namespace
 
 std::string effects_table(const io::Json& estimates) {
@@ -193,6 +212,7 @@ std::string effects_table(const io::Json& estimates) {
   text += hidden_lines(hidden, estimates.at("effects").size(), arms) + "\n";
   text += prediction_line(estimates);
   if (truth) text += truth_line(estimates.at("truth"));
+  text += policy_line(estimates.value("policy", io::Json()));
   return text + warning_lines(estimates);
 }
 

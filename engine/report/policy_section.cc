@@ -29,7 +29,7 @@ std::string cell(const io::Json& row, const char* key) {
   const Interval bounds = interval(child(child(row, "ci95"), key));
   if (bounds) text += " <span class=\"soft\">(" + interval_text(bounds, 1) + ")</span>";
   const Number truth = number(child(child(child(row, "truth"), key), "ett"));
-  if (truth) text += "<br><span class=\"soft\">true " + fixed(*truth, 1) + "</span>";
+  if (truth) text += " <span class=\"soft\">true " + fixed(*truth, 1) + "</span>";
   return "<td>" + text + "</td>";
 }
 

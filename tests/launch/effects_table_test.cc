@@ -48,6 +48,21 @@ TEST(EffectsTable, NamesOfStrangersBreakNoLine) {
   EXPECT_EQ(lines_with(effects_table(json), "  b??[31mred  ").size(), 1u);
 }
 
+TEST(EffectsTable, SaysWhatATenthOfTheExposuresIsWorth) {
+  io::Json json = estimates("sequence");
+  json["policy"] = {{{"budget", 0.05}, {"model", 9}},
+                    {{"budget", 0.10},
+                     {"model", 85.85},
+                     {"backdoor", nullptr},
+                     {"random", 26.5},
+                     {"ci95", {{"model", {77.21, 94.68}}}}}};
+  EXPECT_NE(effects_table(json).find("per 1,000: model 85.8 (77.21 to 94.68)  random 26.5\n"),
+            std::string::npos)
+      << effects_table(json);
+  json["policy"] = nullptr;
+  EXPECT_EQ(effects_table(json).find("per 1,000"), std::string::npos);
+}
+
 TEST(EffectsTable, SaysHowManyAreHiddenAndWhy) {
   io::Json json = estimates("sequence");
   for (int k = 0; k < 4; ++k) json["effects"].push_back(effect("c" + std::to_string(k), k, 30));

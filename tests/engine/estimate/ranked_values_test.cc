@@ -129,6 +129,35 @@ TEST(Top, EqualsSortingTheRows) {
   }
 }
 
+TEST(Policy, IntervalsHoldTheTrueValueOfTheChoice) {
+  int64_t held = 0;
+  const int64_t sets = 100;
+  for (uint64_t set = 0; set < sets; ++set) {
+    RankedValues values;
+    for (uint64_t user = 0; user < 1500; ++user) {
+      Rng rng(500 + set, Stream::test, user);
+      const double liking = 0.3 * rng.normal();  // rows of a user go together
+      for (int row = 0; row < 2; ++row) {
+        // Effect: the level of the score.
+        const double level = static_cast<double>(rng.below(5));
+        values.add(static_cast<float>(std::exp2(level)), user, level + liking + rng.normal(), 1);
+        values.add_truth(static_cast<float>(std::exp2(level)), level, level, 1);
+      }
+    }
+    Choice model;
+    model.name = "model";
+    model.values = {ranked_ties(values.values())};
+    model.true_do = {ranked_ties(values.true_do())};
+    model.true_ett = {ranked_ties(values.true_ett())};
+    const io::Json row = policy_json(std::vector<Choice>{model})[3];
+    const double truth = row["truth"]["model"]["do"];
+    EXPECT_NEAR(truth, 4000, 1e-6);
+    held += row["ci95"]["model"][0] <= truth && truth <= row["ci95"]["model"][1];
+  }
+  EXPECT_GE(held, 88);
+  EXPECT_LE(held, 99);
+}
+
 TEST(Policy, ValuesAreTheSameOnAnyRanks) {
   const Rows rows = rows_of(701, 50, 8);
   const auto json_of = [](const RankedValues& values) {

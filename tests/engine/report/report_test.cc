@@ -161,6 +161,15 @@ TEST(Report, EscapesEveryStringOfTheData) {
   EXPECT_TRUE(has(page, "&lt;script&gt;alert(&#39;x&#39;)"));
 }
 
+TEST(Report, ShowsWhatChoicesAreWorthAndWhereThereIsNoOverlap) {
+  const std::string page = sample_run("sequence").render();
+  EXPECT_TRUE(has(page, "118.2 <span class=\"soft\">(106.4 to 130.0)</span>"));
+  EXPECT_TRUE(has(page, "true 115.8"));
+  EXPECT_TRUE(has(page, "<th>front-door above back-door</th>"));
+  EXPECT_TRUE(has(page, "<strong>no overlap</strong>"));
+  EXPECT_TRUE(has(page, "+0.0265 (0.0234 to 0.0296), +0.0167 (0.0138 to 0.0196) above"));
+}
+
 TEST(Report, CutsLongNamesBetweenCharacters) {
   std::string name;
   for (int i = 0; i < 4000; ++i) name += "\xe6\xbc\xa2\xf0\x9f\x8e\xac";  // 漢🎬

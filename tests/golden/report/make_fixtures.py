@@ -122,7 +122,11 @@ def sequence():
     for b in range(10):
         d, f = 0.68 + 0.06 * rng.gauss(0, 1), 0.93 + 0.03 * rng.gauss(0, 1)
         buckets["difference"].append({**grouped(d, 0.07), "clusters": 10, "curve": curve(rng, 10, 0.8)})
-        buckets["front_door"].append({**grouped(min(f, 1), 0.05), "clusters": 10, "curve": curve(rng, 10, 0.45)})
+        buckets["front_door"].append({**grouped(min(f, 1), 0.05), "clusters": 10, "curve": curve(rng, 10, 0.45),
+                                      "overlap": {"e_low": r(0.01 * b + 0.005), "e_high": r(0.01 * b + 0.014), "pi_least": r(0.004 * b + 0.002),
+                                                  "pi_median": r(0.01 * b + 0.01), "rows": 24000.0, "ess": 15100.0, "ess_share": 0.629, "clipped_share": 0.0}})
+    buckets["front_door"][9].update({"auuc_05": None, "auuc_05_why": "no overlap: the weights of these gains leave an effective sample of 3 % of their rows"})
+    buckets["front_door"][9]["overlap"]["ess_share"] = 0.03
     estimates = {
         "schema": "alm-estimates/1", "samples": 59981, "users": 59981, "world_size": 2, "device": "cpu (avx2)",
         "mediator_mode": "observed", "in_sample": False, "log_kind": "sequence",
@@ -136,8 +140,15 @@ def sequence():
         "grouped_auuc": {
             "difference": {"overall": {**grouped(0.682, 0.02), "bucket_mean": 0.6891, "bucket_mean_weighted": 0.6934, "curve": curve(rng, 30, 0.78)}, "buckets": buckets["difference"]},
             "ipw": None, "ipw_why": "the log has no propensities",
-            "front_door": {"overall": {**grouped(0.968, 0.012), "bucket_mean": 0.9181, "bucket_mean_weighted": 0.9302, "curve": curve(rng, 30, 0.42)}, "buckets": buckets["front_door"]}},
-        "policy": [{"budget": b, "model": r(m, 2), "random": 24.1, "last_touch": r(28 - 20 * b, 2), "backdoor": r(36 - 30 * b, 2)}
+            "rate": {"autoc": {"value": 0.0265, "se": 0.0016, "ci95": [0.0234, 0.0296]},
+                     "autoc_above_backdoor": {"value": 0.0167, "se": 0.0015, "ci95": [0.0138, 0.0196]}, "exposures": 240100.0},
+            "front_door": {"overall": {**grouped(0.968, 0.012), "backdoor_ranking": 0.5712, "bucket_mean": 0.9181, "bucket_mean_weighted": 0.9302, "curve": curve(rng, 30, 0.42)}, "buckets": buckets["front_door"]}},
+        "policy": [{"budget": b, "exposures": r(240100 * b, 0), "model": r(m, 2), "random": 24.1, "last_touch": r(28 - 20 * b, 2),
+                    "backdoor": r(36 - 30 * b, 2), "times_random": {"model": r(m / 24.1, 3)},
+                    "ci95": {"model": [r(0.9 * m, 2), r(1.1 * m, 2)], "random": [22.9, 25.3], "last_touch": [r(22 - 20 * b, 2), r(34 - 20 * b, 2)],
+                             "backdoor": [r(30 - 30 * b, 2), r(42 - 30 * b, 2)]},
+                    "above": {"backdoor": r(m - 36 + 30 * b, 2), "ci95": {"backdoor": [r(0.9 * m - 36, 2), r(1.1 * m - 36, 2)]}},
+                    "truth": {"model": {"do": r(0.95 * m, 2), "ett": r(0.98 * m, 2)}, "random": {"do": 23.8, "ett": 24.4}}}
                    for b, m in [(0.01, 118.2), (0.02, 109.7), (0.05, 93.4), (0.1, 78.8), (0.2, 61.5)]],
         "identification": {"mediator_variance_share": 0.871, "leak_test": None, "leak_test_why": "only in latent mode",
                            "negative_controls": None, "negative_controls_why": "not asked for",
