@@ -299,7 +299,7 @@ void estimate_proxy_log(const EstimateInputs& inputs, const ScoredUsers& users,
   json["effects"] = nullptr;
   json["effects_why"] = kNoEffectsOfProxies;
   json["scores"] = scores_json(total, schema, has_backdoor);
-  for (const char* absent : {"auuc", "grouped_auuc"}) {
+  for (const char* absent : {"auuc", "grouped_auuc", "policy"}) {
     json[absent] = nullptr;
     json[std::string(absent) + "_why"] = kNoEffectsOfProxies;
   }
