@@ -7,13 +7,12 @@
 #include "engine/estimate/fold_batches.h"
 #include "engine/estimate/proxy_sums.h"
 #include "engine/model/scan.h"
-#include "kernels/base/logistic.h"
 #include "kernels/base/text.h"
 
 namespace alm {
 namespace {
 
-// Below this share of its variance the code's clusters tell nothing.
+// Variance of the code's value below which it is the same for all touches.
 constexpr double kCollapsed = 1e-6;
 
 io::Json example(const io::Journeys& journeys, int64_t row, const ProxyScores& scores,
@@ -76,103 +75,11 @@ io::Json scores_json(const ProxySums& sums, const io::LogSchema& schema, bool ha
   return scores;
 }
 
-struct Variance {
-  double mean = NAN;
-  double variance = NAN;
-};
-
-Variance variance_of(double weight, double sum, double squares) {
-  const double mean = sum / weight;
-  return {mean, std::max(squares / weight - mean * mean, 0.0)};
-}
-
-Variance variance_of_value(const CodeMonitor& code) {
-  return variance_of(code.sum(CodeMonitor::kWeight), code.sum(CodeMonitor::kValue),
-                     code.sum(CodeMonitor::kValueSquares));
-}
-
-// Sum of the variances of the code's numbers.
-double variance_of_code(const CodeMonitor& code) {
-  double total = 0;
-  for (size_t c = 0; c < code.code.size(); ++c) {
-    total += variance_of(code.sum(CodeMonitor::kWeight), code.code[c].value(),
-                         code.code_squares[c].value())
-                 .variance;
-  }
-  return total;
-}
-
-// Share of the variance of the value that lies between the clusters.
-double cluster_share(const ProxySums& sums) {
-  const Variance all = variance_of_value(sums.code);
-  double between = 0;
-  for (int64_t k = 0; k < sums.paper.clusters(); ++k) {
-    const double weight = sums.paper.weight(k);
-    if (!(weight > 0)) continue;
-    const double apart =
-        sums.code.by_cluster.sum[static_cast<size_t>(k)].value() / weight - all.mean;
-    between += weight * apart * apart;
-  }
-  return between / sums.code.sum(CodeMonitor::kWeight) / all.variance;
-}
-
-io::Json auc_of(const PredictionSums& sums) {
-  const BinaryPrediction prediction = sums.finish();
-  return prediction.auc.value ? io::number(*prediction.auc.value) : io::Json();
-}
-
-// E Var(value | T, X) / Var(value).
-double variance_share(const ProxySums& sums) {
-  if (!sums.has_law) return 0;
-  return sums.code.sum(CodeMonitor::kOffLaw) / sums.code.sum(CodeMonitor::kWeight) /
-         variance_of_value(sums.code).variance;
-}
-
-io::Json code_json(const ProxySums& sums) {
-  const CodeMonitor& code = sums.code;
-  const double journeys = code.sum(CodeMonitor::kJourneyWeight);
-  const double matched = code.sum(CodeMonitor::kMatchWeight);
-  const double touches = code.sum(CodeMonitor::kWeight);
-  const double share = cluster_share(sums);
-  io::Json json{
-      {"discriminator_loss", io::number(code.sum(CodeMonitor::kDiscriminatorLoss) / journeys)},
-      {"entropy_floor",
-       io::number(binary_entropy(code.sum(CodeMonitor::kJourneyOutcome) / journeys))},
-      {"discriminator_note",
-       "a loss near the floor shows neither a sound code nor sound scores: it was near it in every "
-       "regime that was measured"},
-      {"code_variance", io::number(variance_of_code(code))},
-      {"value_mean", io::number(variance_of_value(code).mean)},
-      {"value_variance", io::number(variance_of_value(code).variance)},
-      {"value_cluster_share", io::number(share)},
-      {"cluster_information", io::number(-0.5 * std::log1p(-share))},
-      {"cluster_information_note",
-       "stand-in for I(code; T) in nats: what a Gaussian with this share of its variance between "
-       "clusters tells of the cluster"},
-      {"match_auc", auc_of(code.match_by_value)},
-      {"match_auc_without_code", nullptr},
-      {"outcome_auc", auc_of(sums.prediction)},
-      {"outcome_auc_backdoor", auc_of(sums.backdoor_prediction)},
-      {"match_mean", io::number(code.sum(CodeMonitor::kMatch) / matched)},
-      {"match_mean_filled", io::number(code.sum(CodeMonitor::kMatch) / touches)},
-      {"match_mean_filled_note",
-       "what the code would have been taught, were an undefined match read as 0"},
-      {"match_defined_share",
-       io::number(static_cast<double>(code.matches) / static_cast<double>(code.touches))},
-      {"match_without_outcome_share", io::number(static_cast<double>(code.matches_without_outcome) /
-                                                 static_cast<double>(code.matches))}};
-  if (sums.has_law) {
-    json["match_auc_without_code"] = auc_of(code.match_by_law);
-  } else {
-    json["match_auc_without_code_why"] =
-        "the code is a function of touches and context: without it they tell the same";
-  }
-  return json;
-}
-
 io::Json identification_json(const ProxySums& sums, const Bundle& bundle) {
-  const double share = variance_share(sums);
-  const CodeMonitor& code = sums.code;
+  const double share = sums.code.variance_share();
+  io::Json code = to_json(sums.code, sums.paper, sums.has_law);
+  put_metric(code, "outcome_auc", sums.prediction.finish().auc);
+  put_metric(code, "outcome_auc_backdoor", sums.backdoor_prediction.finish().auc);
   io::Json warnings = io::Json::array();
   warnings.push_back(
       "proxy mode: everything below is a score. A code learned from what was seen after the "
@@ -186,25 +93,25 @@ io::Json identification_json(const ProxySums& sums, const Bundle& bundle) {
                "%.2f): do and ett scores rest on few journeys",
                share, kLowVariation));
   }
-  if (code.matches_without_outcome > 0) {
+  if (sums.code.matches_without_outcome > 0) {
     warnings.push_back(
         format("/touch/match is defined for %lld touches of journeys without an outcome: it is to "
                "be NaN there. If those were filled in, the match tells the outcome and the code "
                "learns that",
-               static_cast<long long>(code.matches_without_outcome)));
+               static_cast<long long>(sums.code.matches_without_outcome)));
   }
   if (bundle.options.proxy_input == ProxyInput::all) {
     warnings.push_back(
         "--proxy-input all: the code reads proxies that /meta/proxy_leaky marks as made after the "
         "outcome could act, where there are any");
   }
-  if (!(variance_of_value(code).variance > kCollapsed)) {
+  if (!(sums.code.variance() > kCollapsed)) {
     warnings.push_back("the code is the same for all touches: it has collapsed");
   }
   const std::string few = few_steps_warning(bundle);
   if (!few.empty()) warnings.push_back(few);
   return {{"mediator_variance_share", io::number(share)},
-          {"code", code_json(sums)},
+          {"code", code},
           {"leak_test", nullptr},
           {"leak_test_why", "made in latent mode only"},
           {"negative_controls", nullptr},

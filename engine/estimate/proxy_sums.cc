@@ -3,82 +3,7 @@
 #include <cmath>
 #include <utility>
 
-#include "kernels/base/logistic.h"
-
 namespace alm {
-namespace {
-
-void add_code(const io::Journeys& from, const ProxyScores& scores, size_t journey, double weight,
-              CodeMonitor& to) {
-  const size_t begin = static_cast<size_t>(from.touch_begin[journey]);
-  const size_t end = static_cast<size_t>(from.touch_begin[journey + 1]);
-  if (begin == end) return;
-  const bool outcome = from.outcome[journey] > 0;
-  const size_t width = to.code.size();
-  double loss = 0;
-  for (size_t j = begin; j < end; ++j) {
-    const double value = scores.value[j];
-    loss += softplus(outcome ? -scores.discriminator[j] : scores.discriminator[j]);
-    to.sums[CodeMonitor::kWeight].add(weight);
-    to.sums[CodeMonitor::kValue].add(weight * value);
-    to.sums[CodeMonitor::kValueSquares].add(weight * value * value);
-    if (!scores.law.empty()) {
-      to.sums[CodeMonitor::kOffLaw].add(weight * (value - scores.law[j]) * (value - scores.law[j]));
-    }
-    to.by_cluster.add(from.cluster[j], value, weight);
-    for (size_t c = 0; c < width; ++c) {
-      const double code = double{scores.code[j * width + c]};
-      to.code[c].add(weight * code);
-      to.code_squares[c].add(weight * code * code);
-    }
-    ++to.touches;
-    const float match = from.match.empty() ? NAN : from.match[j];
-    if (std::isnan(match)) continue;
-    ++to.matches;
-    to.matches_without_outcome += !outcome;
-    to.sums[CodeMonitor::kMatch].add(weight * double{match});
-    to.sums[CodeMonitor::kMatchWeight].add(weight);
-    const float matched = match >= ProxyInputs::kMatched ? 1.0f : 0.0f;
-    to.match_by_value.add(static_cast<float>(value), matched, weight);
-    if (!scores.law.empty()) {
-      to.match_by_law.add(static_cast<float>(scores.law[j]), matched, weight);
-    }
-  }
-  to.sums[CodeMonitor::kDiscriminatorLoss].add(weight * loss / static_cast<double>(end - begin));
-  to.sums[CodeMonitor::kJourneyWeight].add(weight);
-  if (outcome) to.sums[CodeMonitor::kJourneyOutcome].add(weight);
-}
-
-}  // namespace
-
-void CodeMonitor::merge(CodeMonitor&& other) {
-  for (size_t at = 0; at < sums.size(); ++at) sums[at].add(other.sums[at]);
-  touches += other.touches;
-  matches += other.matches;
-  matches_without_outcome += other.matches_without_outcome;
-  by_cluster.merge(other.by_cluster);
-  for (size_t c = 0; c < code.size(); ++c) {
-    code[c].add(other.code[c]);
-    code_squares[c].add(other.code_squares[c]);
-  }
-  match_by_value.merge(std::move(other.match_by_value));
-  match_by_law.merge(std::move(other.match_by_law));
-}
-
-void CodeMonitor::reduce(Communicator& world) {
-  world.all_reduce_sum(std::span<FixedSum>(sums), "code");
-  int64_t counts[3] = {touches, matches, matches_without_outcome};
-  world.all_reduce_sum(std::span<int64_t>(counts), "matches");
-  touches = counts[0];
-  matches = counts[1];
-  matches_without_outcome = counts[2];
-  by_cluster.reduce(world, "code by cluster");
-  world.all_reduce_sum(std::span(code), "code");
-  world.all_reduce_sum(std::span(code_squares), "code");
-  match_by_value.reduce(world, "matches by the code");
-  match_by_law.reduce(world, "matches without the code");
-}
-
 ProxySums::ProxySums(const io::LogSchema& schema, int64_t code_width, bool law,
                      int64_t expected_rows)
     : has_law(law),
@@ -137,7 +62,7 @@ void ProxySums::add(const io::Journeys& from, const ProxyScores& scores,
       if (truth) do_truth.add(cluster, scores.do_effect[j], from.delta_do[j], weight);
     }
     for (size_t j = begin; j < end; ++j) seen_[from.cluster[j]] = 0;
-    add_code(from, scores, i, weight, code);
+    code.add(from, scores, i, weight);
   }
 }
 

@@ -1,10 +1,10 @@
 // The order-free sums one thread keeps while it scores journeys in proxy mode.
 #pragma once
 
-#include <array>
 #include <vector>
 
 #include "engine/estimate/backdoor_fit.h"
+#include "engine/estimate/code_monitor.h"
 #include "engine/estimate/prediction.h"
 #include "engine/estimate/proxy_scorer.h"
 #include "engine/estimate/sequence_sums.h"
@@ -12,42 +12,6 @@
 #include "engine/estimate/user_sums.h"
 
 namespace alm {
-
-// How the code behaves: what tells a collapse or a leak, and what does not.
-struct CodeMonitor {
-  CodeMonitor(int64_t clusters, int64_t width)
-      : by_cluster(clusters),
-        code(static_cast<size_t>(width)),
-        code_squares(static_cast<size_t>(width)) {}
-  void merge(CodeMonitor&& other);
-  // COLLECTIVE.
-  void reduce(Communicator& world);
-
-  // The plain sums below, all in one array so that they merge and travel together.
-  enum Sum {
-    kWeight,  // of touches
-    kValue,   // of the code
-    kValueSquares,
-    kOffLaw,             // (value - E[value | T, X])^2
-    kDiscriminatorLoss,  // each journey counting once
-    kJourneyWeight,      // of journeys with touches
-    kJourneyOutcome,
-    kMatch,  // where defined
-    kMatchWeight,
-    kSums
-  };
-  double sum(Sum which) const { return sums[which].value(); }
-
-  std::array<FixedSum, kSums> sums;
-  int64_t touches = 0;
-  int64_t matches = 0;                  // touches with a defined match
-  int64_t matches_without_outcome = 0;  // of these, in journeys without an outcome
-  ClusterTotals by_cluster;             // of the value
-  std::vector<FixedSum> code;           // [width]
-  std::vector<FixedSum> code_squares;
-  PredictionSums match_by_value;  // whether a defined match is kMatched or more
-  PredictionSums match_by_law;
-};
 
 struct ProxySums {
   ProxySums(const io::LogSchema& schema, int64_t code_width, bool has_law, int64_t expected_rows);

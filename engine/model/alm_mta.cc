@@ -8,7 +8,7 @@ constexpr double kPotencyBias = -2;
 constexpr double kConfoundingBias = -1;
 
 bool code_has_law(const FeatureStats& stats, const ModelOptions& options) {
-  return !read_proxies(options, stats.schema.proxies, stats.schema.proxy_leaky).empty();
+  return proxies_read(options, stats.schema.proxies, stats.schema.proxy_leaky) > 0;
 }
 
 }  // namespace

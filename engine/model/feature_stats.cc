@@ -139,7 +139,7 @@ void check_mediator_mode(const ModelOptions& model, const io::LogSchema& schema)
   if (schema.proxies == 0) {
     throw UserError("/touch/proxy is absent: use --proxy-input none");
   }
-  if (read_proxies(model, schema.proxies, schema.proxy_leaky).empty()) {
+  if (proxies_read(model, schema.proxies, schema.proxy_leaky) == 0) {
     throw UserError(
         "--proxy-input clean: /meta/proxy_leaky marks every column of /touch/proxy; use "
         "--proxy-input none or all");

@@ -40,15 +40,16 @@ void ProxyInputs::fill(const io::Journeys& from, const FeatureStats& stats,
                        const ModelOptions& options, std::span<const float> weight) {
   const io::LogSchema& schema = stats.schema;
   const size_t touches = static_cast<size_t>(from.touches());
-  const std::vector<int64_t> read = read_proxies(options, schema.proxies, schema.proxy_leaky);
-  columns = 2 * static_cast<int64_t>(read.size());
+  columns = 2 * proxies_read(options, schema.proxies, schema.proxy_leaky);
   seen.assign(touches * static_cast<size_t>(columns), 0.0f);
-  for (size_t touch = 0; touch < touches; ++touch) {
-    for (size_t at = 0; at < read.size(); ++at) {
-      const uint8_t value =
-          from.proxy[touch * static_cast<size_t>(schema.proxies) + static_cast<size_t>(read[at])];
-      if (value <= 1) seen[touch * static_cast<size_t>(columns) + 2 * at + (value == 0)] = 1.0f;
+  int64_t pair = 0;
+  for (int64_t column = 0; column < schema.proxies && columns > 0; ++column) {
+    if (!reads_proxy(options, column, schema.proxy_leaky)) continue;
+    for (int64_t touch = 0; touch < from.touches(); ++touch) {
+      const uint8_t value = from.proxy[static_cast<size_t>(touch * schema.proxies + column)];
+      if (value <= 1) seen[static_cast<size_t>(touch * columns + pair + (value == 0))] = 1.0f;
     }
+    pair += 2;
   }
   match.assign(from.match.begin(), from.match.end());
   match.resize(touches, std::numeric_limits<float>::quiet_NaN());

@@ -4,15 +4,17 @@
 
 namespace alm {
 
-std::vector<int64_t> read_proxies(const ModelOptions& options, int64_t proxies,
-                                  const std::vector<uint8_t>& leaky) {
-  std::vector<int64_t> columns;
-  if (!options.proxy_mode() || options.proxy_input == ProxyInput::none) return columns;
-  for (int64_t column = 0; column < proxies; ++column) {
-    const bool leaks = !leaky.empty() && leaky[static_cast<size_t>(column)] != 0;
-    if (options.proxy_input == ProxyInput::all || !leaks) columns.push_back(column);
-  }
-  return columns;
+bool reads_proxy(const ModelOptions& options, int64_t column, const std::vector<uint8_t>& leaky) {
+  if (!options.proxy_mode() || options.proxy_input == ProxyInput::none) return false;
+  const bool leaks = !leaky.empty() && leaky[static_cast<size_t>(column)] != 0;
+  return options.proxy_input == ProxyInput::all || !leaks;
+}
+
+int64_t proxies_read(const ModelOptions& options, int64_t columns,
+                     const std::vector<uint8_t>& leaky) {
+  int64_t read = 0;
+  for (int64_t column = 0; column < columns; ++column) read += reads_proxy(options, column, leaky);
+  return read;
 }
 
 const char* mediator_mode_name(MediatorMode mode) {

@@ -50,10 +50,12 @@ struct ModelOptions {
   bool operator==(const ModelOptions&) const = default;
 };
 
-// The columns of /touch/proxy, of `proxies`, that the code reads. `leaky` is /meta/proxy_leaky,
-// empty where the log does not say.
-std::vector<int64_t> read_proxies(const ModelOptions& options, int64_t proxies,
-                                  const std::vector<uint8_t>& leaky);
+// Whether the code reads this column of /touch/proxy. `leaky` is /meta/proxy_leaky, empty where the
+// log does not say.
+bool reads_proxy(const ModelOptions& options, int64_t column, const std::vector<uint8_t>& leaky);
+// How many of the columns it reads.
+int64_t proxies_read(const ModelOptions& options, int64_t columns,
+                     const std::vector<uint8_t>& leaky);
 
 // "observed" or "proxy".
 const char* mediator_mode_name(MediatorMode mode);

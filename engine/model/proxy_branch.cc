@@ -5,7 +5,7 @@ namespace {
 
 int64_t proxy_columns(const FeatureStats& stats, const ModelOptions& options) {
   const io::LogSchema& schema = stats.schema;
-  return 2 * std::ssize(read_proxies(options, schema.proxies, schema.proxy_leaky));
+  return 2 * proxies_read(options, schema.proxies, schema.proxy_leaky);
 }
 
 }  // namespace

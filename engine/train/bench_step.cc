@@ -105,6 +105,11 @@ StepBenchData make_step_bench_data(const StepBenchInputs& in, int64_t batches) {
   stats.touch_dense = scales_of(sample.touch_dense, stats.schema.touch_dense);
   stats.longest = in.shape.max_touches;
   if (stats.schema.item) stats.item_admitted.assign(static_cast<size_t>(in.model.item_rows), 1);
+  if (in.model.proxy_mode()) {
+    const double clusters = static_cast<double>(stats.schema.clusters);
+    stats.cluster_log_share.assign(static_cast<size_t>(stats.schema.clusters),
+                                   static_cast<float>(-std::log(clusters)));
+  }
   data.stats = std::make_shared<FeatureStats>(std::move(stats));
   return data;
 }

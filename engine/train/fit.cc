@@ -207,20 +207,7 @@ void Fit::report(const StepResult& result, const Losses* validation, double rate
                  int64_t rate_samples) {
   const PhaseSeconds& phases = state_->phases;
   const double total = std::max(phases.total(), 1e-9);
-  const auto losses = [&](const Losses& of) {
-    io::Json json{{"mediator", io::number(of.mediator)},
-                  {"outcome", io::number(of.outcome)},
-                  {"second_stage", io::number(of.second_stage)},
-                  {"propensity", io::number(of.propensity)}};
-    if (in_.model.options().proxy_mode()) {
-      json["law"] = io::number(of.law);
-      json["proxy"] = io::number(of.proxy);
-      json["adversary"] = io::number(of.adversary);
-      json["entropy_floor"] = io::number(of.entropy_floor);
-      json["contrastive"] = io::number(of.contrastive);
-    }
-    return json;
-  };
+  const bool proxy = in_.model.options().proxy_mode();
   const int64_t step = progress_.step - (refitting() ? progress_.refit_start : 0);
   const int64_t total_steps = phase_end() - (refitting() ? progress_.refit_start : 0);
   // The rate that the step just taken used, as run_phase() worked it out.
@@ -230,9 +217,9 @@ void Fit::report(const StepResult& result, const Losses* validation, double rate
                 {"step", progress_.step},
                 {"epoch", static_cast<double>(step) / static_cast<double>(steps_per_epoch_)},
                 {"samples", progress_.step * batch_},
-                {"losses", losses(result.losses)}};
+                {"losses", to_json(result.losses, proxy)}};
   if (validation != nullptr) {
-    line["validation"] = losses(*validation);
+    line["validation"] = to_json(*validation, proxy);
     line["validation_loss"] = io::number(validation->watched());
   }
   line["gradient_norm"] = io::number(result.gradient_norm);

@@ -26,6 +26,21 @@ double ratio(double sum, double weight) {
 
 }  // namespace
 
+io::Json to_json(const Losses& losses, bool proxy) {
+  io::Json json{{"mediator", io::number(losses.mediator)},
+                {"outcome", io::number(losses.outcome)},
+                {"second_stage", io::number(losses.second_stage)},
+                {"propensity", io::number(losses.propensity)}};
+  if (proxy) {
+    json["law"] = io::number(losses.law);
+    json["proxy"] = io::number(losses.proxy);
+    json["adversary"] = io::number(losses.adversary);
+    json["entropy_floor"] = io::number(losses.entropy_floor);
+    json["contrastive"] = io::number(losses.contrastive);
+  }
+  return json;
+}
+
 void LossTotals::add(const LossSums& block) {
   static_assert(std::size(kTerms) == std::tuple_size_v<decltype(sums_)>);
   for (const auto term : kTerms) {

@@ -9,6 +9,7 @@
 #include "engine/model/compute.h"
 #include "engine/model/model.h"
 #include "engine/train/optimizer.h"
+#include "io/json.h"
 
 namespace alm {
 
@@ -30,6 +31,9 @@ struct Losses {
   // Never the adversary, which the code is to raise, nor the law, whose target moves.
   double watched() const { return mediator + outcome + propensity + proxy; }
 };
+
+// By name, those of proxy mode where asked.
+io::Json to_json(const Losses& losses, bool proxy);
 
 // Order-free sums of the losses of many micro-blocks.
 class LossTotals {

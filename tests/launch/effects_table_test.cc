@@ -92,6 +92,29 @@ TEST(EffectsTable, ShowsBothEndsOfALongRanking) {
   }
 }
 
+TEST(EffectsTable, OfProxyModeCallsEverythingAScoreAndGivesNoInterval) {
+  io::Json json = estimates("sequence");
+  json["mediator_mode"] = "proxy";
+  json["effects"] = nullptr;
+  for (int k = 0; k < 3; ++k) {
+    json["scores"].push_back({{"name", "c" + std::to_string(k)},
+                              {"touches", 30},
+                              {"paper", 0.01 * k},
+                              {"do", nullptr},
+                              {"naive", 0.5},
+                              {"backdoor", 0.25}});
+  }
+  json["scores"][1]["do"] = {{"plugin", 0.125}};
+  json["identification"] = {{"warnings", {"a warning"}}};
+  const std::string text = effects_table(json);
+  EXPECT_NE(text.find("scores per touch, not effects"), std::string::npos) << text;
+  EXPECT_EQ(text.find("interval"), std::string::npos) << text;
+  EXPECT_EQ(text.find("ront-door effect"), std::string::npos) << text;
+  EXPECT_NE(lines_with(text, "  c1 ").at(0).find("0.125"), std::string::npos) << text;
+  EXPECT_LT(text.find("  c2 "), text.find("  c1 ")) << text;
+  EXPECT_EQ(lines_with(text, "a warning").size(), 1u);
+}
+
 TEST(EffectsTable, OfNoTouchesSaysSo) {
   EXPECT_NE(effects_table(estimates("sequence")).find("no scored journey has a touch"),
             std::string::npos);

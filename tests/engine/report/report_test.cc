@@ -276,6 +276,71 @@ TEST(Report, SaysWhyThereAreNoEffects) {
   EXPECT_TRUE(has(text, "The mediator has no variation of its own."));
 }
 
+SampleRun proxy_run() {
+  SampleRun run = sample_run("sequence");
+  run.estimates["mediator_mode"] = "proxy";
+  run.estimates["effects"] = nullptr;
+  run.estimates["effects_why"] = "scores, not effects";
+  run.estimates["scores"] = io::Json::array();
+  for (int k = 0; k < 4; ++k) {
+    run.estimates["scores"].push_back({{"cluster", k},
+                                       {"name", "<b>cluster & " + std::to_string(k)},
+                                       {"touches", 100 + k},
+                                       {"paper", 0.001 * k},
+                                       {"do", {{"plugin", 0.002 * k}}},
+                                       {"ett", nullptr},
+                                       {"naive", 0.1},
+                                       {"backdoor", 0.2},
+                                       {"truth", {{"do", 0.003}}}});
+  }
+  run.estimates["identification"] = {{"mediator_variance_share", 0.0},
+                                     {"code",
+                                      {{"discriminator_loss", 0.59},
+                                       {"entropy_floor", 0.6},
+                                       {"match_auc", 0.8},
+                                       {"match_auc_without_code", nullptr},
+                                       {"match_auc_without_code_why", "nothing to take away"},
+                                       {"outcome_auc", 0.63},
+                                       {"outcome_auc_backdoor", 0.62}}},
+                                     {"warnings", {"scores only"}}};
+  run.estimates["truth"] = {{"paper", {{"cluster_spearman", 0.4}, {"ratio", 1.01}}},
+                            {"do", nullptr}};
+  return run;
+}
+
+TEST(Report, OfProxyModeShowsScoresAndTheCodeAndClaimsNoEffect) {
+  const std::string page = proxy_run().render();
+  keep("proxy", page);
+  EXPECT_EQ(markup_fault(page), "");
+  const std::string text = visible_text(page);
+  EXPECT_TRUE(has(text, "Scores of proxy mode: nothing here is an effect")) << text.substr(0, 400);
+  EXPECT_TRUE(has(text, "Discriminator's loss"));
+  EXPECT_TRUE(has(text, "no evidence of a sound code"));
+  EXPECT_TRUE(has(text, "nothing to take away"));
+  EXPECT_TRUE(has(text, "<b>cluster & 3"));
+  EXPECT_FALSE(has(text, "drove the outcome most"));
+  EXPECT_FALSE(has(page, "id=\"effects\""));
+  EXPECT_FALSE(has(page, "id=\"truth\""));
+}
+
+TEST(Report, OfProxyModeSurvivesAnyOneValueMissingOrOfAnotherType) {
+  const SampleRun whole = proxy_run();
+  for (const io::Json& by : {io::Json(), io::Json("text"), io::Json::array(), io::Json(1e300)}) {
+    for (int64_t at = 0;; ++at) {
+      SampleRun run = whole;
+      io::Json part{{"scores", run.estimates["scores"]},
+                    {"identification", run.estimates["identification"]},
+                    {"truth", run.estimates["truth"]}};
+      int64_t left = at;
+      if (!replace_value(part, left, by)) break;
+      for (const char* key : {"scores", "identification", "truth"}) {
+        run.estimates[key] = part.is_object() && part.contains(key) ? part[key] : io::Json();
+      }
+      EXPECT_EQ(markup_fault(run.render()), "") << at << " by " << by;
+    }
+  }
+}
+
 TEST(Report, WarnsByTheSharesOfTheContract) {
   SampleRun run = sample_run("sequence");
   run.estimates["identification"]["mediator_variance_share"] = 0.049;

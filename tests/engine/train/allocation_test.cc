@@ -132,6 +132,18 @@ struct Case {
   int64_t threads;
   bool deterministic;
   bool rows;
+  bool proxy = false;  // proxy mode, with PCGrad and steps of the discriminator's own
+
+  ModelOptions model() const {
+    ModelOptions options = model_options_by_name("tiny");
+    if (!proxy) return options;
+    options.mediator = MediatorMode::proxy;
+    options.proxy_input = ProxyInput::all;
+    return options;
+  }
+  StepState::Options step() const {
+    return {.deterministic = deterministic, .pcgrad = proxy, .discriminator_steps = proxy ? 2 : 1};
+  }
 };
 
 class Allocation : public testing::TestWithParam<Case> {};
@@ -140,7 +152,7 @@ TEST_P(Allocation, StepsAllocateNothing) {
   const Case& of = GetParam();
   Compute compute(make_cpu_device("auto"), of.threads);
   const std::unique_ptr<Communicator> world = make_self_communicator();
-  const StepBenchInputs in{.model = model_options_by_name("tiny"),
+  const StepBenchInputs in{.model = of.model(),
                            .shape = even_shape(5, of.rows),
                            .batch = 512,
                            .compute = compute,
@@ -150,7 +162,7 @@ TEST_P(Allocation, StepsAllocateNothing) {
   show_to_all_threads(data.batches[0][0], *model, compute);
   ModelWeights weights = model->fresh_weights(1);
   StepState state(*model, compute, *world, weights, data.my_blocks, data.total_blocks,
-                  data.block_rows, {.deterministic = of.deterministic});
+                  data.block_rows, of.step());
   for (const bool refit : {false, true}) {
     state.refit = refit;
     int64_t before = 0;
@@ -173,8 +185,8 @@ TEST_P(Allocation, StepsOfAFitAllocateNothing) {
   Compute compute(make_cpu_device("auto"), of.threads);
   const std::unique_ptr<Communicator> world = make_self_communicator();
   const std::string directory =
-      testing::TempDir() + format("/alm_allocation_%lld%d%d", static_cast<long long>(of.threads),
-                                  of.deterministic, of.rows);
+      testing::TempDir() + format("/alm_allocation_%lld%d%d%d", static_cast<long long>(of.threads),
+                                  of.deterministic, of.rows, of.proxy);
   std::filesystem::remove_all(directory);
   std::filesystem::create_directories(directory);
   const LogShape shape = even_shape(3, of.rows);
@@ -194,7 +206,9 @@ TEST_P(Allocation, StepsOfAFitAllocateNothing) {
   options.refit_epochs = 0;
   options.deterministic = of.deterministic;
   options.checkpoint_every = 1;
-  options.model = model_options_by_name("tiny");
+  options.model = of.model();
+  options.pcgrad = of.step().pcgrad;
+  options.discriminator_steps = of.step().discriminator_steps;
   const io::UserFilter everyone = [](uint64_t) { return true; };
   const auto nobody = [](uint64_t) { return false; };
   const FirstPass pass = first_pass(log, options.model, std::span(&everyone, 1), nobody, 1, *world);
@@ -232,12 +246,14 @@ TEST_P(Allocation, StepsOfAFitAllocateNothing) {
 INSTANTIATE_TEST_SUITE_P(Modes, Allocation,
                          testing::Values(Case{1, false, false}, Case{1, false, true},
                                          Case{2, false, false}, Case{2, false, true},
-                                         Case{1, true, true}, Case{2, true, true}),
+                                         Case{1, true, true}, Case{2, true, true},
+                                         Case{1, false, true, true}, Case{2, true, true, true}),
                          [](const auto& of) {
-                           return format("%s%s%s",
+                           return format("%s%s%s%s",
                                          of.param.threads == 1 ? "OneThread" : "TwoThreads",
                                          of.param.deterministic ? "Deterministic" : "",
-                                         of.param.rows ? "ItemsAndIds" : "");
+                                         of.param.rows ? "ItemsAndIds" : "",
+                                         of.param.proxy ? "ProxyMode" : "");
                          });
 
 }  // namespace

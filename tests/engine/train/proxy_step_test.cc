@@ -30,9 +30,7 @@ struct Training {
                                    .compute = compute,
                                    .world = world},
                                   4)) {
-    FeatureStats stats = *data.stats;
-    stats.cluster_log_share.assign(static_cast<size_t>(stats.schema.clusters), -3.0f);
-    model = make_model(std::make_shared<FeatureStats>(stats), options, 16);
+    model = make_model(data.stats, options, 16);
     weights = model->fresh_weights(7);
     state = std::make_unique<StepState>(*model, compute, world, weights, data.my_blocks,
                                         data.total_blocks, data.block_rows, step_options);

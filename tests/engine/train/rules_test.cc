@@ -82,6 +82,18 @@ TEST(LearningRate, RisesOverTheWarmUpThenFallsAlongACosineToZero) {
   }
 }
 
+TEST(Reversal, RampsFromNothingAfterItsWarmUp) {
+  EXPECT_EQ(reversal_at(0, 100, 0), 0);
+  EXPECT_NEAR(reversal_at(50, 100, 0), 2 / (1 + std::exp(-5.0)) - 1, 1e-15);
+  EXPECT_NEAR(reversal_at(99, 100, 0), 1, 2e-4);
+  for (const int64_t step : {0, 10, 19, 20}) EXPECT_EQ(reversal_at(step, 100, 20), 0);
+  EXPECT_NEAR(reversal_at(60, 100, 20), 2 / (1 + std::exp(-5.0)) - 1, 1e-15);
+  for (int64_t step = 20; step < 99; ++step) {
+    EXPECT_LT(reversal_at(step, 100, 20), reversal_at(step + 1, 100, 20));
+  }
+  EXPECT_EQ(reversal_at(5, 5, 5), 0);
+}
+
 TEST(LossTotals, AreTheSameForAnyOrderAndRanks) {
   const auto block = [](int64_t at) {
     const double size = std::ldexp(1.0, static_cast<int>(at % 30) - 15);
