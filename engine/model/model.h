@@ -59,8 +59,8 @@ class Model {
   // a gradient.
   void refit_loss(const Pass& pass, const Inputs& inputs, const ModelWeights& weights,
                   LossSums& sums) const;
-  // Loss and gradient of the discriminator alone, in arena range [discriminator_first,
-  // discriminator_last); empty, and never called, without one.
+  // Loss and gradient of the discriminator alone, and the weight, in arena range
+  // [discriminator_first, discriminator_last); empty, and never called, without one.
   void discriminator_loss(const Pass& pass, const Inputs& inputs, const ModelWeights& weights,
                           LossSums& sums) const;
   virtual int64_t discriminator_first() const { return layout_.size(); }

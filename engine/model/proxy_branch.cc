@@ -50,6 +50,7 @@ void ProxyBranch::adversary(const Pass& pass, const Inputs& inputs, const Activa
 void ProxyBranch::discriminator_loss(const Pass& pass, const Inputs& inputs, const Activations& a,
                                      LossSums& sums) const {
   adversary(pass, inputs, a, sums, {});
+  for (const float weight : inputs.weight) sums.weight += double{weight};
 }
 
 void ProxyBranch::loss(const Pass& pass, const Inputs& inputs, Matrix<const float> ordered,

@@ -37,7 +37,8 @@ class ProxyBranch {
             Matrix<const float> context, const Activations& activations, LossSums& sums,
             Matrix<float> d_value, Matrix<float> d_ordered, Matrix<float> d_encoded,
             Matrix<float> d_context) const;
-  // L_adv alone, for steps in which nothing but the discriminator learns.
+  // L_adv alone, and the weight of the journeys, for steps in which nothing but the discriminator
+  // learns.
   void discriminator_loss(const Pass& pass, const Inputs& inputs, const Activations& activations,
                           LossSums& sums) const;
 

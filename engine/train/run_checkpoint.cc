@@ -10,10 +10,8 @@ namespace {
 
 // The option of the command line that sets a member of ModelOptions.
 std::string option_name(const std::string& member) {
-  if (member == "w_mediator") return "mediator-weight";
-  if (member == "w_outcome") return "outcome-weight";
   if (member == "w_second") return "second-stage-weight";
-  std::string name = member;
+  std::string name = member.starts_with("w_") ? member.substr(2) + "-weight" : member;
   std::replace(name.begin(), name.end(), '_', '-');
   return name;
 }

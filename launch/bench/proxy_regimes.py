@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""usage: proxy_regimes.py OUT_DIR [JOURNEYS]
+"""usage: proxy_regimes.py OUT_DIR [JOURNEYS [SEED]]
 
 The table of docs/results.md on proxy mode: its scores against the truth on level B logs (default
 100,000 journeys, K = 100, seed 1) whose match and proxies are clean, leak or are noisy, with
@@ -53,22 +53,22 @@ def fill_matches(folder):
             file["touch/match"][:] = match
 
 
-def log_of(out, regime, journeys):
+def log_of(out, regime, journeys, seed):
     options, filled = REGIMES[regime]
     folder = out / ("log " + regime).replace(" ", "_").replace(",", "")
     if not folder.exists():
-        call(ALM, "synth", "--quiet", "--journeys", journeys, "--out", folder, *options)
+        call(ALM, "synth", "--quiet", "--journeys", journeys, "--seed", seed, "--out", folder, *options)
         if filled:
             fill_matches(folder)
     return folder
 
 
-def run_of(out, regime, name, journeys, options):
+def run_of(out, regime, name, journeys, seed, options):
     run = out / f"{regime} {name}".replace(" ", "_").replace(",", "")
     if not (run / "estimates.json").exists():
         shutil.rmtree(run, ignore_errors=True)
         call("mpirun", "--oversubscribe", "-n", RANKS, ALM, "train", "--quiet", "--log",
-             log_of(out, regime, journeys), "--out", run, *options)
+             log_of(out, regime, journeys, seed), "--out", run, *options)
     return json.loads((run / "estimates.json").read_text())
 
 
@@ -94,19 +94,20 @@ def row(regime, name, score, truth, estimates):
 def main():
     out = Path(sys.argv[1])
     journeys = int(sys.argv[2]) if len(sys.argv) > 2 else 100_000
+    seed = int(sys.argv[3]) if len(sys.argv) > 3 else 1
     out.mkdir(parents=True, exist_ok=True)
     titles = ["log", "run", "score", "Spearman", "AUUC", "RMSE / sd", "slope", "ratio",
               "Var(code given T,X) share", "outcome AUC", "mean code",
               "match AUC with / without code", "cluster information", "D loss / H(Y)"]
     print("| " + " | ".join(titles) + " |\n" + "|---" * len(titles) + "|")
-    observed = run_of(out, "clean", "observed", journeys, [])
+    observed = run_of(out, "clean", "observed", journeys, seed, [])
     row("clean", "observed", "`do` (an effect)", observed["truth"], observed)
     backdoor = None
     for regime in REGIMES:
         for at, (name, options) in enumerate(RUNS.items()):
             if at >= EVERYWHERE and regime != "clean":
                 continue
-            estimates = run_of(out, regime, name, journeys, options)
+            estimates = run_of(out, regime, name, journeys, seed, options)
             for score in ("paper", "do"):
                 if estimates["truth"][score]:
                     row(regime, name, score, estimates["truth"][score], estimates)

@@ -571,6 +571,7 @@ def case_refused():
                               ("--batch", "auto", "256"), ("--learning-rate", "0.1", "0.003"),
                               ("--holdout", "0.5", "0.7"), ("--max-touches", "8", "64"),
                               ("--head-hidden", "16", "32"), ("--mediator-weight", "1", "0.1"),
+                              ("--adversary-weight", "1", "0.1"), ("--mediator", "proxy", "observed"),
                               ("--deterministic", None, "false")):
         changed = [name] if value is None else [name, value]
         refused(log, "run", *SMALL, "--epochs", "1", "--resume", *changed, ranks=2,

@@ -360,7 +360,9 @@ TEST_P(ProxyGradient, FlippingTheReversalFlipsTheAdversarysShareAndNotTheDiscrim
                                             entry.tensor.vector(reversed.data()),
                                             entry.tensor.vector(followed.data())};
     double largest = 0;
-    for (const float value : parts[1]) largest = std::max(largest, std::fabs(double{value}));
+    for (const std::span<const float> part : parts) {
+      for (const float value : part) largest = std::max(largest, std::fabs(double{value}));
+    }
     double change = 0;
     for (size_t at = 0; at < parts[0].size(); ++at) {
       const double against = double{parts[1][at]} - double{parts[0][at]};
