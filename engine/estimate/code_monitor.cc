@@ -25,22 +25,26 @@ double variance_of_code(const CodeMonitor& code) {
   return total;
 }
 
-// Share of the variance of the value that lies between the clusters.
-double cluster_share(const CodeMonitor& code, const GroupedSums& touches) {
-  double between = 0;
-  for (int64_t k = 0; k < touches.clusters(); ++k) {
-    const double weight = touches.weight(k);
-    if (!(weight > 0)) continue;
-    const double apart = code.by_cluster.sum[static_cast<size_t>(k)].value() / weight - code.mean();
-    between += weight * apart * apart;
-  }
-  return between / code.sum(CodeMonitor::kWeight) / code.variance();
-}
-
 }  // namespace
 
 double CodeMonitor::variance() const {
   return variance_of(sum(kWeight), sum(kValue), sum(kValueSquares));
+}
+
+double CodeMonitor::cluster_share(const GroupedSums& touches_of) const {
+  double between = 0;
+  for (int64_t k = 0; k < touches_of.clusters(); ++k) {
+    const double weight = touches_of.weight(k);
+    if (!(weight > 0)) continue;
+    const double apart = by_cluster.sum[static_cast<size_t>(k)].value() / weight - mean();
+    between += weight * apart * apart;
+  }
+  return between / sum(kWeight) / variance();
+}
+
+double CodeMonitor::variance_share(const GroupedSums& touches_of) const {
+  const double fitted = sum(kOffLaw) / sum(kWeight) / variance();
+  return std::min(fitted, 1 - cluster_share(touches_of));
 }
 
 void CodeMonitor::add(const io::Journeys& from, const ProxyScores& scores, size_t journey,
@@ -115,7 +119,7 @@ void CodeMonitor::reduce(Communicator& world) {
 io::Json to_json(const CodeMonitor& code, const GroupedSums& touches, bool has_law) {
   const double journeys = code.sum(CodeMonitor::kJourneyWeight);
   const double match = code.sum(CodeMonitor::kMatch);
-  const double share = cluster_share(code, touches);
+  const double share = code.cluster_share(touches);
   io::Json json{
       {"discriminator_loss", io::number(code.sum(CodeMonitor::kDiscriminatorLoss) / journeys)},
       {"entropy_floor",

@@ -51,12 +51,16 @@ struct CodeMonitor {
   // Of the value; population variance.
   double mean() const { return sum(kValue) / sum(kWeight); }
   double variance() const;
-  // E (value - E[value | T, X])^2 / Var(value); 0 where there is no law.
-  double variance_share() const { return sum(kOffLaw) / sum(kWeight) / variance(); }
+  // Share of the variance that lies between clusters. touches: anything summed over the touches of
+  // each cluster, for their weight.
+  double cluster_share(const GroupedSums& touches) const;
+  // E (value - E[value | T, X])^2 / Var(value) by the fitted law, or, if smaller, what lies within
+  // clusters: knowing the whole journey leaves no more than knowing its cluster. 0 where there is
+  // no law.
+  double variance_share(const GroupedSums& touches) const;
 };
 
-// `identification.code`. touches: anything summed over the touches of each cluster, for their
-// weight. has_law: the code varies given touches and context.
+// `identification.code`. has_law: the code varies given touches and context.
 io::Json to_json(const CodeMonitor& code, const GroupedSums& touches, bool has_law);
 
 }  // namespace alm

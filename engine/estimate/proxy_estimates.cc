@@ -1,5 +1,6 @@
 #include "engine/estimate/proxy_estimates.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "engine/estimate/examples.h"
@@ -76,7 +77,7 @@ io::Json scores_json(const ProxySums& sums, const io::LogSchema& schema, bool ha
 }
 
 io::Json identification_json(const ProxySums& sums, const Bundle& bundle) {
-  const double share = sums.code.variance_share();
+  const double share = sums.code.variance_share(sums.paper);
   io::Json code = to_json(sums.code, sums.paper, sums.has_law);
   put_metric(code, "outcome_auc", sums.prediction.finish().auc);
   put_metric(code, "outcome_auc_backdoor", sums.backdoor_prediction.finish().auc);
@@ -100,10 +101,14 @@ io::Json identification_json(const ProxySums& sums, const Bundle& bundle) {
                "learns that",
                static_cast<long long>(sums.code.matches_without_outcome)));
   }
-  if (bundle.options.proxy_input == ProxyInput::all) {
-    warnings.push_back(
-        "--proxy-input all: the code reads proxies that /meta/proxy_leaky marks as made after the "
-        "outcome could act, where there are any");
+  const std::vector<uint8_t>& leaky = bundle.stats->schema.proxy_leaky;
+  const int64_t leaks =
+      std::count_if(leaky.begin(), leaky.end(), [](uint8_t one) { return one != 0; });
+  if (bundle.options.proxy_input == ProxyInput::all && leaks > 0) {
+    warnings.push_back(format(
+        "--proxy-input all: the code reads %lld proxies that /meta/proxy_leaky marks as made "
+        "after the outcome could act",
+        static_cast<long long>(leaks)));
   }
   if (!(sums.code.variance() > kCollapsed)) {
     warnings.push_back("the code is the same for all touches: it has collapsed");

@@ -261,6 +261,23 @@ TEST_P(ProxyScorerTest, MonitorsAreThePlainAverages) {
     EXPECT_NEAR(code.sum(which), expected, 1e-5 * (1 + std::fabs(expected))) << which;
   }
   EXPECT_EQ(code.matches_without_outcome, 0);
+  std::map<uint32_t, std::pair<double, double>> of_cluster;  // sum and weight
+  double squares = 0;
+  for (const Journey& journey : journeys_) {
+    const Said said = say(journey);
+    for (size_t j = 0; j < said.value.size(); ++j) {
+      of_cluster[journey.cluster[j]].first += double{journey.weight} * said.value[j];
+      of_cluster[journey.cluster[j]].second += double{journey.weight};
+      squares += double{journey.weight} * std::pow(said.value[j] - value / weight, 2);
+    }
+  }
+  double between = 0;
+  for (const auto& [cluster, sum] : of_cluster) {
+    between += sum.second * std::pow(sum.first / sum.second - value / weight, 2);
+  }
+  EXPECT_NEAR(code.cluster_share(sums.paper), between / squares, 1e-5);
+  EXPECT_NEAR(code.variance_share(sums.paper), std::min(off_law / squares, 1 - between / squares),
+              1e-5);
   for (const auto& [cluster, sum] : paper) {
     EXPECT_NEAR(sums.paper.estimate(cluster).mean, sum.first / sum.second, 2e-6);
   }
