@@ -141,7 +141,7 @@ class KeptNegatives : public testing::Test {
       }
     }
     for (const auto& [gains, area] : json.at("grouped_auuc").items()) {
-      if (!area.is_object()) continue;
+      if (!area.is_object() || !area.contains("overall")) continue;
       result["grouped area/" + gains] = area.at("overall").at("raw_area");
       result["grouped touches/" + gains] = area.at("overall").at("weight");
     }
