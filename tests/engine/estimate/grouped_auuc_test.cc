@@ -193,6 +193,25 @@ TEST(GroupedAuuc, TheRivalsRankingIsJudgedByTheSameReplicates) {
   EXPECT_EQ(*same.difference.value, 0);
   EXPECT_EQ(*same.difference_low.value, 0);
   EXPECT_EQ(*same.difference_high.value, 0);
+  // The percentiles of the replicates, reflected at the value.
+  std::vector<double> areas;
+  for (const auto& replicate : gain.replicates) {
+    areas.push_back(*grouped_area(truth, n, {replicate, {}}).auuc_05.value);
+  }
+  const auto plain = percentile_interval(areas);
+  EXPECT_LT(plain[1], 1);  // noise draws them down
+  EXPECT_NEAR(*same.ci95_low.value, std::min(1.0, 2 * *same.auuc_05.value - plain[1]), 1e-12);
+  EXPECT_NEAR(*same.ci95_high.value, std::min(1.0, 2 * *same.auuc_05.value - plain[0]), 1e-12);
+  std::vector<double> poor(clusters);
+  for (size_t k = 0; k < clusters; ++k) poor[k] = Rng(9, Stream::test, k).normal();
+  areas.clear();
+  for (const auto& replicate : gain.replicates) {
+    areas.push_back(*grouped_area(poor, n, {replicate, {}}).auuc_05.value);
+  }
+  const auto of_poor = percentile_interval(areas);
+  const auto poor_area = grouped_auuc(table_of(poor, n, exposure), gain).overall;
+  EXPECT_NEAR(*poor_area.ci95_low.value, 2 * *poor_area.auuc_05.value - of_poor[1], 1e-12);
+  EXPECT_NEAR(*poor_area.ci95_high.value, 2 * *poor_area.auuc_05.value - of_poor[0], 1e-12);
   for (double& value : table.rival) value = -value;
   const auto reverse = grouped_auuc(table, gain).overall;
   EXPECT_NEAR(*reverse.rival_auuc_05.value, 0, 1e-12);

@@ -56,11 +56,14 @@ TEST(Shapley, SampledOrdersComeWithinTheirErrorsOfAllOrders) {
   std::vector<uint32_t> order(5);
   std::iota(order.begin(), order.end(), 0u);
   double orders = 0;
+  std::vector<std::vector<double>> of_order;
   do {
     ++orders;
     uint32_t members = 0;
+    of_order.emplace_back(5);
     for (const uint32_t k : order) {
-      exact[k] += value(all, members | 1u << k) - value(all, members);
+      of_order.back()[k] = value(all, members | 1u << k) - value(all, members);
+      exact[k] += of_order.back()[k];
       members |= 1u << k;
     }
   } while (std::next_permutation(order.begin(), order.end()));
@@ -68,6 +71,13 @@ TEST(Shapley, SampledOrdersComeWithinTheirErrorsOfAllOrders) {
   for (const Journey& journey : all) sums.add(journey.touched, journey.outcome, journey.weight);
   const ShapleyGain gain = sums.finish();
   ASSERT_EQ(gain.deltas.size(), size_t{128});
+  for (const auto& delta : gain.deltas) {
+    EXPECT_TRUE(std::any_of(of_order.begin(), of_order.end(), [&](const auto& wanted) {
+      double worst = 0;
+      for (size_t k = 0; k < 5; ++k) worst = std::max(worst, std::fabs(delta[k] - wanted[k]));
+      return worst < 1e-12;
+    }));
+  }
   double total = 0;
   for (size_t k = 0; k < 5; ++k) {
     EXPECT_GT(gain.se[k], 0);
