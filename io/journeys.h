@@ -34,6 +34,7 @@ struct LogSchema {
   bool propensity = false;
   bool randomised = false;
   bool truth = false;
+  bool removal_truth = false;
   std::vector<std::string> dense_names;
   std::vector<std::string> cat_names;
   std::vector<std::string> touch_dense_names;
@@ -104,6 +105,7 @@ struct Journeys {
   std::vector<uint8_t> randomised;      // [t]
   std::vector<float> delta_do;          // [t] truth
   std::vector<float> delta_ett;         // [t] truth
+  std::vector<float> delta_removal;     // [t] truth: of all touches of the touch's cluster
   std::vector<float> p_do;              // [n] truth
   std::vector<float> p_none;            // [n] truth
 
@@ -117,6 +119,9 @@ struct Journeys {
   // touch (counted within the journey) is left out. Widths are taken from `schema`.
   void append(const Journeys& from, int64_t index, const LogSchema& schema,
               int64_t without_touch = -1);
+  // The same without the touches of `cluster`.
+  void append_without_cluster(const Journeys& from, int64_t index, const LogSchema& schema,
+                              uint32_t cluster);
   // Appends the journeys `rows` of `from` with all its filled columns, in that order.
   void append_rows(const Journeys& from, std::span<const int64_t> rows, const LogSchema& schema);
 };

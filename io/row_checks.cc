@@ -77,6 +77,7 @@ class Checker {
         "not a probability", "is not a probability");
     touches("/truth/delta_do", b.delta_do, 1, no_truth, "too large", "is no true value");
     touches("/truth/delta_ett", b.delta_ett, 1, no_truth, "too large", "is no true value");
+    touches("/truth/delta_removal", b.delta_removal, 1, no_truth, "too large", "is no true value");
     times();
   }
 

@@ -39,7 +39,7 @@ inline constexpr int64_t kTouchBeginSlot = 0;  // [N+1], not a column of rows: h
 inline constexpr int64_t kUserSlot = 1;
 inline constexpr int64_t kOutcomeSlot = 2;
 inline constexpr int64_t kClusterSlot = 3;
-inline constexpr int64_t kSlots = 23;
+inline constexpr int64_t kSlots = 24;
 inline constexpr const char* kTouchBeginPath = "/journey/touch_begin";
 
 template <class Visitor>
@@ -76,6 +76,8 @@ void for_each_column(Visitor&& visit) {
   visit(Column<float>{20, "/truth/delta_ett", touch, &J::delta_ett, &C::truth, &S::truth});
   visit(Column<float>{21, "/truth/p_do", journey, &J::p_do, &C::truth, &S::truth});
   visit(Column<float>{22, "/truth/p_none", journey, &J::p_none, &C::truth, &S::truth});
+  visit(Column<float>{23, "/truth/delta_removal", touch, &J::delta_removal, &C::truth,
+                      &S::removal_truth});
 }
 
 // The lists of names and the width each must have.

@@ -4,6 +4,7 @@
 
 #include "engine/estimate/bootstrap.h"
 #include "engine/estimate/gains.h"
+#include "engine/model/removal_net.h"
 #include "kernels/base/fixed_point.h"
 #include "kernels/base/text.h"
 
@@ -27,7 +28,10 @@ int64_t estimate_bytes(const io::LogSchema& schema, int64_t touches, int64_t thr
       ((schema.is_arm_log() ? 8 : 3) + strata) * groups * cell * schema.clusters;
   const int64_t grouped =
       schema.is_arm_log() ? all_groups : std::min(all_groups, touches * kTouchBytes);
-  return threads * (kThreadBytes + kSumBytes * schema.clusters + grouped) +
+  // Removal has a value for clusters that a journey did not touch, too.
+  const bool absent = !schema.is_arm_log() && schema.clusters <= kRemovalClusters;
+  const int64_t removal = absent ? groups * cell * schema.clusters : 0;
+  return threads * (kThreadBytes + kSumBytes * schema.clusters + grouped + removal) +
          schema.clusters * (kResultBytes + kBootstrapReplicates * 8);
 }
 

@@ -7,6 +7,7 @@
 #include "engine/estimate/few_steps.h"
 #include "engine/estimate/fold_batches.h"
 #include "engine/estimate/halves.h"
+#include "engine/estimate/removal_sums.h"
 #include "engine/estimate/sequence_sums.h"
 #include "engine/estimate/thin_data.h"
 #include "engine/model/scan.h"
@@ -54,8 +55,9 @@ io::Json example(const io::Journeys& journeys, int64_t row, const SequenceScores
 struct ThreadScorers {
   explicit ThreadScorers(int64_t count) : folds(count), examples(static_cast<size_t>(count)) {}
 
-  std::vector<std::unique_ptr<SequenceScorer>> main;  // [folds]
-  std::unique_ptr<SequenceScorer> halves[2];          // [h]: fit on half h, applied to the other
+  std::vector<std::unique_ptr<SequenceScorer>> main;    // [folds]
+  std::vector<std::unique_ptr<RemovalScorer>> removal;  // [folds]
+  std::unique_ptr<SequenceScorer> halves[2];            // [h]: fit on half h, applied to the other
   FoldBatches folds;
   HalfBatches batches;
   std::vector<Examples> examples;  // [folds], each in the order of the log
@@ -99,9 +101,9 @@ bool shares_backdoor(const Bundle& bundle, int64_t cluster) {
       });
 }
 
-io::Json effects_json(const SequenceSums& sums, const io::LogSchema& schema, bool identified,
-                      const std::string& why_not, const Bundle& bundle,
-                      const std::string& undertrained) {
+io::Json effects_json(const SequenceSums& sums, const RemovalSums& removal,
+                      const io::LogSchema& schema, bool identified, const std::string& why_not,
+                      const Bundle& bundle, const std::string& undertrained) {
   io::Json effects = io::Json::array();
   for (int64_t cluster = 0; cluster < schema.clusters; ++cluster) {
     const size_t at = static_cast<size_t>(cluster);
@@ -124,12 +126,12 @@ io::Json effects_json(const SequenceSums& sums, const io::LogSchema& schema, boo
     }
     effect["do"] = no_estimate(identified ? std::string(kNoIntervalWhy) : why_not);
     if (identified) effect["do"]["plugin"] = io::number(plugin.mean);
-    effect["removal"] = nullptr;
-    effect["removal_why"] = "not part of this estimate";
+    effect["removal"] = identified ? removal.estimate(cluster, undertrained) : no_estimate(why_not);
     effect["ett"] = identified ? estimate_json(sums, cluster, undertrained) : no_estimate(why_not);
     if (schema.truth) {
       effect["truth"] = {{"do", io::number(sums.truth.mean_do(cluster))},
-                         {"ett", io::number(sums.truth.mean_ett(cluster))}};
+                         {"ett", io::number(sums.truth.mean_ett(cluster))},
+                         {"removal", io::number(removal.truth(cluster))}};
     }
     effects.push_back(effect);
   }
@@ -219,12 +221,16 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
 
   std::vector<ThreadScorers> scorers;
   std::vector<std::unique_ptr<SequenceSums>> sums;
+  std::vector<RemovalSums> removal;
   for (int64_t thread = 0; thread < inputs.compute.threads(); ++thread) {
     ThreadScorers& of = scorers.emplace_back(bundle.folds);
     for (int64_t fold = 0; fold < bundle.folds; ++fold) {
       of.main.push_back(std::make_unique<SequenceScorer>(
           model, bundle.fits.at(bundle.scoring_fit(fold)), inputs.compute));
+      of.removal.push_back(std::make_unique<RemovalScorer>(
+          model, bundle.fits.at(bundle.scoring_fit(fold)), inputs.compute));
     }
+    removal.emplace_back(schema);
     for (int half = 0; half < 2 && halves; ++half) {
       of.halves[half] =
           std::make_unique<SequenceScorer>(model, bundle.fits.at(half_fit(half)), inputs.compute);
@@ -245,6 +251,7 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
                    sums[at]->add(part, scores, has_backdoor ? &backdoor[fold] : nullptr);
                    of.examples[fold].offer(
                        part, [&](int64_t row) { return example(part, row, scores, schema); });
+                   removal[at].add(part, of.removal[fold]->score(part, *of.main[fold], thread));
                  });
                  for (const uint64_t user : journeys.user) {
                    if (users.in_training_share(user)) sums[at]->training_users.add(0, user);
@@ -260,6 +267,7 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
                });
   for (size_t thread = 1; thread < sums.size(); ++thread) {
     sums[0]->merge(std::move(*sums[thread]));
+    removal[0].merge(removal[thread]);
   }
   Examples examples;
   for (ThreadScorers& of : scorers) {
@@ -267,6 +275,7 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
   }
   SequenceSums& total = *sums[0];
   total.reduce(inputs.world);
+  removal[0].reduce(inputs.world);
   const Gauc gauc = total.gauc.finish(inputs.world, "user AUC");
   estimates.examples = examples.reduce(inputs.world);
 
@@ -285,9 +294,15 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
     json["prediction"] = to_json(total.regression.finish());
   }
   json["identification"] = identification_json(total, share, bundle);
+  const double mean_ratio = removal[0].mean_ratio();
+  json["identification"]["overlap"]["removal_mean_ratio"] = io::number(mean_ratio);
+  json["identification"]["overlap"]["removal_odds_ratio"] = io::number(removal[0].odds_ratio());
+  const std::string off = removal_warning(mean_ratio);
+  if (!off.empty()) json["identification"]["warnings"].push_back(off);
   const std::string why_not =
       format("the mediator does not vary given touches and context (variance share %.4f)", share);
-  json["effects"] = effects_json(total, schema, identified, why_not, bundle, no_interval);
+  json["effects"] =
+      effects_json(total, removal[0], schema, identified, why_not, bundle, no_interval);
   json["auuc"] = nullptr;
   json["auuc_why"] = "given for arm logs only";
   std::string no_values = halves ? "" : kNoHalves;
@@ -314,6 +329,7 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
       truth["backdoor_auuc_05_why"] =
           "the regression has one coefficient for many clusters together: it does not rank them";
     }
+    if (schema.removal_truth) truth.update(removal[0].against_truth(no_interval));
     json["truth"] = truth;
   }
 }

@@ -10,8 +10,6 @@
 namespace alm {
 namespace {
 
-// Touches of edited journeys that go through the model at once: bounds memory for long journeys.
-constexpr int64_t kEditedTouches = 8192;
 // An unfloored denominator can be as good as 0: such a value says nothing.
 constexpr double kLargestRaw = 1e15;
 // Predictions beyond this are no predictions, and too large for the order-free sums.
@@ -29,7 +27,7 @@ void copy(std::span<const float> from, std::vector<double>& to) {
 }  // namespace
 
 SequenceScorer::SequenceScorer(const AlmMta& model, const ModelWeights& weights, Compute& compute)
-    : model_(model), weights_(weights), compute_(compute) {}
+    : model_(model), weights_(weights), compute_(compute), deletions_(model, weights, compute) {}
 
 const SequenceScores& SequenceScorer::score(const io::Journeys& journeys, int64_t thread) {
   const size_t n = static_cast<size_t>(journeys.size());
@@ -41,6 +39,8 @@ const SequenceScores& SequenceScorer::score(const io::Journeys& journeys, int64_
     column->assign(t, 0.0);
   }
   scores_.clipped.assign(t, 0);
+  observed_.resize(n);
+  expected_.resize(n);
   if (n == 0) return scores_;
   run_model(journeys, thread);
   run_deletions(journeys, thread);
@@ -68,10 +68,8 @@ void SequenceScorer::run_model(const io::Journeys& journeys, int64_t thread) {
 }
 
 void SequenceScorer::run_deletions(const io::Journeys& journeys, int64_t thread) {
-  without_.clear();
   without_begin_.resize(static_cast<size_t>(journeys.touches()));
-  edited_.clear();
-  edited_from_.clear();
+  deletions_.start(context_, journeys.size(), thread);
   int64_t total = 0;
   for (int64_t journey = 0; journey < journeys.size(); ++journey) {
     const int64_t begin = journeys.touch_begin[static_cast<size_t>(journey)];
@@ -80,31 +78,17 @@ void SequenceScorer::run_deletions(const io::Journeys& journeys, int64_t thread)
       without_begin_[static_cast<size_t>(begin + touch)] = total;
       total += touches - 1;
       if (touches == 1) continue;
-      if (edited_.touches() + touches - 1 > kEditedTouches) run_deletion_chunk(thread);
-      edited_.append(journeys, journey, model_.stats().schema, touch);
-      edited_from_.push_back(journey);
+      deletions_.add(journey, touches - 1, [&](io::Journeys& edited) {
+        edited.append(journeys, journey, model_.stats().schema, touch);
+      });
     }
   }
-  run_deletion_chunk(thread);
+  without_ = &deletions_.finish();
 }
 
-void SequenceScorer::run_deletion_chunk(int64_t thread) {
-  if (edited_.size() > 0) {
-    Inputs& inputs = compute_.thread(thread).inputs;
-    inputs.fill(edited_, model_.stats(), model_.options(), model_.positions());
-    const Pass pass = compute_.pass(thread, weights_.dense.data(), nullptr);
-    const int64_t width = model_.options().context_width;
-    const Matrix<float> context = pass.memory.matrix(edited_.size(), width);
-    const int64_t journeys = static_cast<int64_t>(survival_.size());
-    pass.ops.gather_rows(
-        pass.queue,
-        {.table = {context_.data(), journeys, width}, .rows = edited_from_, .out = context});
-    const std::span<const float> logits =
-        flat(model_.mediator_logit(pass, inputs, weights_, context));
-    without_.insert(without_.end(), logits.begin(), logits.end());
-  }
-  edited_.clear();
-  edited_from_.clear();
+JourneyHead SequenceScorer::head(int64_t journey) const {
+  return {model_.additive(), survival_[static_cast<size_t>(journey)], model_.stats().outcome_mean,
+          model_.stats().outcome_sd};
 }
 
 void SequenceScorer::score_journey(const io::Journeys& journeys, int64_t journey) {
@@ -112,26 +96,19 @@ void SequenceScorer::score_journey(const io::Journeys& journeys, int64_t journey
   const size_t begin = static_cast<size_t>(journeys.touch_begin[i]);
   const size_t touches = static_cast<size_t>(journeys.touches_of(journey));
   const bool additive = model_.additive();
-  const double mean = model_.stats().outcome_mean;
   const double sd = model_.stats().outcome_sd;
   const double outcome = journeys.outcome[i];
+  const JourneyHead of = head(journey);
   const auto mediator = [&](size_t touch) {
     return journeys.mediator.empty() ? kMediatorMissing : journeys.mediator[begin + touch];
   };
   // What touch l adds to the outcome head at mediator m, or at its law p where m is not observed: a
   // factor of the survival (binary) or a term of the sum (continuous).
   const auto part = [&](size_t touch, uint8_t m, double p) {
-    const double q = potency_[begin + touch];
-    const double share = m == kMediatorMissing ? p : m;
-    return additive ? q * share : 1 - q * share;
+    return of.part(potency_[begin + touch], m == kMediatorMissing ? p : m);
   };
-  const auto join = [&](double left, double right) {
-    return additive ? left + right : left * right;
-  };
-  const double unit = additive ? 0.0 : 1.0;
-  const auto head = [&](double parts) {
-    return additive ? mean + sd * (survival_[i] + parts) : 1 - survival_[i] * parts;
-  };
+  const auto join = [&](double left, double right) { return of.join(left, right); };
+  const double unit = of.unit();
 
   double observed = unit;  // parts at the observed mediators
   double expected = unit;  // parts at the law of the mediators
@@ -140,10 +117,12 @@ void SequenceScorer::score_journey(const io::Journeys& journeys, int64_t journey
     observed = join(observed, part(touch, mediator(touch), p));
     expected = join(expected, part(touch, kMediatorMissing, p));
   }
-  const double mu = head(observed);
+  observed_[i] = observed;
+  expected_[i] = expected;
+  const double mu = of.value(observed);
   scores_.predicted[i] = mu;
   const auto usable = [](double value) { return std::fabs(value) < kLargestPrediction; };
-  if (!usable(mu) || !usable(head(expected))) {
+  if (!usable(mu) || !usable(of.value(expected))) {
     throw UserError(format(
         "row %lld of the log: the model's scores are not finite or beyond measure; its values "
         "lie too far from those it was trained on: look for extreme values in /journey/dense and "
@@ -159,7 +138,7 @@ void SequenceScorer::score_journey(const io::Journeys& journeys, int64_t journey
     size_t at = static_cast<size_t>(without_begin_[j]);
     for (size_t other = 0; other < touches; ++other) {
       if (other == touch) continue;
-      const double logit = without_[at++];
+      const double logit = (*without_)[at++];
       const double p = sigmoid(logit);
       const uint8_t m = mediator(other);
       expected_without = join(expected_without, part(other, kMediatorMissing, p));
@@ -188,9 +167,9 @@ void SequenceScorer::score_journey(const io::Journeys& journeys, int64_t journey
     const double floored = std::max(none, kMediatorFloor);
     scores_.clipped[j] = none < kMediatorFloor || log_ratio > std::log(kRatioCeiling);
     scores_.weight[j] = own == 0 ? w / floored : 0;
-    scores_.one_step[j] = outcome - w * (residual / floored + head(edited));
+    scores_.one_step[j] = outcome - w * (residual / floored + of.value(edited));
     const double raw =
-        outcome - std::exp(log_ratio) * (residual / std::max(none, 1e-30) + head(edited));
+        outcome - std::exp(log_ratio) * (residual / std::max(none, 1e-30) + of.value(edited));
     scores_.raw[j] = std::fabs(raw) < kLargestRaw ? raw : std::numeric_limits<double>::quiet_NaN();
   }
 

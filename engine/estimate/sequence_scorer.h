@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "engine/estimate/edited_mediators.h"
 #include "engine/model/alm_mta.h"
 #include "engine/model/compute.h"
 #include "io/journeys.h"
@@ -31,6 +32,23 @@ struct SequenceScores {
   std::vector<double> shapley;   // [t] exact Shapley value of P(Y=1|do(T)) - P(Y=1|do(none))
 };
 
+// The outcome head of one journey: parts of its touches joined, and the outcome they make. A part
+// is a factor of the survival (binary) or a term of the sum (continuous).
+struct JourneyHead {
+  bool additive = false;
+  double base = 1;  // exp(-h); continuous: h
+  double mean = 0;  // of the outcome's scale
+  double sd = 1;
+
+  double unit() const { return additive ? 0.0 : 1.0; }
+  // Of a touch of potency q whose mediator came with probability `share` (0 or 1 where observed).
+  double part(double q, double share) const { return additive ? q * share : 1 - q * share; }
+  double join(double left, double right) const { return additive ? left + right : left * right; }
+  double value(double parts) const {
+    return additive ? mean + sd * (base + parts) : 1 - base * parts;
+  }
+};
+
 // One per thread.
 class SequenceScorer {
  public:
@@ -41,25 +59,38 @@ class SequenceScorer {
   // The result of the last call.
   const SequenceScores& last() const { return scores_; }
 
+  // Of the journeys scored last, what other edits of them are made of.
+  std::span<const float> context() const { return context_; }  // [n, context_width]
+  JourneyHead head(int64_t journey) const;
+  // Joined parts at the observed mediators, and at the law of the mediators.
+  double observed(int64_t journey) const { return observed_[static_cast<size_t>(journey)]; }
+  double expected(int64_t journey) const { return expected_[static_cast<size_t>(journey)]; }
+  double logit(size_t touch) const { return logit_[touch]; }      // of the mediator
+  double potency(size_t touch) const { return potency_[touch]; }  // q; continuous: g
+  // Mediator logits of the other touches of its journey without `touch`, in their order.
+  const double* without(int64_t touch) const {
+    return without_->data() + without_begin_[static_cast<size_t>(touch)];
+  }
+
  private:
   void run_model(const io::Journeys& journeys, int64_t thread);
-  // Fills without_ with p' of every (journey, deleted touch) in turn.
+  // p' of every (journey, deleted touch) in turn.
   void run_deletions(const io::Journeys& journeys, int64_t thread);
-  void run_deletion_chunk(int64_t thread);
   void score_journey(const io::Journeys& journeys, int64_t journey);
 
   const AlmMta& model_;
   const ModelWeights& weights_;
   Compute& compute_;
   SequenceScores scores_;
-  std::vector<double> survival_;        // [n] exp(-h); continuous: h
-  std::vector<double> potency_;         // [t] q_j = 1 - exp(-g_j); continuous: g_j
-  std::vector<double> logit_;           // [t] mediator logit
-  std::vector<float> context_;          // [n, context_width]
-  io::Journeys edited_;                 // a chunk of journeys with one touch deleted
-  std::vector<int64_t> edited_from_;    // [edited] journey each was made from
-  std::vector<double> without_;         // logits of the touches of all edited journeys
-  std::vector<int64_t> without_begin_;  // [t] where the edit of touch j begins in without_
+  std::vector<double> survival_;                  // [n] exp(-h); continuous: h
+  std::vector<double> potency_;                   // [t] q_j = 1 - exp(-g_j); continuous: g_j
+  std::vector<double> logit_;                     // [t] mediator logit
+  std::vector<double> observed_;                  // [n] joined parts at the observed mediators
+  std::vector<double> expected_;                  // [n] at the law of the mediators
+  std::vector<float> context_;                    // [n, context_width]
+  EditedMediators deletions_;                     // of one touch each
+  const std::vector<double>* without_ = nullptr;  // their logits
+  std::vector<int64_t> without_begin_;            // [t] where those of the edit of touch j begin
 };
 
 // Nodes and weights of Gauss-Legendre quadrature on [0, 1], exact for polynomials of degree 2 nodes

@@ -42,7 +42,11 @@ AlmMta::AlmMta(std::shared_ptr<const FeatureStats> stats, const ModelOptions& op
                               additive() ? 0 : kPotencyBias)),
       confounding_(layout_, options_, additive() ? 0 : kConfoundingBias),
       second_stage_(layout_, options_) {
-  if (options_.proxy_mode()) proxy_.emplace(layout_, *stats_, options_);
+  if (options_.proxy_mode()) {
+    proxy_.emplace(layout_, *stats_, options_);
+  } else if (stats_->schema.clusters <= kRemovalClusters) {
+    removal_.emplace(layout_, *stats_, options_);
+  }
 }
 
 int64_t AlmMta::discriminator_first() const {
@@ -50,6 +54,14 @@ int64_t AlmMta::discriminator_first() const {
 }
 int64_t AlmMta::discriminator_last() const {
   return proxy_ ? proxy_->discriminator().last() : layout_.size();
+}
+
+int64_t AlmMta::refit_first() const {
+  return additive() ? (removal_ ? removal_->first() : 0) : second_stage_.first();
+}
+int64_t AlmMta::refit_last() const {
+  if (removal_) return removal_->last();
+  return additive() ? 0 : second_stage_.last();
 }
 
 AlmMta::Activations AlmMta::forward(const Pass& pass, const Inputs& inputs,
@@ -215,6 +227,11 @@ void AlmMta::do_refit_loss(const Pass& pass, const Inputs& inputs, const ModelWe
                            LossSums& sums) const {
   const ContextEncoder::Activations context =
       context_.forward(pass, inputs, weights.cats_or_null());
+  if (additive()) {
+    for (const float weight : inputs.weight) sums.weight += weight;
+    removal_->loss(pass, inputs.removal, context.out, {}, &sums.propensity);
+    return;
+  }
   const TouchEncoder::Activations touch = touch_.forward(pass, inputs, weights.items_or_null());
   const ConfoundingHead::Activations confounding =
       confounding_.forward(pass, inputs.csr, touch.out, context.out);
@@ -231,8 +248,10 @@ void AlmMta::do_refit_loss(const Pass& pass, const Inputs& inputs, const ModelWe
                                              .d_output = flat(d_second),
                                              .sum = &sums.second_stage,
                                              .weight_sum = &sums.weight});
-  if (pass.gradient == nullptr) return;
-  second_stage_.backward(pass, context.out, second, d_second, {});
+  if (pass.gradient != nullptr) {
+    second_stage_.backward(pass, context.out, second, d_second, {});
+  }
+  if (removal_) removal_->loss(pass, inputs.removal, context.out, target, &sums.propensity);
 }
 
 }  // namespace alm

@@ -6,6 +6,8 @@
 //   touch -> pool -> confounding head h -----------------------+                 |
 //   context -> second stage Lambda ----------------------------------------------+
 //
+// Beside them the removal net reads the frozen context (removal_net.h).
+//
 // Binary outcome: the separable head, -log P(Y=0|M,T,X) = sum_j m_j g_j + h (method 3.1).
 // Continuous: the additive head, E[Y|M,T,X] = sum_j m_j g_j + h on the standardised scale, no
 // second stage.
@@ -22,6 +24,7 @@
 #include "engine/model/journey_head.h"
 #include "engine/model/model.h"
 #include "engine/model/proxy_branch.h"
+#include "engine/model/removal_net.h"
 #include "engine/model/touch_encoder.h"
 
 namespace alm {
@@ -37,8 +40,12 @@ class AlmMta final : public Model {
   int64_t trunk_last() const override { return trunk_last_; }
   int64_t discriminator_first() const override;
   int64_t discriminator_last() const override;
-  int64_t refit_first() const override { return additive() ? 0 : second_stage_.first(); }
-  int64_t refit_last() const override { return additive() ? 0 : second_stage_.last(); }
+  // The second stage and the removal net: neighbours in the arena.
+  int64_t refit_first() const override;
+  int64_t refit_last() const override;
+
+  // Null in proxy mode and in logs of more than kRemovalClusters clusters.
+  const RemovalNet* removal() const { return removal_ ? &*removal_ : nullptr; }
 
   // Raw outputs of a micro-block; logits before sigmoid and softplus. Live in pass.memory.
   struct Scores {
@@ -81,6 +88,7 @@ class AlmMta final : public Model {
   ConfoundingHead confounding_;
   SecondStage second_stage_;
   std::optional<ProxyBranch> proxy_;
+  std::optional<RemovalNet> removal_;
 };
 
 }  // namespace alm

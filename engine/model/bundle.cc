@@ -201,6 +201,7 @@ void put_bundle(const Bundle& bundle, io::CheckpointBlobs& checkpoint) {
                                  {"main_steps", bundle.main_steps},
                                  {"fits", names}};
   put_blob(stats.item_admitted, "item_admitted", checkpoint);
+  put_blob(stats.touch_share, "touch_share", checkpoint);
   for (size_t fold = 0; fold < bundle.backdoor.size(); ++fold) {
     put_blob(bundle.backdoor[fold].coefficients, of_fold("backdoor", fold), checkpoint);
     put_blob(bundle.backdoor[fold].own, of_fold("backdoor_own", fold), checkpoint);
@@ -221,6 +222,7 @@ Bundle get_bundle(const io::CheckpointBlobs& checkpoint) {
   json.at("longest").get_to(stats->longest);
   stats->cluster_log_share = json.value("cluster_log_share", std::vector<float>());
   stats->item_admitted = get_blob<uint8_t>("item_admitted", checkpoint, -1);
+  stats->touch_share = get_blob<float>("touch_share", checkpoint, stats->schema.clusters);
   Bundle bundle;
   bundle.stats = stats;
   bundle.options = model_options_from_json(json.at("options"));

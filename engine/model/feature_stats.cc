@@ -159,6 +159,7 @@ FirstPass first_pass(std::shared_ptr<const io::Log> log, const ModelOptions& mod
   pass.stats.schema = schema;
   pass.fit_rows.assign(fits.size(), std::vector<int64_t>(static_cast<size_t>(blocks)));
   BlockMoments moments(blocks, columns);
+  std::vector<int64_t> touching(static_cast<size_t>(schema.clusters));
   std::vector<int64_t> item_counts(schema.item ? static_cast<size_t>(model.item_rows) : 0);
   std::vector<int64_t> cluster_counts(model.proxy_mode() ? static_cast<size_t>(schema.clusters)
                                                          : 0);
@@ -183,6 +184,9 @@ FirstPass first_pass(std::shared_ptr<const io::Log> log, const ModelOptions& mod
         const uint64_t item = journeys.item[static_cast<size_t>(touch)];
         ++item_counts[static_cast<size_t>(table_row(item, 0, model.item_rows))];
       }
+      const auto first = journeys.cluster.begin() + journeys.touch_begin[at];
+      const auto mine = journeys.cluster.begin() + touch;
+      touching[*mine] += std::find(first, mine, *mine) == mine;
       if (!model.proxy_mode()) {
         counts[1] += schema.mediator && journeys.mediator[static_cast<size_t>(touch)] <= 1;
         continue;
@@ -221,6 +225,7 @@ FirstPass first_pass(std::shared_ptr<const io::Log> log, const ModelOptions& mod
   }
   world.all_reduce_sum(std::span(item_counts), "first pass items");
   world.all_reduce_sum(std::span(cluster_counts), "first pass clusters");
+  world.all_reduce_sum(std::span(touching), "first pass clusters");
   world.all_reduce_sum(std::span<int64_t>(counts), "first pass counts");
   world.all_reduce_max(std::span(&longest, 1), "first pass longest");
   world.all_reduce_max(std::span(&largest_outcome, 1), "first pass largest outcome");
@@ -274,6 +279,9 @@ FirstPass first_pass(std::shared_ptr<const io::Log> log, const ModelOptions& mod
   for (const int64_t count : cluster_counts) {
     stats.cluster_log_share.push_back(
         static_cast<float>(std::log(static_cast<double>(count + 1) / touches)));
+  }
+  for (const int64_t count : touching) {
+    stats.touch_share.push_back(static_cast<float>(static_cast<double>(count) / outcome.count));
   }
   for (const int64_t count : item_counts) {
     stats.item_admitted.push_back(count >= model.item_admission);

@@ -32,8 +32,9 @@ struct FeatureStats {
   ColumnScales dense;
   ColumnScales touch_dense;
   double outcome_mean = 0;
-  double outcome_sd = 1;  // 1 for binary outcomes
-  int64_t longest = 0;    // touches of the longest journey, after cutting to max_touches
+  double outcome_sd = 1;           // 1 for binary outcomes
+  int64_t longest = 0;             // touches of the longest journey, after cutting to max_touches
+  std::vector<float> touch_share;  // [clusters] of the training rows, those that touch the cluster
   std::vector<uint8_t>
       item_admitted;  // [item_rows] 1: the row has its own weights; empty: no items
   // [clusters] log of the share of the training touches, with one more for every cluster; proxy

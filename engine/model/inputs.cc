@@ -99,6 +99,7 @@ void Inputs::fill(const io::Journeys& from, const FeatureStats& stats, const Mod
   journeys = from.size();
   touches = from.touches();
   csr = {from.touch_begin};
+  log_row = from.row;
   dense = {from.dense.data(), journeys, schema.dense};
   touch_dense = {from.touch_dense.data(), touches, schema.touch_dense};
   const size_t touch_count = static_cast<size_t>(touches);

@@ -7,6 +7,7 @@
 
 #include "engine/model/feature_stats.h"
 #include "engine/model/model_options.h"
+#include "engine/model/removal_pairs.h"
 #include "io/journeys.h"
 #include "kernels/base/view.h"
 
@@ -56,12 +57,18 @@ struct Inputs {
   std::vector<float> weight;         // [n]
   std::vector<uint8_t> mediator;     // [t] 0, 1, kMediatorMissing; proxy mode: all missing
   ProxyInputs proxy;                 // proxy mode only
+  std::span<const int64_t> log_row;  // [n] row in the log
+  RemovalPairs removal;              // filled where a step of the removal net needs it
 
   static constexpr int64_t kTouchScalars = 2;
   // touch_scalars of touch j: log(1 + seconds from touch to window) / 10, 0 without times;
   // number of earlier touches of the same cluster in the journey, at most 8.
   void fill(const io::Journeys& from, const FeatureStats& stats, const ModelOptions& options,
             int64_t positions);
+  // After fill(): the pairs of the removal net; see RemovalPairs::fill.
+  void fill_removal(int64_t clusters, int64_t absent, uint64_t draw, bool with_present) {
+    removal.fill({csr, cluster, mediator, weight, log_row}, clusters, absent, draw, with_present);
+  }
 };
 
 }  // namespace alm

@@ -81,7 +81,7 @@ class LevelB final : public Simulator {
     schema.time = schema.outcome_time = schema.touch_time = true;
     schema.mediator = schema.mediator_time = schema.match = true;
     schema.weight = options.keep_negatives < 1;
-    schema.truth = true;
+    schema.truth = schema.removal_truth = true;
     for (int64_t i = 0; i < shape.dense; ++i) {
       schema.dense_names.push_back(format("x%lld", static_cast<long long>(i + 1)));
     }
@@ -233,6 +233,8 @@ class LevelB final : public Simulator {
     for (int64_t j = 0; j < length; ++j) {
       out.delta_do.push_back(static_cast<float>(scratch.truth.delta_do[static_cast<size_t>(j)]));
       out.delta_ett.push_back(static_cast<float>(scratch.truth.delta_ett[static_cast<size_t>(j)]));
+      out.delta_removal.push_back(
+          static_cast<float>(scratch.truth.delta_removal[static_cast<size_t>(j)]));
     }
     out.p_do.push_back(static_cast<float>(scratch.truth.p_do));
     out.p_none.push_back(static_cast<float>(scratch.truth.p_none));

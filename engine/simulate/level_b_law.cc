@@ -106,6 +106,7 @@ void LevelBLaw::truth(const std::array<double, 2>& x, const Exposure& exposure,
   ALM_CHECK(length <= kMostTouches);
   truth.delta_do.assign(length, 0.0);
   truth.delta_ett.assign(length, 0.0);
+  truth.delta_removal.assign(length, 0.0);
 
   // log P(T|x,1) / P(T|x,0). Deletion is of exposures, so the mediators are not conditioned on.
   const double prior = p_u(x);
@@ -148,6 +149,11 @@ void LevelBLaw::truth(const std::array<double, 2>& x, const Exposure& exposure,
       }
       truth.delta_do[j] += weight_do * (without - all);
       truth.delta_ett[j] += weight_ett * (without - all);
+      double cleared = 1;  // other clusters' mediators do not know of these touches
+      for (size_t l = 0; l < length; ++l) {
+        if (touches[l] != touches[j]) cleared *= factor[l];
+      }
+      truth.delta_removal[j] += weight_ett * (cleared - all);
     }
     truth.p_do -= weight_do * all;
     truth.p_none -= weight_do;
@@ -158,6 +164,7 @@ void LevelBLaw::truth(const std::array<double, 2>& x, const Exposure& exposure,
     // A repeated cluster tells nothing about u, and which touches are repeats is not seen.
     const double unknown = std::numeric_limits<double>::quiet_NaN();
     truth.delta_ett.assign(length, unknown);
+    truth.delta_removal.assign(length, unknown);
     truth.p_seen = truth.confounder = unknown;
   }
 }

@@ -59,10 +59,12 @@ struct Exposure {
 struct LevelBTruth {
   std::vector<double> delta_do;   // [L] P(Y=1|do(T),x) - P(Y=1|do(T without j),x)
   std::vector<double> delta_ett;  // [L] the same among those who had T; NaN with feedback
-  double p_do = 0;                // P(Y=1 | do(T), x)
-  double p_none = 0;              // P(Y=1 | do(no touches), x) = 1 - Lambda(x)
-  double p_seen = 0;              // P(Y=1 | T, x); NaN with feedback
-  double confounder = 0;          // P(u=1 | T, x), mediators not seen; NaN with feedback
+  // [L] all touches of the touch's cluster deleted, among those who had T; NaN with feedback.
+  std::vector<double> delta_removal;
+  double p_do = 0;        // P(Y=1 | do(T), x)
+  double p_none = 0;      // P(Y=1 | do(no touches), x) = 1 - Lambda(x)
+  double p_seen = 0;      // P(Y=1 | T, x); NaN with feedback
+  double confounder = 0;  // P(u=1 | T, x), mediators not seen; NaN with feedback
 };
 
 // Thread-safe once made.

@@ -18,9 +18,9 @@ namespace {
 enum class Part { model, second_stage, discriminator };
 
 // Forward, losses, backward of this rank's micro-blocks, one thread a micro-block. The dense
-// gradient goes to `into`.
+// gradient goes to `into`. `draw`: of what a pass samples.
 LossTotals forward_and_backward(StepState& state, std::span<const io::Journeys> blocks, Part part,
-                                Objective objective, DenseGradientSum& into) {
+                                Objective objective, DenseGradientSum& into, uint64_t draw = 0) {
   into.clear(state.compute);
   const auto body = [&](int64_t block, int64_t thread) {
     const size_t at = static_cast<size_t>(block);
@@ -33,6 +33,7 @@ LossTotals forward_and_backward(StepState& state, std::span<const io::Journeys> 
     state.block_losses[at] = {};
     if (objective != Objective::mediator) state.block_rows[at].clear();
     if (part == Part::second_stage) {
+      inputs.fill_removal(state.model.stats().schema.clusters, kAbsentInTraining, draw, true);
       state.model.refit_loss(pass, inputs, state.weights, state.block_losses[at]);
     } else if (part == Part::discriminator) {
       state.model.discriminator_loss(pass, inputs, state.weights, state.block_losses[at]);
@@ -200,7 +201,8 @@ StepResult train_step(StepState& state, std::span<const io::Journeys> blocks, in
   }
   LossTotals totals;
   if (state.refit) {
-    totals = forward_and_backward(state, blocks, Part::second_stage, Objective::all, state.dense);
+    totals = forward_and_backward(state, blocks, Part::second_stage, Objective::all, state.dense,
+                                  static_cast<uint64_t>(step));
   } else if (state.of_mediator) {
     // Both go forward the same way: the losses of the second are those of the step.
     forward_and_backward(state, blocks, Part::model, Objective::outcome, state.dense);

@@ -20,6 +20,7 @@ enum class Stream : uint32_t {
   bootstrap,
   permutation,
   scores,
+  removal,
 };
 
 inline std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter,

@@ -112,6 +112,7 @@ inline Journeys make_rows(const LogSchema& schema, int64_t rows, uint64_t seed) 
       if (schema.truth) {
         out.delta_do.push_back(real());
         out.delta_ett.push_back(nan);
+        if (schema.removal_truth) out.delta_removal.push_back(real());
       }
     }
     out.touch_begin.push_back(out.touch_begin.back() + touches);

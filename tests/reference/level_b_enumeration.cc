@@ -102,6 +102,18 @@ double LevelBEnumeration::delta_ett(const std::vector<int>& touches, int j) cons
   return sum;
 }
 
+double LevelBEnumeration::delta_removal(const std::vector<int>& touches, int k) const {
+  std::vector<int> left;
+  for (const int touch : touches) {
+    if (touch != k) left.push_back(touch);
+  }
+  double sum = 0;
+  for (int u = 0; u < 2; ++u) {
+    sum += p_u_given(u, touches) * (survival(left, u) - survival(touches, u));
+  }
+  return sum;
+}
+
 double LevelBEnumeration::lambda() const {
   return p_u(0) * base_survival(0) + p_u(1) * base_survival(1);
 }

@@ -31,6 +31,8 @@ class LevelBEnumeration {
   double p_seen(const std::vector<int>& touches) const;  // P(Y=1 | T, x)
   double delta_do(const std::vector<int>& touches, int j) const;
   double delta_ett(const std::vector<int>& touches, int j) const;
+  // All touches of cluster k deleted, among those who had them.
+  double delta_removal(const std::vector<int>& touches, int k) const;
   double lambda() const;  // sum_u P(u|x) exp(-lambda(x,u))
   // E[H(T',x) | x] over all sequences of `length`, H = sum_u P(u|T',x) exp(-lambda(x,u)).
   double mean_h(int length) const;

@@ -35,6 +35,7 @@ def truth(program, folder):
     run(program, "synth", "--quiet", "--journeys", "60000", "--out", log)
     estimates = train(program, log, os.path.join(folder, "run"))
     got = estimates["truth"]
+    overlap = estimates["identification"]["overlap"]
     report = open(os.path.join(folder, "run", "report.html"), encoding="utf-8").read()
     # At 60,000 journeys only the area is a fair bar (neural.md 1); the mean guards the magnitude.
     return all([
@@ -43,6 +44,13 @@ def truth(program, folder):
                f"above the back-door's {got['backdoor_auuc_05']:.3f} by 0.1"),
         expect(0.8 <= got["ratio"] <= 1.2, f"ratio {got['ratio']:.3f} in 0.8 .. 1.2"),
         expect(0.85 <= got["coverage95"] <= 1, f"coverage95 {got['coverage95']:.3f} >= 0.85"),
+        expect(0.8 <= got["removal_ratio"] <= 1.2, f"removal_ratio {got['removal_ratio']:.3f}"),
+        expect(0.85 <= got["removal_coverage95"] <= 1,
+               f"removal_coverage95 {got['removal_coverage95']:.3f} >= 0.85"),
+        expect(abs(overlap["removal_mean_ratio"] - 1) < 0.05,
+               f"mean residual weight of removal {overlap['removal_mean_ratio']:.4f}"),
+        expect(abs(overlap["removal_odds_ratio"] - 1) < 0.1,
+               f"journeys by the odds over those there are {overlap['removal_odds_ratio']:.4f}"),
         expect(len(report) > 20000, "report.html is there"),
     ])
 

@@ -162,6 +162,8 @@ TEST_P(LevelBTruths, EqualEnumerationOverTheConfounderAndEveryMediatorVector) {
     for (int j = 0; j < static_cast<int>(touches.size()); ++j) {
       EXPECT_NEAR(truth.delta_do[static_cast<size_t>(j)], table.delta_do(touches, j), 1e-13);
       EXPECT_NEAR(truth.delta_ett[static_cast<size_t>(j)], table.delta_ett(touches, j), 1e-13);
+      EXPECT_NEAR(truth.delta_removal[static_cast<size_t>(j)],
+                  table.delta_removal(touches, touches[static_cast<size_t>(j)]), 1e-13);
     }
     EXPECT_NEAR(truth.p_do, table.p_do(touches), 1e-13);
     EXPECT_NEAR(truth.p_seen, table.p_seen(touches), 1e-13);

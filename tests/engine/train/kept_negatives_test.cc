@@ -127,7 +127,8 @@ class KeptNegatives : public testing::Test {
       const std::string at = "/" + std::to_string(effect.at("cluster").get<int64_t>());
       result["naive" + at] = effect.at("naive");
       result["back-door effect" + at] = effect.at("backdoor");
-      for (const char* estimand : {"do", "ett"}) {
+      for (const char* estimand : {"do", "ett", "removal"}) {
+        if (!effect.contains(estimand)) continue;
         for (const char* key : {"plugin", "one_step", "one_step_raw", "clipped_share"}) {
           const auto found = effect.at(estimand).find(key);
           if (found == effect.at(estimand).end() || found->is_null()) continue;
@@ -180,6 +181,7 @@ class KeptNegatives : public testing::Test {
     std::vector<float> gradient(weights.dense.size());
     LossSums sums{};
     LossSums refit{};
+    std::vector<float> refit_gradient(weights.dense.size());
     BlockRows uses;
     model_->loss(compute_.pass(0, weights.dense.data(), gradient.data()), inputs, weights, sums,
                  &uses);
@@ -188,16 +190,24 @@ class KeptNegatives : public testing::Test {
     if (schema_.is_arm_log()) {
       result["loss propensity"] = sums.propensity / sums.weight;
     } else {
-      model_->refit_loss(compute_.pass(0, weights.dense.data(), nullptr), inputs, weights, refit);
+      inputs.fill_removal(kClusters, kClusters, 0, true);
+      model_->refit_loss(compute_.pass(0, weights.dense.data(), refit_gradient.data()), inputs,
+                         weights, refit);
       result["loss second stage"] = sums.second_stage / sums.weight;
       result["loss second stage, refit"] = refit.second_stage / refit.weight;
     }
     // Along some direction of each tensor.
     for (const ParameterLayout::Entry& entry : model_->layout().entries()) {
       Rng rng(7, Stream::test, static_cast<uint64_t>(entry.tensor.offset));
-      double sum = 0;
-      for (const float value : entry.tensor.vector(gradient.data())) sum += value * rng.normal();
+      double sum = 0, refit_sum = 0;
+      for (int64_t at = 0; at < entry.tensor.size(); ++at) {
+        const size_t place = static_cast<size_t>(entry.tensor.offset + at);
+        const double direction = rng.normal();
+        sum += gradient[place] * direction;
+        refit_sum += refit_gradient[place] * direction;
+      }
       result["gradient/" + entry.name] = sum / sums.weight;
+      if (refit.weight > 0) result["refit gradient/" + entry.name] = refit_sum / refit.weight;
     }
     return result;
   }
