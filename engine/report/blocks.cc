@@ -39,7 +39,7 @@ std::string tiles(const io::Json& object, std::span<const TileSpec> specs) {
 
 std::string interval_text(const Interval& bounds, int decimals) {
   if (!bounds) return "";
-  return fixed(bounds->first, decimals) + " to " + fixed(bounds->second, decimals);
+  return bounds_fixed(bounds->first, bounds->second, decimals);
 }
 
 }  // namespace alm::report

@@ -33,6 +33,7 @@ std::optional<double> number(const io::Json& object, const std::string& path) {
 std::string text(const io::Json& value) {
   if (value.is_string()) return value.get<std::string>();
   if (value.is_boolean()) return value.get<bool>() ? "yes" : "no";
+  if (value.is_number_unsigned()) return std::to_string(value.get<uint64_t>());
   if (value.is_number_integer()) return std::to_string(value.get<int64_t>());
   if (const auto real = number(value)) return format("%g", *real);
   std::string all;

@@ -56,27 +56,32 @@ std::string footer_section(const io::Json& config, const io::Json& estimates) {
         "and if the mediator varies by itself. The first two cannot be read off the log.</p>\n" +
             checks);
   }
-  html += section("words", "What the words mean",
-                  "<dl class=\"words\">\n"
-                  "<dt>naive</dt><dd>Mean outcome of journeys that touch the cluster minus those "
-                  "that do not (arms: "
-                  "minus the reference arm). Repeats every confounding of the log.</dd>\n"
-                  "<dt>back-door</dt><dd>Effect of removal (arms: of replacement) in a regression "
-                  "of the outcome on "
-                  "touch counts and context. Right only if nothing unseen moves both exposure and "
-                  "outcome.</dd>\n"
-                  "<dt>ett</dt><dd>Effect on the treated: for those who really had the touch, "
-                  "their outcome minus "
-                  "what it would have been without it.</dd>\n"
-                  "<dt>do</dt><dd>Effect of assigning the exposure from outside to users of this "
-                  "context. Never mix "
-                  "it with ett.</dd>\n"
-                  "<dt>plug-in, one-step</dt><dd>The plug-in reads the fitted model; the one-step "
-                  "value corrects it "
-                  "with the outcomes of the scored users and has an honest interval.</dd>\n"
-                  "<dt>clipped, ess</dt><dd>Share of weights cut at their bound, and the effective "
-                  "number of rows "
-                  "they leave.</dd>\n</dl>\n");
+  html += section(
+      "words", "What the words mean",
+      "<dl class=\"words\">\n"
+      "<dt>naive</dt><dd>Mean outcome of journeys that touch the cluster minus those "
+      "that do not (arms: "
+      "minus the reference arm). Repeats every confounding of the log.</dd>\n"
+      "<dt>back-door</dt><dd>Effect of removal (arms: of replacement) in a regression "
+      "of the outcome on "
+      "touch counts and context. Right only if nothing unseen moves both exposure and "
+      "outcome.</dd>\n"
+      "<dt>ett</dt><dd>Effect on the treated: for those who really had the touch, "
+      "their outcome minus "
+      "what it would have been without it.</dd>\n"
+      "<dt>do</dt><dd>Effect of assigning the exposure from outside to users of this "
+      "context. Never mix "
+      "it with ett.</dd>\n"
+      "<dt>removal</dt><dd>What a user who was shown the cluster would lose if all its "
+      "touches were taken away, per user and not per touch.</dd>\n"
+      "<dt>plug-in, one-step</dt><dd>The plug-in reads the fitted model; the one-step "
+      "value corrects it "
+      "with the outcomes of the scored users and has an honest interval.</dd>\n"
+      "<dt>credit</dt><dd>The Shapley value: what all touches of a journey add together, shared "
+      "out among them.</dd>\n"
+      "<dt>clipped, ess</dt><dd>Share of weights cut at their bound, and the effective "
+      "number of rows "
+      "they leave.</dd>\n</dl>\n");
   if (config.is_object()) {
     const std::string resolved = io::json_text(config, 1);
     std::string lines;  // escape() turns line ends into spaces: keep them

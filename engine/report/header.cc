@@ -112,6 +112,22 @@ std::string certainty(const Effects& effects) {
          " cannot be told from zero. ";
 }
 
+// How many others the first of the ranking cannot be told apart from by their intervals.
+std::string rivals(const Effects& effects) {
+  const Effect& top = effects.rows[effects.ranked.front()];
+  const Interval& first = estimate_of(top, effects.main).ci95;
+  if (!first) return "";
+  double overlapping = 0;
+  for (size_t at = 1; at < effects.ranked.size(); ++at) {
+    const Interval& other = estimate_of(effects.rows[effects.ranked[at]], effects.main).ci95;
+    overlapping += other && other->second >= first->first && other->first <= first->second;
+  }
+  if (overlapping == 0) return "";
+  return (overlapping == 1 ? "The interval of 1 other overlaps"
+                           : "The intervals of " + count(overlapping) + " others overlap") +
+         " that of " + bold_name(top.name) + ": which is largest is not settled. ";
+}
+
 std::string summary(const io::Json& estimates, const Effects& effects) {
   if (effects.ranked.empty()) return "";
   const Effect& top = effects.rows[effects.ranked.front()];
@@ -131,8 +147,8 @@ std::string summary(const io::Json& estimates, const Effects& effects) {
   if (estimate.ci95) {
     const double scale = effects.binary ? 100 : 1;
     const int decimals = std::min(decimals_for(scale * std::fabs(value)), effects.binary ? 2 : 3);
-    lead += " (95&#160;% interval " + fixed(scale * estimate.ci95->first, decimals) + " to " +
-            fixed(scale * estimate.ci95->second, decimals) +
+    lead += " (95&#160;% interval " +
+            bounds_fixed(scale * estimate.ci95->first, scale * estimate.ci95->second, decimals) +
             (is_clear(estimate) ? ")" : ", which includes zero)");
   }
   lead += estimate.one_step ? ". " : ", a plug-in value without an interval. ";
@@ -163,7 +179,7 @@ std::string summary(const io::Json& estimates, const Effects& effects) {
         "correlation of " +
         naive + " and with the back-door one at " + backdoor + ". ";
   }
-  std::string html = "<p>" + lead + certainty(effects) + "</p>\n";
+  std::string html = "<p>" + lead + rivals(effects) + certainty(effects) + "</p>\n";
   if (!contrast.empty()) html += "<p>" + contrast + "</p>\n";
   const io::Json& truth = child(estimates, "truth");
   const Number rank = number(truth, "cluster_spearman");

@@ -125,6 +125,14 @@ std::string fixed(double value, int decimals) {
   return (value < 0 && !zero ? kMinus : "") + digits;
 }
 
+std::string bounds_fixed(double low, double high, int decimals) {
+  const auto bound = [&](double value) {
+    const std::string digits = fixed(value, decimals);
+    return (value < 0 && !digits.starts_with(kMinus) ? kMinus : "") + digits;
+  };
+  return bound(low) + " to " + bound(high);
+}
+
 std::string signed_fixed(double value, int decimals) {
   const std::string digits = fixed(value, decimals);
   const bool zero = digits.find_first_of("123456789") == digits.npos;

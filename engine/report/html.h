@@ -24,6 +24,8 @@ std::string fit_text(std::string_view text, double width, double size);
 
 // "1,234.5" with a true minus sign.
 std::string fixed(double value, int decimals);
+// "−0.1 to 1.2". A bound below zero that rounds to it is "−0.0": whether zero lies inside shows.
+std::string bounds_fixed(double low, double high, int decimals);
 // "+1.2" or "−1.2"; zero has no sign.
 std::string signed_fixed(double value, int decimals);
 // Decimals at which values of size up to `largest` show three significant digits, and one below

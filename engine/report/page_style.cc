@@ -73,7 +73,7 @@ summary{cursor:pointer;font-weight:600;font-size:15px}
 .scroll{overflow-x:auto;margin-top:12px}
 table{border-collapse:collapse;font-size:13.5px;font-variant-numeric:tabular-nums;line-height:1.3}
 th,td{padding:6px 0 6px 18px;text-align:right;font-weight:400;white-space:nowrap}
-th:first-child{text-align:left;padding-left:0;white-space:normal;overflow-wrap:anywhere}
+th:first-child{text-align:left;padding-left:0;white-space:normal;overflow-wrap:anywhere;min-width:88px}
 thead th{color:var(--soft);vertical-align:bottom;font-size:12.5px}
 tbody tr,thead tr{border-bottom:1px solid var(--faint)}
 thead tr{border-bottom:1px solid var(--rule)}
@@ -86,7 +86,7 @@ thead tr{border-bottom:1px solid var(--rule)}
 .sorted tbody{display:flex;flex-direction:column}
 .sorted tr{display:grid;grid-template-columns:minmax(104px,1fr) var(--columns);align-items:end}
 .sorted td,.sorted th{padding-left:8px}
-.sorted th:first-child{padding-left:0}
+.sorted th:first-child{padding-left:0;min-width:0}
 .sorted thead th{white-space:normal}
 .s0:checked~.scroll tr{order:var(--a)}.s1:checked~.scroll tr{order:var(--b)}.s2:checked~.scroll tr{order:var(--c)}
 .s3:checked~.scroll tr{order:var(--d)}.s4:checked~.scroll tr{order:var(--e)}

@@ -296,9 +296,9 @@ std::string forest_plot(const std::vector<ForestRow>& rows, const std::string& a
   double number_width = text_width("95 % interval", kFont);
   for (const ForestRow& row : rows) {
     if (!row.bounds) continue;
-    number_width = std::max(number_width, text_width(fixed(row.bounds->first, decimals) + " to " +
-                                                         fixed(row.bounds->second, decimals),
-                                                     kFont));
+    number_width =
+        std::max(number_width,
+                 text_width(bounds_fixed(row.bounds->first, row.bounds->second, decimals), kFont));
   }
   double value_width = text_width("effect", kFont);
   for (const ForestRow& row : rows) {
@@ -344,8 +344,7 @@ std::string forest_plot(const std::vector<ForestRow>& rows, const std::string& a
       if (row.bounds->first < low) svg += arrow(left, y, 6);
       if (row.bounds->second > high) svg += arrow(right, y, -6);
       svg += put_text(interval_end, y + 4, "number end",
-                      fit_text(fixed(row.bounds->first, decimals) + " to " +
-                                   fixed(row.bounds->second, decimals),
+                      fit_text(bounds_fixed(row.bounds->first, row.bounds->second, decimals),
                                number_width, kFont));
     }
     if (row.value) {

@@ -82,6 +82,30 @@ TEST(Report, SaysWhatDroveTheOutcomeAndWhatOtherMethodsWouldHaveSaid) {
   EXPECT_TRUE(has(text, "Back-door adjustment puts the same one first, at +3.10 instead of +5.34"));
 }
 
+TEST(Report, SaysHowManyIntervalsOverlapThatOfTheFirst) {
+  SampleRun run = sample_run("sequence");
+  io::Json& effects = run.estimates["effects"];
+  for (io::Json& effect : effects) {
+    effect["ett"]["one_step"] = 0.01;
+    effect["ett"]["ci95"] = {0.0, 0.02};
+  }
+  effects[5]["ett"]["one_step"] = 0.05;
+  effects[5]["ett"]["ci95"] = {0.04, 0.06};
+  EXPECT_FALSE(has(visible_text(run.render()), "not settled"));
+  effects[3]["ett"]["ci95"] = {0.01, 0.04};
+  EXPECT_TRUE(has(visible_text(run.render()),
+                  "The interval of 1 other overlaps that of makeup remake: which is largest is not "
+                  "settled"));
+  effects[2]["ett"]["ci95"] = {0.045, 0.046};
+  EXPECT_TRUE(has(visible_text(run.render()), "The intervals of 2 others overlap that of"));
+}
+
+TEST(Report, NamesUsersByTheirWholeId) {
+  SampleRun run = sample_run("sequence");
+  run.examples[0]["user"] = uint64_t{12706055150335968001u};  // past the signed integers
+  EXPECT_TRUE(has(visible_text(run.render()), "User 12706055150335968001"));
+}
+
 TEST(Report, RanksNoClusterWithTooFewTouchesFirst) {
   SampleRun run = sample_run("sequence");
   run.estimates["effects"][9]["ett"]["one_step"] = 0.9;

@@ -111,6 +111,9 @@ TEST(Text, FixedGroupsDigitsAndSigns) {
   EXPECT_EQ(fixed(-1234, 0), "\u22121,234");
   EXPECT_EQ(signed_fixed(0.052, 2), "+0.05");
   EXPECT_EQ(signed_fixed(0.0, 2), "0.00");
+  EXPECT_EQ(bounds_fixed(-0.0004, 0.055, 3), "\u22120.000 to 0.055");
+  EXPECT_EQ(bounds_fixed(-0.2, -0.0004, 3), "\u22120.200 to \u22120.000");
+  EXPECT_EQ(bounds_fixed(0, 0.0004, 3), "0.000 to 0.000");
   EXPECT_EQ(decimals_for(0.0534), 4);
   EXPECT_EQ(decimals_for(1127.9), 1);
   EXPECT_EQ(decimals_for(2e6), 0);
