@@ -87,16 +87,24 @@ class ByteFile {
   bool kept_ = false;
 };
 
+// As RFC 4180 wants it: quoted where it holds a comma, a quote or a line end.
+std::string csv_field(const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == text.npos) return text;
+  std::string quoted = "\"";
+  for (const char letter : text) quoted += letter == '"' ? "\"\"" : std::string(1, letter);
+  return quoted + "\"";
+}
+
 class CsvWriter final : public AttributionWriter {
  public:
-  CsvWriter(const std::string& path, const std::string& credit_name)
-      : path_(path), file_(path + ".tmp"), buffer_(kBuffer) {
+  CsvWriter(const std::string& path, const std::string& credit_name,
+            const std::vector<std::string>& cluster_names)
+      : path_(path), file_(path + ".tmp"), buffer_(kBuffer), cluster_names_(cluster_names) {
     for (const std::string& name : column_names(credit_name)) {
-      if (used_ > 0) buffer_[used_++] = ',';
-      std::memcpy(&buffer_[used_], name.data(), name.size());
-      used_ += name.size();
+      if (used_ > 0) put_text(",");
+      put_text(name);
     }
-    buffer_[used_++] = '\n';
+    put_text(cluster_names_.empty() ? "\n" : ",cluster_name\n");
   }
   void append(std::span<const AttributionRow> rows) override {
     for (const AttributionRow& row : rows) {
@@ -108,7 +116,11 @@ class CsvWriter final : public AttributionWriter {
       put(row.do_effect, ',');
       put(row.ett, ',');
       put(row.credit, ',');
-      put(row.share, '\n');
+      put(row.share, cluster_names_.empty() ? '\n' : ',');
+      if (!cluster_names_.empty()) {
+        ALM_CHECK(row.cluster < cluster_names_.size());
+        put_text(csv_field(cluster_names_[row.cluster]) + "\n");
+      }
     }
   }
   void finish() override {
@@ -131,6 +143,12 @@ class CsvWriter final : public AttributionWriter {
     *result.ptr = end;
     used_ = static_cast<size_t>(result.ptr - buffer_.data()) + 1;
   }
+  void put_text(std::string_view text) {
+    if (used_ + text.size() > buffer_.size()) flush();
+    if (text.size() > buffer_.size()) return file_.write(text.data(), text.size());
+    std::memcpy(&buffer_[used_], text.data(), text.size());
+    used_ += text.size();
+  }
   void flush() {
     file_.write(buffer_.data(), used_);
     used_ = 0;
@@ -139,16 +157,19 @@ class CsvWriter final : public AttributionWriter {
   std::string path_;
   ByteFile file_;
   std::vector<char> buffer_;
+  const std::vector<std::string>& cluster_names_;
   size_t used_ = 0;
 };
 
 class Hdf5AttributionWriter final : public AttributionWriter {
  public:
   Hdf5AttributionWriter(const std::string& path, int64_t most_rows, const std::string& credit_name,
-                        const std::vector<std::pair<std::string, std::string>>& notes)
+                        const std::vector<std::pair<std::string, std::string>>& notes,
+                        const std::vector<std::string>& cluster_names)
       : file_(path, Codec::deflate) {
     file_.attribute("alm_schema", "alm-attribution/1");
     for (const auto& [name, text] : notes) file_.attribute(name, text);
+    if (!cluster_names.empty()) file_.texts("/meta/cluster", cluster_names);
     const ValueType types[] = {ValueType::i64, ValueType::u64, ValueType::u32, ValueType::u32,
                                ValueType::f32, ValueType::f32, ValueType::f32, ValueType::f32};
     const std::array<std::string, 8> names = column_names(credit_name);
@@ -201,10 +222,12 @@ void check_attribution_path(const std::string& path) {
 
 std::unique_ptr<AttributionWriter> make_attribution_writer(
     const std::string& path, int64_t most_rows, const std::string& credit_name,
-    const std::vector<std::pair<std::string, std::string>>& notes) {
+    const std::vector<std::pair<std::string, std::string>>& notes,
+    const std::vector<std::string>& cluster_names) {
   check_attribution_path(path);
-  if (path.ends_with(".csv")) return std::make_unique<CsvWriter>(path, credit_name);
-  return std::make_unique<Hdf5AttributionWriter>(path, most_rows, credit_name, notes);
+  if (path.ends_with(".csv")) return std::make_unique<CsvWriter>(path, credit_name, cluster_names);
+  return std::make_unique<Hdf5AttributionWriter>(path, most_rows, credit_name, notes,
+                                                 cluster_names);
 }
 
 class AttributionPart::Impl {

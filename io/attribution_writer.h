@@ -36,14 +36,16 @@ class AttributionWriter {
   virtual void finish() = 0;
 };
 
-// Columns row, user, position, cluster, do, ett, the credit under `credit_name`, share.
+// Columns row, user, position, cluster, do, ett, the credit under `credit_name`, share; where the
+// clusters have names also cluster_name (CSV), or the data set /meta/cluster (HDF5).
 // By the ending of the name: .csv (a line of column names, floats with the fewest digits that read
 // back to the same float, NaN as nothing) or .h5 (a data set per column; `notes` are attributes of
 // the root, which CSV has no place for). Memory does not grow with the rows. `most_rows`: a bound
-// on them.
+// on them. `cluster_names`: [K], or empty; must outlive the writer.
 std::unique_ptr<AttributionWriter> make_attribution_writer(
     const std::string& path, int64_t most_rows, const std::string& credit_name,
-    const std::vector<std::pair<std::string, std::string>>& notes);
+    const std::vector<std::pair<std::string, std::string>>& notes,
+    const std::vector<std::string>& cluster_names);
 
 // Rows set aside in a file until their turn comes. The file is removed with the object.
 class AttributionPart {

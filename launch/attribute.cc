@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "engine/estimate/attribution.h"
+#include "engine/estimate/few_steps.h"
 #include "engine/train/run_dir.h"
 #include "io/attribution_writer.h"
 #include "kernels/base/log.h"
@@ -29,6 +30,8 @@ void warn(const Attribution& result, const Bundle& bundle) {
                with_commas(result.users).c_str(), with_commas(result.training_users).c_str(),
                1 - bundle.holdout));
   }
+  const std::string few = few_steps_warning(bundle, "credit does not know that");
+  if (!few.empty()) log_warning(few);
   if (result.scores) {
     log_warning("proxy mode: what was written are scores, not effects");
     return;

@@ -191,7 +191,8 @@ class RankOutput {
          {"mediator_mode", mediator_mode_name(options.mediator)},
          {"nuisance", inputs.bundle.tabular ? "tabular" : "network"},
          {"scored", scored},
-         {"log_manifest", inputs.log->manifest_hash()}});
+         {"log_manifest", inputs.log->manifest_hash()}},
+        schema.cluster_names);
   }
   void append(const Rows& rows) {
     rows_ += static_cast<int64_t>(rows.size());

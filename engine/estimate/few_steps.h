@@ -15,7 +15,8 @@ inline constexpr int64_t kFewSteps = 300;
 inline constexpr int64_t kTooFewSteps = 50;
 
 // A sentence for the warnings; empty where the steps were enough, or were not counted.
-std::string few_steps_warning(const Bundle& bundle);
+// `consequence`: what that means, where it is not about intervals.
+std::string few_steps_warning(const Bundle& bundle, const std::string& consequence = "");
 // Why no effect of this fit has an interval; empty where they have.
 std::string undertrained(const Bundle& bundle);
 

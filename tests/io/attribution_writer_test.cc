@@ -44,7 +44,8 @@ TEST(AttributionWriter, BytesDoNotDependOnHowRowsAreAppended) {
       std::string first;
       for (const size_t run : {size_t{1}, size_t{1000}, size_t{1000000}}) {
         const std::string path = folder / ("deep/er/rows" + ending);
-        const auto writer = make_attribution_writer(path, 400000, "shapley", {{"note", "text"}});
+        const auto writer =
+            make_attribution_writer(path, 400000, "shapley", {{"note", "text"}}, {});
         append_in_runs(*writer, rows, run);
         writer->finish();
         const std::string bytes = file_bytes(path);
@@ -67,7 +68,7 @@ TEST(AttributionWriter, NumbersOfCsvReadBackToTheSameFloats) {
              .credit = -0.1f,
              .share = std::nextafter(1.0f, 2.0f)};
   const std::string path = folder / "rows.csv";
-  const auto writer = make_attribution_writer(path, 999, "shapley", {});
+  const auto writer = make_attribution_writer(path, 999, "shapley", {}, {});
   writer->append(rows);
   writer->finish();
   std::ifstream file(path);
@@ -88,10 +89,29 @@ TEST(AttributionWriter, NumbersOfCsvReadBackToTheSameFloats) {
   EXPECT_FALSE(std::getline(file, line));
 }
 
+TEST(AttributionWriter, ClusterNamesAreQuotedWhereCsvWantsIt) {
+  const TemporaryFolder folder;
+  const std::vector<std::string> names = {"mail", "search, brand", "the \"fb\"", "two\nlines",
+                                          std::string(size_t{3} << 20, 'x')};
+  const std::string path = folder / "rows.csv";
+  std::vector<AttributionRow> rows;
+  for (uint32_t cluster = 0; cluster < names.size(); ++cluster)
+    rows.push_back({.cluster = cluster});
+  const auto writer = make_attribution_writer(path, 5, "shapley", {}, names);
+  writer->append(rows);
+  writer->finish();
+  EXPECT_EQ(file_bytes(path),
+            "row,user,position,cluster,do,ett,shapley,share,cluster_name\n"
+            "0,0,0,0,0,0,0,0,mail\n0,0,0,1,0,0,0,0,\"search, brand\"\n"
+            "0,0,0,2,0,0,0,0,\"the \"\"fb\"\"\"\n0,0,0,3,0,0,0,0,\"two\nlines\"\n"
+            "0,0,0,4,0,0,0,0," +
+                names.back() + "\n");
+}
+
 TEST(AttributionWriter, AnUnfinishedFileLeavesNothing) {
   const TemporaryFolder folder;
   for (const std::string name : {"rows.csv", "rows.h5"}) {
-    make_attribution_writer(folder / name, 10, "shapley", {})->append(make_rows(10));
+    make_attribution_writer(folder / name, 10, "shapley", {}, {})->append(make_rows(10));
   }
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
 }

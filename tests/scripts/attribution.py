@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 
 try:
     import h5py
@@ -39,18 +40,20 @@ def run(command, wanted=0):
 def read_csv(path):
     with open(path, newline="", encoding="ascii") as file:
         header, *lines = csv.reader(file)
-    check(header == COLUMNS, f"columns {header}")
-    values = list(zip(*lines)) if lines else [[]] * len(COLUMNS)
-    return {name: numpy.array(column, dtype=kind)
-            for name, kind, column in zip(COLUMNS, TYPES, values)}
+    check(header in (COLUMNS, COLUMNS + ["cluster_name"]), f"columns {header}")
+    values = list(zip(*lines)) if lines else [[]] * len(header)
+    table = {name: numpy.array(column, dtype=kind)
+             for name, kind, column in zip(COLUMNS, TYPES, values)}
+    return table, list(values[-1]) if len(header) > len(COLUMNS) else []
 
 
 def read_h5(path):
     with h5py.File(path, "r") as file:
-        check(sorted(file) == sorted(COLUMNS), f"data sets {list(file)}")
+        check(sorted(set(file) - {"meta"}) == sorted(COLUMNS), f"data sets {list(file)}")
         for note in ("estimand_note", "mediator_mode", "scored"):
             check(note in file.attrs, f"no attribute {note}")
-        return {name: file[name][:] for name in COLUMNS}
+        names = file["/meta/cluster"].asstr()[:] if "meta" in file else []
+        return {name: file[name][:] for name in COLUMNS}, names
 
 
 def read_log(folder):
@@ -90,7 +93,12 @@ def attribute(alm, launchers, folder, run_dir, log):
               f"left behind: {os.listdir(os.path.dirname(blocked))}")
     for ending, contents in seen.items():
         check(len(contents) == 1, f"{ending}: the bytes depend on ranks or threads")
-    table, copy = read_csv(out + ".csv"), read_h5(out + ".h5")
+    (table, called), (copy, names) = read_csv(out + ".csv"), read_h5(out + ".h5")
+    with h5py.File(os.path.join(log, "part-00000.h5"), "r") as file:
+        wanted = list(file["/meta/cluster"].asstr()[:]) if "/meta/cluster" in file else []
+    check(list(names) == wanted, f"/meta/cluster is {names}, not {wanted}")
+    check(called == ([wanted[cluster] for cluster in table["cluster"]] if wanted else []),
+          "cluster_name is not the name that the log gives the cluster")
     for name in COLUMNS:
         check(table[name].dtype == copy[name].dtype and (table[name] == copy[name]).all(),
               f"{name} differs between CSV and HDF5")
@@ -142,7 +150,7 @@ def sequence_log(alm, launchers, folder):
     said = run([alm, "attribute", "--run", run_dir, "--log", other, "--out", out])
     check("not the log the run was trained on" in said, said)
     touches = read_log(other)
-    check_touches(read_csv(out), touches, touches["user"])
+    check_touches(read_csv(out)[0], touches, touches["user"])
     same = os.path.join(folder, "same.h5")
     shutil.copy(os.path.join(other, "part-00000.h5"), same)
     with h5py.File(same, "r+") as file:
@@ -181,11 +189,30 @@ def arm_log(alm, launchers, folder, nuisance):
               f"{name} of the reference arm, and of it alone, is 0")
 
 
+def documented_user_ids(alm, folder):
+    """The function of docs/import.md gives the ids that an import gives."""
+    with open(os.path.join(os.path.dirname(__file__), "../../docs/import.md"), encoding="utf-8") as file:
+        code = file.read().split("```python\n", 1)[1].split("```", 1)[0]
+    made = {}
+    exec(textwrap.dedent("  " + code.lstrip()), made)
+    labels = ["0", "7", "007", "-7", "+7", "anna", "Zo\u00eb", "\u0663", "7 8", str(2**63), str(2**64 - 1),
+              str(2**64)]
+    paths = [os.path.join(folder, name) for name in ("users.csv", "users.ini", "users")]
+    with open(paths[0], "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("u", "c", "y"), *((label, "a", 0) for label in labels)])
+    with open(paths[1], "w", encoding="ascii") as file:
+        file.write("[file]\nform = touch\n[columns]\nuser = u\ncluster = c\noutcome = y\n")
+    run([alm, "import", "--in", paths[0], "--mapping", paths[1], "--out", paths[2]])
+    found = sorted(read_log(paths[2])["user"].tolist())
+    check(found == sorted(made["user_id"](label) for label in labels), f"users are {found}")
+
+
 def main(alm, mpiexec):
     launchers = [[]]
     if mpiexec:
         launchers += [[mpiexec, "--oversubscribe", "-n", ranks] for ranks in ("2", "3")]
     with tempfile.TemporaryDirectory(prefix="alm_attribution_") as folder:
+        documented_user_ids(alm, folder)
         sequence_log(alm, launchers, folder)
         for nuisance in ("network", "tabular"):
             arm_log(alm, launchers, folder, nuisance)
