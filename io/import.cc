@@ -101,9 +101,14 @@ class Import {
   void prepare(const std::string& out) {
     out_ = all_do([&]() -> std::string {
       if (rank() != 0) return "";
-      const fs::path path = checked_out(out);
-      workspace_.emplace(path);
-      return path.string();
+      try {
+        const fs::path path = checked_out(out);
+        workspace_.emplace(path);
+        return path.string();
+      } catch (const fs::filesystem_error& error) {
+        throw UserError(out + ": cannot be made: " + error.code().message() +
+                        "; --out names a new directory in one that can be written");
+      }
     })[0];
     for (int64_t each = 0; each < ranks(); ++each) {
       const std::string number = std::to_string(each);

@@ -44,7 +44,9 @@ std::optional<io::ClusterChoice> clusters_of(const Options& options) {
 // What to import and how: of a data set, or of a mapping file.
 io::Dataset source_of(const Options& options) {
   if (options.given("dataset") == options.given("mapping")) {
-    throw UserError("import needs either --dataset NAME or --mapping FILE");
+    throw UserError(options.given("dataset")
+                        ? "--dataset knows its own mapping and --mapping is one: give one of them"
+                        : "import needs either --dataset NAME or --mapping FILE");
   }
   std::optional<io::ClusterChoice> clusters = clusters_of(options);
   io::Dataset source;

@@ -1,5 +1,8 @@
 #include "engine/model/bundle.h"
 
+#include <set>
+#include <string_view>
+
 #include "kernels/base/text.h"
 
 namespace alm {
@@ -248,8 +251,41 @@ Bundle get_bundle(const io::CheckpointBlobs& checkpoint) {
   return bundle;
 }
 
+namespace {
+
+// A name of `names` that `others` lacks, for a message; empty when they have all.
+std::string name_missing(const std::vector<std::string>& names,
+                         const std::vector<std::string>& others) {
+  const std::set<std::string_view> known(others.begin(), others.end());
+  for (const std::string& name : names) {
+    if (!known.contains(name)) return "'" + name.substr(0, 60) + "'";
+  }
+  return "";
+}
+
+// UserError when clusters have names, and those of the log are not those of the model.
+void check_same_clusters(const io::LogSchema& trained, const io::LogSchema& other) {
+  const std::vector<std::string>& ours = trained.cluster_names;
+  const std::vector<std::string>& theirs = other.cluster_names;
+  if (ours.empty() || theirs.empty() || ours == theirs) return;
+  const std::string unknown = name_missing(theirs, ours);
+  const std::string absent = name_missing(ours, theirs);
+  std::string difference;
+  if (!unknown.empty()) difference = unknown + " is in the log, not in the model";
+  if (!absent.empty()) {
+    difference += (difference.empty() ? "" : ", ") + absent + " is in the model, not in the log";
+  }
+  if (difference.empty()) difference = "the names stand in another order";
+  throw UserError(
+      "the log does not fit the trained model: their clusters differ (" + difference +
+      "); import the tables of both together, or rename clusters under [clusters] of the mapping");
+}
+
+}  // namespace
+
 void check_same_features(const ModelOptions& options, const io::LogSchema& trained,
                          const io::LogSchema& other) {
+  check_same_clusters(trained, other);
   const io::Json left = to_json(trained);
   const io::Json right = to_json(other);
   for (const std::string name :

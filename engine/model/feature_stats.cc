@@ -268,7 +268,8 @@ FirstPass first_pass(std::shared_ptr<const io::Log> log, const ModelOptions& mod
   if (!model.proxy_mode() && counts[1] == 0) {
     throw UserError("/touch/mediator is " +
                     std::string(schema.mediator ? "never observed (all 255)" : "absent") +
-                    ": --mediator observed needs it");
+                    ": --mediator observed needs it, since effects are those that pass through it; "
+                    "name its column in the mapping of alm import (mediator = ...)");
   }
   if (schema.outcome == io::OutcomeKind::continuous) {
     stats.outcome_mean = outcome.mean;
