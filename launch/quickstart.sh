@@ -17,6 +17,24 @@ stage_done() {
   stage_start=$now
 }
 
+# A line each tenth of what `make` or `ninja` builds, read from their output.
+build_progress() {
+  told=0
+  while IFS= read -r line; do
+    case $line in
+      "["*%"]"*) percent=${line%%\%*} percent=${percent##*[[ ]} ;;
+      "["[0-9]*/[0-9]*"]"*)
+        step=${line#[} step=${step%%/*} all=${line#*/} all=${all%%]*}
+        percent=$((100 * step / all)) ;;
+      *) continue ;;
+    esac
+    if [ "$((percent / 10))" -gt "$told" ]; then
+      told=$((percent / 10))
+      echo "build: $percent %"
+    fi
+  done
+}
+
 ./launch/install.sh
 stage_done install
 
@@ -25,8 +43,13 @@ cores=$(usable_cores)
 echo "build: $(compile_jobs) compilers at once"
 build_log=quickstart/build.log
 mkdir -p quickstart
-{ cmake -S . -B build -DALM_TESTS=OFF && cmake --build build --parallel "$(compile_jobs)"; } \
-  >"$build_log" 2>&1 || { cat "$build_log"; exit 2; }
+rm -f "$build_log.failed"
+{
+  if ! cmake -S . -B build -DALM_TESTS=OFF || ! cmake --build build --parallel "$(compile_jobs)"; then
+    : >"$build_log.failed"
+  fi
+} 2>&1 | tee "$build_log" | build_progress
+[ ! -e "$build_log.failed" ] || { cat "$build_log"; exit 2; }
 stage_done build
 
 # A batch of the default size has 16 micro-blocks, so at most 16 ranks; more cores become their threads.
