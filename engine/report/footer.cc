@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "engine/report/fields.h"
 #include "engine/report/html.h"
@@ -9,6 +10,21 @@ namespace alm::report {
 namespace {
 
 constexpr int64_t kConfigLength = 60000;
+
+// What the numbers under "overlap" are.
+std::string overlap_note(const std::string& key) {
+  static const std::map<std::string, std::string> notes = {
+      {"clipped_share", "share of the weights cut at their bound"},
+      {"clusters_clipped_above_5_percent", "clusters with over 5 % of their weights cut"},
+      {"clusters_with_ess_below_5_percent",
+       "clusters whose weights leave below 5 % of their touches"},
+      {"touches_without_observed_mediator", "scored, but behind no interval"},
+      {"removal_mean_ratio", "mean weight of removal; 1 where the law of the mediators is right"},
+      {"removal_odds_ratio",
+       "journeys expected to touch a cluster, over those that do; 1 where the odds are right"}};
+  const auto found = notes.find(key);
+  return found == notes.end() ? "" : found->second;
+}
 
 std::string identification_tiles(const io::Json& identification) {
   if (!identification.is_object()) return "";
@@ -34,8 +50,9 @@ std::string identification_tiles(const io::Json& identification) {
         if (const Number part = number(inner)) {
           std::string words = shorten(name, 60);
           std::replace(words.begin(), words.end(), '_', ' ');
-          html += tile(std::string(label) + ": " + words,
-                       *part == std::floor(*part) ? count(*part) : plain(*part));
+          html +=
+              tile(std::string(label) + ": " + words,
+                   *part == std::floor(*part) ? count(*part) : plain(*part), overlap_note(name));
         }
       }
     }
