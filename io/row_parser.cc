@@ -74,9 +74,13 @@ void RowParser::find_columns(const std::string& path, std::span<const std::strin
   const auto find = [&](Source& wanted) {
     const auto found = std::find(header.begin(), header.end(), wanted.name);
     if (found == header.end()) {
-      throw UserError(format("%s, line %lld: no column is called '%s'; there are %s", path.c_str(),
-                             static_cast<long long>(line), wanted.name.c_str(),
-                             join({header.begin(), header.end()}, ", ").substr(0, 400).c_str()));
+      const bool one_column =
+          header.size() == 1 && header[0].find_first_of(",;\t|") != header[0].npos;
+      throw UserError(
+          format("%s, line %lld: no column is called '%s'; there are %s%s", path.c_str(),
+                 static_cast<long long>(line), wanted.name.c_str(),
+                 join({header.begin(), header.end()}, ", ").substr(0, 400).c_str(),
+                 one_column ? "; if that is several, give separator under [file]" : ""));
     }
     if (std::find(found + 1, header.end(), wanted.name) != header.end()) {
       throw UserError(format("%s, line %lld: two columns are called '%s': rename one of them",

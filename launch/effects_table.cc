@@ -155,7 +155,8 @@ std::string policy_line(const io::Json& policy) {
   for (const io::Json& row : policy) {
     if (at(row, "budget") != 0.10 || !at(row, "model")) continue;
     std::string line =
-        format("  a tenth of the exposures, per 1,000: model %.3g", *at(row, "model"));
+        format("  gain per 1,000 exposures if only a tenth is kept, chosen by: model %.3g",
+               *at(row, "model"));
     const io::Json ci95 = row.value("ci95", io::Json::object());
     const std::string bounds = interval({{"ci95", ci95.value("model", io::Json())}});
     if (bounds != "-") line += " (" + bounds + ")";

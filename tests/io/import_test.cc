@@ -267,6 +267,8 @@ TEST_F(Import, FilesThatAreNoTablesAreRefusedInOneLine) {
                   "head.csv: no row is left to import (0 read)");
   expect_contains(error_of(write("names.csv", "arm,y,m,z\na,1,1,1\n"), mapping),
                   "no column is called 'x'; there are arm, y, m, z");
+  expect_contains(error_of(write("semicolons.csv", "arm;y;m;x\na;1;1;1\n"), mapping),
+                  "there are arm;y;m;x; if that is several, give separator under [file]");
   expect_contains(error_of(write("twice.csv", "arm,y,m,x,x\na,1,1,1,1\n"), mapping),
                   "two columns are called 'x'");
   expect_contains(error_of(write("wide.csv", std::string("\xFF\xFE") + "a"), mapping), "UTF-16");

@@ -56,7 +56,8 @@ TEST(EffectsTable, SaysWhatATenthOfTheExposuresIsWorth) {
                      {"backdoor", nullptr},
                      {"random", 26.5},
                      {"ci95", {{"model", {77.21, 94.68}}}}}};
-  EXPECT_NE(effects_table(json).find("per 1,000: model 85.8 (77.21 to 94.68)  random 26.5\n"),
+  EXPECT_NE(effects_table(json).find("per 1,000 exposures if only a tenth is kept, chosen by: "
+                                     "model 85.8 (77.21 to 94.68)  random 26.5\n"),
             std::string::npos)
       << effects_table(json);
   json["policy"] = nullptr;
