@@ -83,7 +83,7 @@ io::Json identification_json(const ProxySums& sums, const Bundle& bundle) {
   put_metric(code, "outcome_auc_backdoor", sums.backdoor_prediction.finish().auc);
   io::Json warnings = io::Json::array();
   warnings.push_back(
-      "proxy mode: everything below is a score. A code learned from what was seen after the "
+      "proxy mode: everything here is a score. A code learned from what was seen after the "
       "outcome could act neither removes confounding nor gives magnitudes; no interval is given");
   if (!sums.has_law) {
     warnings.push_back(std::string("mediator_variance_share is 0 by construction: ") +
@@ -113,7 +113,7 @@ io::Json identification_json(const ProxySums& sums, const Bundle& bundle) {
   if (!(sums.code.variance() > kCollapsed)) {
     warnings.push_back("the code is the same for all touches: it has collapsed");
   }
-  const std::string few = few_steps_warning(bundle);
+  const std::string few = few_steps_warning(bundle, "scores do not know that");
   if (!few.empty()) warnings.push_back(few);
   return {{"mediator_variance_share", io::number(share)},
           {"code", code},

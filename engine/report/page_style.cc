@@ -33,6 +33,7 @@ section{margin-top:56px;padding-top:18px;border-top:2px solid var(--rule)}
 .tiles dd{margin:2px 0 0;font-size:22px;font-weight:650;line-height:1.2;font-variant-numeric:tabular-nums}
 .tiles dd .none{font-size:13px;line-height:1.35;display:block}
 .tiles dd small{display:block;margin-top:3px;font-size:12.5px;font-weight:400;line-height:1.35;color:var(--soft)}
+.tiles+h3{margin-top:32px}
 .facts div,.tiles div{margin:0;min-width:0}
 .warnings{list-style:none;margin:28px 0 0;padding:0}
 .warnings li{margin:0 0 8px;padding:11px 16px;background:var(--warn);border-left:4px solid var(--warn-edge);font-size:15px;line-height:1.45;overflow-wrap:anywhere}
@@ -103,7 +104,9 @@ thead tr{border-bottom:1px solid var(--rule)}
 .strip .yes{color:var(--truth);font-weight:600}
 pre{font-size:12px;line-height:1.4;white-space:pre-wrap;overflow-wrap:anywhere;color:var(--soft);max-height:60vh;overflow:auto}
 .words dt{font-weight:650;margin-top:12px}.words dd{margin:0;max-width:43em;color:var(--soft);font-size:15px}
-@media (max-width:640px){main{padding:28px 16px 60px}section{margin-top:42px}.deck p{font-size:17px}}
+@media (max-width:640px){main{padding:28px 16px 60px}section{margin-top:42px}.deck p{font-size:17px}
+.scroll::before,section>figure::before{content:"wider than this window: slide it sideways";position:sticky;left:0;display:block;width:max-content;font-size:12px;color:var(--soft)}
+.scroll th:first-child{position:sticky;left:0;background:var(--paper)}}
 @media print{body{font-size:11pt}main{max-width:none;padding:0}section,figure,.journey{break-inside:avoid}
 figure{overflow:visible}svg.plot{max-width:100%;height:auto}section{margin-top:28px}*{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
 )css";
