@@ -138,6 +138,7 @@ class Trainer {
       metrics_->truncate(newest->header.at("metrics_bytes").get<int64_t>());
       log_info("resuming: " + newest->header.at("where").get<std::string>());
     } else {
+      if (job_.options.resume) log_info("resuming: no checkpoint yet, so from the start");
       metrics_->truncate(0);  // of a run that was lost before its first checkpoint
     }
     job_.world.together("config.json", [&] {

@@ -258,6 +258,17 @@ TEST_F(Import, ErrorsNameFileLineAndColumn) {
   }
 }
 
+TEST_F(Import, FoldersThatCannotBeMadeAreRefusedInOneLine) {
+  const std::string table = write("table.csv", "arm,y,m,x\na,1,1,1\n");
+  const std::string out = table + "/log";
+  try {
+    import_tables({table}, parse_mapping(kArms, "arms"), out, {});
+    FAIL() << "made a folder in a file";
+  } catch (const UserError& error) {
+    expect_contains(error.what(), out + ": cannot be made: Not a directory; --out names a new");
+  }
+}
+
 TEST_F(Import, FilesThatAreNoTablesAreRefusedInOneLine) {
   const Mapping mapping = parse_mapping(kArms, "arms");
   expect_contains(error_of((folder_ / "none.csv").string(), mapping), "none.csv: cannot be opened");
