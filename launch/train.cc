@@ -126,6 +126,12 @@ std::vector<OptionSpec> train_flags() {
                           "Fits by user hash, each user scored by the one made without them, "
                           "instead of a hold-out; 1: one fit.",
                           1, 100));
+  flags.push_back(integer("bootstrap-fits", "0",
+                          "Replicates of a bootstrap of users that fits every nuisance again: an "
+                          "error of each effect with the fit's in it, of do in sequence logs the "
+                          "only one. 100 are a good number; each takes the time of the main fit. "
+                          "With --resume a larger number adds replicates; 0: none.",
+                          0, 10000));
   flags.push_back(real("validation", "0.05",
                        "Share of the training users that early stopping watches.", 0, 0.5));
   flags.push_back(real("learning-rate", "0.003", "Peak rate of the dense parameters.", 0, 10));
@@ -207,6 +213,15 @@ TrainOptions train_options(const Options& options) {
         "--init with --folds: the run it starts from has seen the users that a fold must not see; "
         "leave one of them out");
   }
+  result.bootstrap_fits = options.integer("bootstrap-fits");
+  if (result.bootstrap_fits == 1) {
+    throw UserError("--bootstrap-fits 1: one replicate tells no error; 100 are a good number");
+  }
+  if (result.bootstrap_fits > 0 && !options.text("init").empty()) {
+    throw UserError(
+        "--bootstrap-fits with --init: replicates start fresh and would tell the error of another "
+        "fit than the one that is warm-started; leave one of them out");
+  }
   result.validation = options.real("validation");
   result.learning_rate = options.real("learning-rate");
   result.warmup_steps = options.integer("warmup-steps");
@@ -232,6 +247,9 @@ TrainOptions train_options(const Options& options) {
   if (options.text("proxy-input") == "all") result.model.proxy_input = ProxyInput::all;
   if (result.model.proxy_mode() && result.tabular) {
     throw UserError("--mediator proxy learns a network: it has no --nuisance tabular");
+  }
+  if (result.model.proxy_mode() && result.bootstrap_fits > 0) {
+    throw UserError("--bootstrap-fits gives errors of effects: --mediator proxy has none");
   }
   if (!result.model.proxy_mode() && result.model.proxy_input != ProxyInput::none) {
     throw UserError("--proxy-input is of --mediator proxy");

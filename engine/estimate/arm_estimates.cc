@@ -186,7 +186,7 @@ io::Json auuc_json(ArmSums& sums, const io::LogSchema& schema, Communicator& wor
 
 std::vector<int64_t> count_nuisances(std::shared_ptr<const io::Log> log,
                                      const io::UserFilter& training, Compute& compute,
-                                     Communicator& world) {
+                                     Communicator& world, const std::string& title) {
   const io::LogSchema& schema = log->schema();
   if (!schema.is_arm_log()) {
     throw UserError(
@@ -202,7 +202,7 @@ std::vector<int64_t> count_nuisances(std::shared_ptr<const io::Log> log,
   std::vector<TabularNuisances> counts(static_cast<size_t>(compute.threads()),
                                        TabularNuisances(schema.clusters, schema.cat));
   const size_t columns = static_cast<size_t>(schema.cat);
-  scan_log(log, compute, world, training, io::ColumnSet::model(), "counting",
+  scan_log(log, compute, world, training, io::ColumnSet::model(), title,
            [&](const io::Journeys& journeys, int64_t thread) {
              for (int64_t row = 0; row < journeys.size(); ++row) {
                const size_t i = static_cast<size_t>(row);

@@ -11,9 +11,10 @@ namespace alm {
 void estimate_arm_log(const EstimateInputs& inputs, const ScoredUsers& users, Estimates& estimates);
 
 // COLLECTIVE. The counts of --nuisance tabular over the rows that pass `training`, packed for the
-// bundle. UserError when the log has dense columns or touches that are not arms.
+// bundle; `title` as of scan_log. UserError when the log has dense columns or touches that are not
+// arms.
 std::vector<int64_t> count_nuisances(std::shared_ptr<const io::Log> log,
                                      const io::UserFilter& training, Compute& compute,
-                                     Communicator& world);
+                                     Communicator& world, const std::string& title);
 
 }  // namespace alm

@@ -22,10 +22,11 @@ int64_t user_group(uint64_t user, int64_t groups) {
   return static_cast<int64_t>(hash(user, Salt::bootstrap) % static_cast<uint64_t>(groups));
 }
 
-int poisson_weight(int64_t group, int64_t replicate) {
-  const double u =
-      Rng(static_cast<uint64_t>(replicate), Stream::bootstrap, static_cast<uint64_t>(group))
-          .uniform();
+namespace {
+
+// Poisson(1) by inversion.
+int poisson(Rng rng) {
+  const double u = rng.uniform();
   double term = std::exp(-1.0);
   double below = term;
   int count = 0;
@@ -35,6 +36,17 @@ int poisson_weight(int64_t group, int64_t replicate) {
     below += term;
   }
   return count;
+}
+
+}  // namespace
+
+int poisson_weight(int64_t group, int64_t replicate) {
+  return poisson(
+      Rng(static_cast<uint64_t>(replicate), Stream::bootstrap, static_cast<uint64_t>(group)));
+}
+
+int user_weight(uint64_t user, uint64_t replicate_seed) {
+  return poisson(Rng(replicate_seed, Stream::bootstrap, user));
 }
 
 std::vector<double> replicate_weights(int64_t groups, int64_t replicate) {

@@ -22,6 +22,8 @@ int64_t user_group(uint64_t user, int64_t groups);
 
 // Poisson(1) weight of a group in a replicate. Pure.
 int poisson_weight(int64_t group, int64_t replicate);
+// The same of a user in the replicate of this seed, where nuisances are fitted again. Pure.
+int user_weight(uint64_t user, uint64_t replicate_seed);
 // Weights of all groups in one replicate.
 std::vector<double> replicate_weights(int64_t groups, int64_t replicate);
 

@@ -1,6 +1,7 @@
 #include "engine/estimate/coordinator.h"
 
 #include "engine/estimate/arm_estimates.h"
+#include "engine/estimate/effect_replicates.h"
 #include "engine/estimate/proxy_estimates.h"
 #include "engine/estimate/sequence_estimates.h"
 #include "kernels/base/log.h"
@@ -128,6 +129,7 @@ Estimates make_estimates(const EstimateInputs& inputs) {
   } else {
     estimate_sequence_log(inputs, users, estimates);
   }
+  if (inputs.world.rank() == 0) put_replicates(inputs.bundle, users.same_log, json);
   if (json["samples"] == 0) throw UserError(kNobodyScored);
   if (inputs.world.rank() != 0) return {};
   return estimates;

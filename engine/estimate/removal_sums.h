@@ -21,6 +21,8 @@ class RemovalSums {
   // `removal` of a cluster (contract 3), per exposed journey. `undertrained`: why none of this fit
   // has an interval; else empty.
   io::Json estimate(int64_t cluster, const std::string& undertrained) const;
+  MeanEstimate plugin(int64_t cluster) const { return plugin_.estimate(cluster); }
+  MeanEstimate one_step(int64_t cluster) const { return one_step_.estimate(cluster); }
   // Mean weight of the residual over all exposed journeys: 1 but for noise where the mediators' law
   // is right.
   double mean_ratio() const;

@@ -202,6 +202,7 @@ void put_bundle(const Bundle& bundle, io::CheckpointBlobs& checkpoint) {
                                  {"backdoors", bundle.backdoor.size()},
                                  {"tabular_fits", bundle.tabular_counts.size()},
                                  {"main_steps", bundle.main_steps},
+                                 {"replicates", bundle.replicates.size()},
                                  {"fits", names}};
   put_blob(stats.item_admitted, "item_admitted", checkpoint);
   put_blob(stats.touch_share, "touch_share", checkpoint);
@@ -212,6 +213,11 @@ void put_bundle(const Bundle& bundle, io::CheckpointBlobs& checkpoint) {
   for (size_t fold = 0; fold < bundle.tabular_counts.size(); ++fold) {
     put_blob(bundle.tabular_counts[fold], of_fold("tabular_counts", fold), checkpoint);
   }
+  std::vector<double> effects;  // of all replicates, one after the other
+  for (const std::vector<double>& of : bundle.replicates) {
+    effects.insert(effects.end(), of.begin(), of.end());
+  }
+  if (!effects.empty()) put_blob(effects, "replicates", checkpoint);
 }
 
 Bundle get_bundle(const io::CheckpointBlobs& checkpoint) {
@@ -242,6 +248,15 @@ Bundle get_bundle(const io::CheckpointBlobs& checkpoint) {
   for (size_t fold = 0; fold < json.at("tabular_fits").get<size_t>(); ++fold) {
     bundle.tabular_counts.push_back(
         get_blob<int64_t>(of_fold("tabular_counts", fold), checkpoint, -1));
+  }
+  const size_t replicates = json.value("replicates", size_t{0});
+  if (replicates > 0) {
+    const std::vector<double> effects = get_blob<double>("replicates", checkpoint, -1);
+    const size_t each = effects.size() / replicates;
+    for (size_t at = 0; at < replicates; ++at) {
+      const auto first = effects.begin() + static_cast<std::ptrdiff_t>(at * each);
+      bundle.replicates.emplace_back(first, first + static_cast<std::ptrdiff_t>(each));
+    }
   }
   const std::unique_ptr<Model> model = bundle.make_model();
   for (const io::Json& name : json.at("fits")) {

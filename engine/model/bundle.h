@@ -42,6 +42,8 @@ struct Bundle {
   // Of each scoring fit: packed counts of --nuisance tabular, and the regression. Empty before.
   std::vector<std::vector<int64_t>> tabular_counts;
   std::vector<FittedBackdoor> backdoor;
+  // Effects of each replicate of --bootstrap-fits, as replicate_effects() gives them.
+  std::vector<std::vector<double>> replicates;
 
   // The fits that make the estimates are as many as folds; this one scores the users of `fold`.
   std::string scoring_fit(int64_t fold) const { return folds > 1 ? fold_fit(fold) : kMainFit; }

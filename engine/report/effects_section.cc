@@ -157,6 +157,7 @@ std::string table(const Effects& effects, Estimand estimand) {
       {"plug-in", [&](const Effect& e) { return of(e).plugin; }},
       {"one-step", [&](const Effect& e) { return of(e).one_step; }},
       {"se", [&](const Effect& e) { return of(e).se; }},
+      {"refitted se", [&](const Effect& e) { return of(e).bootstrap_se; }},
       {"clipped", [&](const Effect& e) { return of(e).clipped_share; }, true},
       {"ess", [&](const Effect& e) { return of(e).ess; }, false, true},
       {"naive", [](const Effect& e) { return e.naive; }},
@@ -168,6 +169,10 @@ std::string table(const Effects& effects, Estimand estimand) {
   });
   const bool intervals = std::any_of(effects.rows.begin(), effects.rows.end(),
                                      [&](const Effect& e) { return of(e).ci95.has_value(); });
+  const bool one_step = std::any_of(columns.begin(), columns.end(), [](const Column& column) {
+    return column.title == "one-step";
+  });
+  const std::string beside = one_step ? "one-step" : "plug-in";  // what the interval is of
   double largest = 0;
   for (const Effect& effect : effects.rows) {
     largest = std::max(largest, std::fabs(of(effect).best().value_or(0)));
@@ -195,7 +200,7 @@ std::string table(const Effects& effects, Estimand estimand) {
   std::string widths;
   for (const Column& column : columns) {
     widths += column.whole || column.share ? " 60px" : " 76px";
-    if (intervals && column.title == "one-step") widths += " 140px";
+    if (intervals && column.title == beside) widths += " 140px";
   }
   std::string html = "<div class=\"sorted\" style=\"--columns:" + widths +
                      "\"><span class=\"note\">Order by </span>\n";
@@ -210,7 +215,7 @@ std::string table(const Effects& effects, Estimand estimand) {
   for (const Column& column : columns) {
     const bool ours = column.title == "plug-in" || column.title == "one-step";
     html += "<th>" + (ours ? words.name + " " : "") + column.title + "</th>";
-    if (intervals && column.title == "one-step") html += "<th>95&#160;% interval</th>";
+    if (intervals && column.title == beside) html += "<th>95&#160;% interval</th>";
   }
   html += "</tr></thead>\n<tbody>\n";
   for (size_t at = 0; at < effects.rows.size(); ++at) {
@@ -229,7 +234,7 @@ std::string table(const Effects& effects, Estimand estimand) {
                : column.share ? percent(*value)
                               : fixed(*value, decimals)) +
               "</td>";
-      if (intervals && column.title == "one-step") {
+      if (intervals && column.title == beside) {
         html += "<td>" + interval_text(of(effect).ci95, decimals) + "</td>";
       }
     }
@@ -260,6 +265,15 @@ std::string reasons(const Effects& effects, Estimand estimand) {
             ": " + escape(shorten(reason, 400)) + "</p>\n";
   }
   return html;
+}
+
+std::string refitted_note(const Effects& effects, Estimand estimand) {
+  const bool any = std::any_of(effects.rows.begin(), effects.rows.end(), [&](const Effect& effect) {
+    return estimate_of(effect, estimand).bootstrap_se.has_value();
+  });
+  return any ? " Refitted se: the standard error over replicates that drew the users again and "
+               "fitted every nuisance again."
+             : "";
 }
 
 }  // namespace
@@ -297,7 +311,7 @@ std::string effects_section(const Effects& effects) {
                  : "The " + count(static_cast<double>(shown.rows.size())) + " largest effects of " +
                        all + " (estimates.json has all)") +
             ", " + words.name + "</summary>\n<p class=\"note\" style=\"margin-top:10px\">" +
-            escape(words.question) + "</p>\n" + why_not +
+            escape(words.question) + refitted_note(effects, estimand) + "</p>\n" + why_not +
             (effects.has(estimand) ? table(shown, estimand) : "") + "</details>\n";
   }
   return section("effects",

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <limits>
+#include <optional>
 
 #include "engine/model/bundle.h"
 #include "engine/model/scan.h"
@@ -142,7 +143,8 @@ Fit::End Fit::run_phase(const std::function<void()>& checkpoint) {
   io::TrainStream stream(in_.log, plan_, options);
 
   const std::string title = in_.name + (refit ? " second stage" : " fit");
-  Progress bar(title, total, "steps");
+  std::optional<Progress> bar;
+  if (!in_.quiet) bar.emplace(title, total, "steps");
   Timer report_timer;
   int64_t report_samples = 0;
   int64_t skips = 0;
@@ -189,8 +191,9 @@ Fit::End Fit::run_phase(const std::function<void()>& checkpoint) {
     std::snprintf(losses, sizeof losses, refit ? "loss %.5f" : "loss M %.4f Y %.4f",
                   refit ? result.losses.second_stage : result.losses.mediator,
                   result.losses.outcome);
-    bar.update(step + 1, losses);
+    if (bar) bar->update(step + 1, losses);
     if (over) {
+      if (in_.quiet) return End::phase;
       log_info(format("%s: no gain in %lld validations; back to the best, step %lld", title.c_str(),
                       static_cast<long long>(in_.options.patience),
                       static_cast<long long>(progress_.best_step)));

@@ -1,6 +1,7 @@
 // One fit of one model: steps, validation, early stop, best weights, refit of the second stage.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <string>
@@ -29,6 +30,7 @@ struct FitInputs {
   std::vector<int64_t> training_rows;  // [blocks]
   uint64_t seed = 1;                   // of start values and order
   double deadline = 0;                 // now_seconds() at which to stop with a checkpoint; 0: none
+  bool quiet = false;                  // one of many: whoever makes them tells how far they are
 };
 
 class Fit {
@@ -55,6 +57,10 @@ class Fit {
   int64_t batch() const { return batch_; }
   int64_t epochs() const { return epochs_; }
   int64_t steps_per_epoch() const { return steps_per_epoch_; }
+  // A short run must not end inside its warm-up: a tenth of the steps at most.
+  int64_t warmup_of(int64_t wanted) const {
+    return std::min(wanted, epochs_ * steps_per_epoch_ / 10);
+  }
   // Steps taken, both phases.
   int64_t step() const { return progress_.step; }
   // Steps taken before the refit.

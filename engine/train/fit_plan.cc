@@ -40,6 +40,12 @@ std::vector<io::UserFilter> FitPlan::scoring_users() const {
   return users;
 }
 
+io::UserFilter thinned(const io::UserFilter& filter, double share) {
+  if (share >= 1) return filter;
+  return
+      [=](uint64_t user) { return filter(user) && unit(hash(user, Salt::validation, 1)) < share; };
+}
+
 FitPlan plan_fits(const TrainOptions& options) {
   if (options.folds > 1) return plan_folds(options);
   const double holdout = options.holdout;

@@ -29,6 +29,9 @@ struct FitPlan {
   std::vector<io::UserFilter> scoring_users() const;
 };
 
+// A share of the users that pass `filter`, by hash; all of them at 1.
+io::UserFilter thinned(const io::UserFilter& filter, double share);
+
 // --folds 1: the main fit on the users that are not held out, and one fit on each half of the
 // scored users; none on halves in proxy mode, whose scores are not judged by gains. --folds F: a
 // fit on all but the users of each fold. There the statistics are of everyone (they know no outcome

@@ -13,9 +13,10 @@ struct TrainOptions {
   int64_t batch = 0;   // journeys of a global batch; 0: by the number of training rows
   int64_t epochs = 0;  // 0: as many as give 1,200 steps, at most 20
   uint64_t seed = 1;
-  double holdout = 0.2;      // share of users used for no fit; of no use with folds > 1
-  int64_t folds = 1;         // fits that share the users out among them
-  double validation = 0.05;  // share of the training users
+  double holdout = 0.2;        // share of users used for no fit; of no use with folds > 1
+  int64_t folds = 1;           // fits that share the users out among them
+  int64_t bootstrap_fits = 0;  // replicates of the user bootstrap that fit the nuisances again
+  double validation = 0.05;    // share of the training users
   double learning_rate = 3e-3;
   int64_t warmup_steps = 50;
   double weight_decay = 1e-3;

@@ -9,6 +9,7 @@
 #include "engine/estimate/backdoor_fit.h"
 #include "engine/estimate/estimate_memory.h"
 #include "engine/estimate/few_steps.h"
+#include "engine/train/bootstrap_fits.h"
 #include "engine/train/fit.h"
 #include "engine/train/fit_plan.h"
 #include "engine/train/run_checkpoint.h"
@@ -72,7 +73,7 @@ class Trainer {
       bundle_.tabular_counts.clear();
       for (const io::UserFilter& users : plan_.scoring_users()) {
         bundle_.tabular_counts.push_back(
-            count_nuisances(job_.log, users, job_.compute, job_.world));
+            count_nuisances(job_.log, users, job_.compute, job_.world, "counting"));
       }
     } else if (!run_fits()) {
       return stopped("training");
@@ -83,7 +84,8 @@ class Trainer {
             fit_backdoor(job_.log, *bundle_.stats, users, job_.compute, job_.world));
       }
     }
-    save(nullptr, true);
+    save(nullptr, bundle_.replicates.size() >= wanted_replicates());
+    if (!run_replicates()) return stopped("bootstrap fits");
     return finish();
   }
 
@@ -134,6 +136,7 @@ class Trainer {
       bundle_.fits = std::move(saved.fits);
       bundle_.backdoor = std::move(saved.backdoor);
       bundle_.main_steps = saved.main_steps;
+      bundle_.replicates = std::move(saved.replicates);
       newest->header.at("steps_before").get_to(steps_before_);
       metrics_->truncate(newest->header.at("metrics_bytes").get<int64_t>());
       log_info("resuming: " + newest->header.at("where").get<std::string>());
@@ -183,12 +186,6 @@ class Trainer {
   bool run_fit(const PlannedFit& planned, const std::vector<int64_t>& training_rows, bool first) {
     const std::string& name = planned.name;
     if (bundle_.fits.count(name) > 0) return true;  // resumed past it
-    io::UserFilter validation = planned.validation;
-    if (validation_thinning_ < 1) {
-      validation = [inner = planned.validation, share = validation_thinning_](uint64_t user) {
-        return inner(user) && unit(hash(user, Salt::validation, 1)) < share;
-      };
-    }
     Fit fit({.name = name,
              .log = job_.log,
              .model = *model_,
@@ -197,7 +194,7 @@ class Trainer {
              .world = job_.world,
              .metrics = *metrics_,
              .training = planned.training,
-             .validation = validation,
+             .validation = thinned(planned.validation, validation_thinning_),
              .training_rows = training_rows,
              .seed = planned.seed,
              .deadline = deadline_});
@@ -215,9 +212,8 @@ class Trainer {
                       static_cast<long long>(fit.steps_per_epoch()),
                       static_cast<long long>(model_->layout().size())));
     }
-    // A short run must not end inside its warm-up.
     const int64_t steps = fit.epochs() * fit.steps_per_epoch();
-    fit_options_.warmup_steps = std::min(job_.options.warmup_steps, steps / 10);
+    fit_options_.warmup_steps = fit.warmup_of(job_.options.warmup_steps);
     if (first && steps < kFewSteps) {
       log_warning(
           format("%lld steps are few to train a network: use a larger log, more --epochs, a "
@@ -240,6 +236,29 @@ class Trainer {
     return true;
   }
 
+  size_t wanted_replicates() const { return static_cast<size_t>(job_.options.bootstrap_fits); }
+
+  // False when stopped: the replicates done so far are in the checkpoint, the one begun is not.
+  bool run_replicates() {
+    if (bundle_.replicates.size() > wanted_replicates()) {  // of a run resumed with fewer
+      bundle_.replicates.resize(wanted_replicates());
+    }
+    if (bundle_.replicates.size() == wanted_replicates()) return true;
+    const BootstrapInputs inputs{job_,      fit_options_.batch,   bundle_,  *model_,
+                                 fit_rows_, validation_thinning_, deadline_};
+    Progress bar("bootstrap", job_.options.bootstrap_fits, "replicates");
+    while (bundle_.replicates.size() < wanted_replicates()) {
+      const int64_t replicate = static_cast<int64_t>(bundle_.replicates.size());
+      std::optional<std::vector<double>> effects = bootstrap_replicate(inputs, replicate);
+      if (!effects) return false;
+      bundle_.replicates.push_back(std::move(*effects));
+      ++steps_before_;  // a checkpoint of its own
+      save(nullptr, bundle_.replicates.size() == wanted_replicates());
+      bar.update(replicate + 1);
+    }
+    return true;
+  }
+
   // COLLECTIVE.
   void save(const Fit* fit, bool complete) {
     const int64_t step = steps_before_ + (fit != nullptr ? fit->step() : 0);
@@ -248,11 +267,13 @@ class Trainer {
       checkpoint.header["options"] = options_that_matter();
       checkpoint.header["complete"] = complete;
       checkpoint.header["metrics_bytes"] = metrics_->size();
-      checkpoint.header["where"] = complete ? std::string("all fits done")
-                                   : fit != nullptr
-                                       ? format("fit %s, step %lld", fit->name().c_str(),
-                                                static_cast<long long>(fit->step()))
-                                       : format("%zu fits done", bundle_.fits.size());
+      checkpoint.header["where"] =
+          complete         ? std::string("all fits done")
+          : fit != nullptr ? format("fit %s, step %lld", fit->name().c_str(),
+                                    static_cast<long long>(fit->step()))
+          : bundle_.replicates.empty()
+              ? format("%zu fits done", bundle_.fits.size())
+              : format("%zu bootstrap replicates done", bundle_.replicates.size());
       put_bundle(bundle_, checkpoint);
       if (fit != nullptr) fit->save(checkpoint);
       checkpoint.header["step"] = step;

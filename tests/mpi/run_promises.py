@@ -458,6 +458,41 @@ def case_folds():
         print(f"{log}: the same bits in {turn} turns")
 
 
+def case_bootstrap():
+    """Replicates of --bootstrap-fits: the same bits on any ranks and threads, stopped anywhere,
+    added to later; evaluate tells the same. The fits of the run itself do not notice them."""
+    sequences = sequence_log()
+    bare = train(sequences, "bare", *LONG)
+    options = [*LONG, "--bootstrap-fits", "3"]
+    for log, extra in ((sequences, []), (arm_log_again(), ["--nuisance", "tabular"])):
+        out = f"{log}-whole"
+        text = train(log, out, *options, *extra)
+        wanted = sha(text), learned(out), estimates(f"{out}/estimates.json")
+        check("percentile95" in json.dumps(wanted[2]["effects"]), "no errors of a bootstrap")
+        for ranks, threads in ((2, 1), (3, 2), (4, 1)):
+            again = train(log, f"{out}-{ranks}", *options, *extra, "--threads", threads, ranks=ranks)
+            check_same_end(wanted, again, f"{out}-{ranks}")
+        alm(["evaluate", "--run", out, "--log", log, "--out", "again.json", "--quiet"], 3)
+        check_equal(wanted[2], estimates("again.json"), "estimates of evaluate")
+        if extra:
+            continue
+        check(sha(text) == sha(bare) and wanted[1] == learned("bare"), "the run's own fits moved")
+        text = train(log, "bare", *options, "--resume", ranks=2)
+        check_same_end(wanted, text, "bare")
+        for turn in range(1, 100):
+            # Until a replicate fits into a turn on a slow machine.
+            minutes = 0.005 * (1 + turn // 4)
+            job = subprocess.run(command(0 if turn % 3 else 2, arguments_of(
+                log, "turns", [*options, "--resume", "--max-minutes", minutes])),
+                capture_output=True, text=True, timeout=60)
+            if job.returncode == 0:
+                break
+            check(job.returncode == 75, f"exit code {job.returncode}:\n{job.stderr}")
+        check(turn > 1, "never stopped")
+        check_same_end(wanted, job.stdout, "turns")
+        print(f"{log}: the same bits in {turn} turns")
+
+
 def case_preempted():
     log = sequence_log()
     wanted = undisturbed(log)

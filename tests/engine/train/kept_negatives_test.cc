@@ -115,7 +115,7 @@ class KeptNegatives : public testing::Test {
     }
     bundle_.backdoor = {std::move(backdoor)};
     if (bundle_.tabular) {
-      bundle_.tabular_counts = {count_nuisances(log, everyone, compute_, *world_)};
+      bundle_.tabular_counts = {count_nuisances(log, everyone, compute_, *world_, "")};
       add_counted(result);
     }
     const io::Json json = make_estimates({log, bundle_, compute_, *world_}).json;
