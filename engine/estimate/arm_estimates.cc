@@ -13,6 +13,7 @@
 #include "engine/estimate/halves.h"
 #include "engine/estimate/mediator_variation.h"
 #include "engine/estimate/prediction.h"
+#include "engine/estimate/settled_outcome.h"
 #include "engine/estimate/thin_data.h"
 #include "engine/estimate/truth.h"
 #include "engine/model/arm_model.h"
@@ -351,6 +352,7 @@ void estimate_arm_log(const EstimateInputs& inputs, const ScoredUsers& users,
       {"negative_controls_why", "not part of this estimate"},
       {"overlap", {{"touches_without_observed_mediator", total.effects.mediator_missing()}}},
       {"warnings", warnings}};
+  warn_of_settled_outcome(json);
 }
 
 }  // namespace alm

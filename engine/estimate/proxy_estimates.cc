@@ -7,6 +7,7 @@
 #include "engine/estimate/few_steps.h"
 #include "engine/estimate/fold_batches.h"
 #include "engine/estimate/proxy_sums.h"
+#include "engine/estimate/settled_outcome.h"
 #include "engine/model/scan.h"
 #include "kernels/base/text.h"
 
@@ -208,6 +209,7 @@ void estimate_proxy_log(const EstimateInputs& inputs, const ScoredUsers& users,
   json["prediction"] = to_json(total.prediction.finish());
   add_to_json(gauc, json["prediction"]);
   json["identification"] = identification_json(total, bundle);
+  warn_of_settled_outcome(json);
   json["effects"] = nullptr;
   json["effects_why"] = kNoEffectsOfProxies;
   json["scores"] = scores_json(total, schema, has_backdoor);

@@ -9,6 +9,7 @@
 #include "engine/estimate/halves.h"
 #include "engine/estimate/removal_sums.h"
 #include "engine/estimate/sequence_sums.h"
+#include "engine/estimate/settled_outcome.h"
 #include "engine/estimate/thin_data.h"
 #include "engine/model/scan.h"
 #include "kernels/base/text.h"
@@ -299,6 +300,7 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
   json["identification"]["overlap"]["removal_odds_ratio"] = io::number(removal[0].odds_ratio());
   const std::string off = removal_warning(mean_ratio);
   if (!off.empty()) json["identification"]["warnings"].push_back(off);
+  warn_of_settled_outcome(json);
   const std::string why_not =
       format("the mediator does not vary given touches and context (variance share %.4f)", share);
   json["effects"] =
