@@ -129,12 +129,13 @@ void bench_train(const Options& options, Communicator& world, BenchResults& resu
   const double gflop = 1e-9 * bench.flops_per_sample;
   results.add(
       format("train %s, batch %lld, %lld ranks x %lld threads%s: %s samples/s, step %.1f ms median "
-             "(%.1f best), compute %.1f %% reduce %.1f %% update %.1f %%; %.2f MFLOP/sample, %.1f "
+             "(%.1f best, %.1f of processor time), compute %.1f %% reduce %.1f %% update %.1f %%; "
+             "%.2f MFLOP/sample, %.1f "
              "GFLOP/s",
              options.text("model").c_str(), static_cast<long long>(options.integer("batch")),
              static_cast<long long>(world.size()), static_cast<long long>(compute->threads()),
              options.flag("deterministic") ? ", deterministic" : "", human_count(rate).c_str(),
-             1e3 * bench.median_seconds, 1e3 * bench.best_seconds,
+             1e3 * bench.median_seconds, 1e3 * bench.best_seconds, 1e3 * bench.processor_seconds,
              100 * phases.compute / phases.total(), 100 * phases.reduce / phases.total(),
              100 * phases.update / phases.total(), 1e3 * gflop, gflop * rate),
       {{"model", options.text("model")},
@@ -148,6 +149,7 @@ void bench_train(const Options& options, Communicator& world, BenchResults& resu
        {"samples_per_s", rate},
        {"step_ms_median", 1e3 * bench.median_seconds},
        {"step_ms_best", 1e3 * bench.best_seconds},
+       {"step_processor_ms_median", 1e3 * bench.processor_seconds},
        {"phase_shares",
         {{"compute", phases.compute / phases.total()},
          {"reduce", phases.reduce / phases.total()},

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "engine/simulate/simulator.h"
+#include "io/raw_reads.h"
 #include "io/sample_plan.h"
 #include "kernels/base/clock.h"
 
@@ -128,17 +129,23 @@ StepBench bench_steps(const StepBenchInputs& in) {
   state.clip_norm = defaults.clip_norm;
   const OptimizerSettings settings{defaults.learning_rate, defaults.row_learning_rate,
                                    defaults.weight_decay};
-  std::vector<double> seconds;
+  std::vector<double> seconds, processor;
   for (int64_t step = 0; step < kUnmeasured + in.steps; ++step) {
     if (step == kUnmeasured) state.phases = {};
     const Timer timer;
+    const double processor_before = io::process_cpu_seconds();
     train_step(state, data.batches[static_cast<size_t>(step % kBatches)], step + 1, settings,
                false);
-    if (step >= kUnmeasured) seconds.push_back(timer.seconds());
+    if (step < kUnmeasured) continue;
+    seconds.push_back(timer.seconds());
+    processor.push_back(io::process_cpu_seconds() - processor_before);
   }
   std::sort(seconds.begin(), seconds.end());
   bench.median_seconds = seconds[seconds.size() / 2];
   bench.best_seconds = seconds.front();
+  std::sort(processor.begin(), processor.end());
+  bench.processor_seconds = processor[processor.size() / 2];
+  in.world.all_reduce_sum(std::span(&bench.processor_seconds, 1), "processor time of a step");
   bench.phases = state.phases;
   return bench;
 }

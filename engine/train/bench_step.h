@@ -25,8 +25,9 @@ struct StepBenchInputs {
 struct StepBench {
   double median_seconds = 0;  // of a step on rank 0
   double best_seconds = 0;
-  PhaseSeconds phases;          // of the measured steps, rank 0
-  double flops_per_sample = 0;  // of the matrix products, forward and backward
+  double processor_seconds = 0;  // of the median step, summed over threads and ranks
+  PhaseSeconds phases;           // of the measured steps, rank 0
+  double flops_per_sample = 0;   // of the matrix products, forward and backward
   int64_t dense_parameters = 0;
 };
 
