@@ -107,7 +107,8 @@ void select_rows(const Journeys& block, const UserFilter& filter, std::vector<in
 // in and of the piece after that, so that decoding runs ahead of the change of blocks. Lanes that
 // meet the same block share its buffer, and a block nobody pins stays until its buffer is wanted.
 // There are min(blocks with training rows, 2 * owned lanes) buffers: a small log is decoded once
-// and for all, and memory is bounded by 2 * lanes decoded blocks + depth * micro-blocks.
+// and for all, and memory is bounded by 2 * lanes decoded blocks + depth * micro-blocks + the
+// chunks that the next block of each lane shares with its current one.
 //
 // Turns, by priority: fill the next (step, lane) in order; decode the block that will be needed
 // first. No turn waits for the consumer, and a turn waits for another only while that one decodes:
@@ -132,6 +133,7 @@ class TrainStream::Impl {
       used_blocks += plan_->block_rows(static_cast<int64_t>(block)) > 0 ? 1 : 0;
     }
     buffers_.resize(static_cast<size_t>(std::min(used_blocks, 2 * lanes)));
+    if (used_blocks > 2 * lanes) chunks_ = log_->keep_chunks(lanes, options_.columns);
     slots_.resize(static_cast<size_t>(options_.depth));
     for (Slot& slot : slots_) {
       slot.lanes.resize(static_cast<size_t>(lanes));
@@ -290,8 +292,11 @@ class TrainStream::Impl {
     out.clear();
     while (wanted > 0) {
       Buffer& buffer = *lane.current.buffer;
-      if (buffer.state == State::wanted) load(lock, buffer);
-      if (!crew_.wait(lock, [&] { return buffer.state == State::ready; })) return false;
+      while (buffer.state != State::ready) {
+        if (decode_one(lock)) continue;
+        const auto changed = [&] { return buffer.state != State::loading; };
+        if (!crew_.wait(lock, changed)) return false;
+      }
       lock.unlock();
       const int64_t count = std::min(wanted, lane.current.size() - lane.position);
       {
@@ -322,14 +327,27 @@ class TrainStream::Impl {
     lock.lock();
   }
 
+  // The block behind the one read last if it is wanted, as the two share chunks; else the one
+  // needed first, and of those needed at once the first of the log.
   bool decode_one(std::unique_lock<std::mutex>& lock) {
-    const Lane* first = nullptr;
+    Buffer* first = nullptr;
+    int64_t first_needed = 0;
+    const auto consider = [&](Buffer* buffer, int64_t needed) {
+      if (buffer == nullptr || buffer->state != State::wanted) return;
+      if (buffer->block == last_read_ + 1) needed = -1;
+      if (first == nullptr ||
+          std::pair(needed, buffer->block) < std::pair(first_needed, first->block)) {
+        first = buffer;
+        first_needed = needed;
+      }
+    };
     for (const Lane& lane : lanes_) {
-      if (lane.next.buffer == nullptr || lane.next.buffer->state != State::wanted) continue;
-      if (first == nullptr || lane.next_needed < first->next_needed) first = &lane;
+      consider(lane.current.buffer, 0);
+      consider(lane.next.buffer, lane.next_needed);
     }
     if (first == nullptr) return false;
-    load(lock, *first->next.buffer);
+    last_read_ = first->block;
+    load(lock, *first);
     return true;
   }
 
@@ -355,6 +373,7 @@ class TrainStream::Impl {
   std::shared_ptr<const Log> log_;
   std::shared_ptr<const SamplePlan> plan_;
   Options options_;
+  std::shared_ptr<const void> chunks_;  // room for them
   std::vector<Buffer> buffers_;
   std::vector<Lane> lanes_;
   std::vector<Slot> slots_;
@@ -362,6 +381,7 @@ class TrainStream::Impl {
   int64_t consumed_ = 0;   // steps given back by the consumer
   bool handed_out_ = false;
   int64_t pin_count_ = 0;
+  int64_t last_read_ = -1;  // block
   double wait_seconds_ = 0;
   Crew crew_;
 };

@@ -6,7 +6,7 @@ namespace alm::io {
 
 namespace {
 
-constexpr size_t kMostEntries = 256;  // they are searched one by one
+constexpr size_t kMostEntries = 1024;  // they are searched one by one
 
 }  // namespace
 
@@ -16,6 +16,7 @@ struct ChunkCache::Entry {
   Key key;
   State state = State::empty;
   int64_t pins = 0;
+  bool finished = false;
   int64_t last_use = 0;
   Buffer bytes;
 };
@@ -36,36 +37,63 @@ const std::byte* ChunkCache::Pin::data() const {
   return entry_->bytes.data();
 }
 
+void ChunkCache::Pin::finish() {
+  std::lock_guard lock(cache_->mutex_);
+  entry_->finished = true;
+}
+
 ChunkCache::ChunkCache(size_t bytes) : bytes_(bytes) {}
 ChunkCache::~ChunkCache() = default;
 
+// With the lock.
+size_t ChunkCache::held() const {
+  size_t bytes = 0;
+  for (const auto& entry : entries_) bytes += entry->bytes.capacity();
+  return bytes;
+}
+
+// With the lock: of the chunks that are not in use; nullptr when there is none.
+ChunkCache::Entry* ChunkCache::first_out() const {
+  const auto order = [](const Entry& entry) { return std::pair(!entry.finished, entry.last_use); };
+  Entry* first = nullptr;
+  for (const auto& entry : entries_) {
+    if (entry->pins > 0 || entry->state == State::empty) continue;
+    if (first == nullptr || order(*entry) < order(*first)) first = entry.get();
+  }
+  return first;
+}
+
+void ChunkCache::grow(int64_t more) {
+  std::lock_guard lock(mutex_);
+  bytes_ += static_cast<size_t>(more);
+  for (size_t bytes = held(); bytes > bytes_; bytes = held()) {
+    Entry* out = first_out();
+    if (out == nullptr) return;
+    out->state = State::empty;
+    out->bytes = Buffer();
+  }
+}
+
 // With the lock. An entry that holds or loads the chunk, else an empty one with memory to spare.
 ChunkCache::Entry& ChunkCache::find_or_make_room(const Key& key, size_t bytes) {
-  size_t held = 0;
+  Entry* spare = nullptr;
   for (const auto& entry : entries_) {
     if (entry->state != State::empty && entry->key == key) return *entry;
-    held += entry->bytes.capacity();
+    if (entry->state == State::empty && entry->pins == 0) spare = entry.get();
   }
+  size_t others = held();
   while (true) {
-    Entry* spare = nullptr;
-    Entry* oldest = nullptr;
-    for (const auto& entry : entries_) {
-      if (entry->pins > 0) continue;
-      if (entry->state == State::empty) {
-        spare = entry.get();
-      } else if (oldest == nullptr || entry->last_use < oldest->last_use) {
-        oldest = entry.get();
-      }
-    }
     const bool fits =
-        held + bytes <= bytes_ && (spare != nullptr || entries_.size() < kMostEntries);
-    if (fits || oldest == nullptr) {
+        others + bytes <= bytes_ && (spare != nullptr || entries_.size() < kMostEntries);
+    Entry* out = fits ? nullptr : first_out();
+    if (out == nullptr) {
       return spare != nullptr ? *spare : *entries_.emplace_back(std::make_unique<Entry>());
     }
-    oldest->state = State::empty;
-    held -= oldest->bytes.capacity();
-    if (held + bytes <= bytes_) return *oldest;  // and its memory
-    oldest->bytes = Buffer();
+    out->state = State::empty;
+    others -= out->bytes.capacity();
+    if (others + bytes <= bytes_) return *out;  // and its memory
+    out->bytes = Buffer();
+    spare = out;
   }
 }
 
@@ -75,6 +103,7 @@ ChunkCache::Pin ChunkCache::get(const Key& key, size_t bytes,
   while (true) {
     Entry& entry = find_or_make_room(key, bytes);
     entry.last_use = ++uses_;
+    entry.finished = false;
     ++entry.pins;
     if (entry.state == State::empty) {
       entry.key = key;

@@ -15,8 +15,9 @@
 namespace alm::io {
 
 // A chunk of a narrow column holds the rows of many blocks, and one at the edge of a block those of
-// two. They are decoded once for all threads and kept, least recently used out first, while they
-// fit `bytes` together; what is in use stays all the same. Thread-safe; reuses its memory.
+// two. They are decoded once for all threads and kept while they fit `bytes` together: out go first
+// the finished ones, then the least recently used. What is in use stays all the same. Thread-safe;
+// reuses its memory.
 class ChunkCache {
  private:
   struct Entry;
@@ -40,6 +41,8 @@ class ChunkCache {
     Pin& operator=(Pin&& other) noexcept;
     ~Pin();
     const std::byte* data() const;
+    // Says that whoever reads on in the log will not come back to this chunk.
+    void finish();
 
    private:
     ChunkCache* cache_ = nullptr;
@@ -51,8 +54,12 @@ class ChunkCache {
   // The chunk, of `bytes` plain bytes. `decode` fills them if it is not here; while one thread does
   // that, others who want the chunk wait. What `decode` throws passes through.
   Pin get(const Key& key, size_t bytes, const std::function<void(std::byte*)>& decode);
+  // From now on the chunks may be `more` bytes larger together; negative: smaller, at once.
+  void grow(int64_t more);
 
  private:
+  size_t held() const;
+  Entry* first_out() const;
   Entry& find_or_make_room(const Key& key, size_t bytes);
 
   size_t bytes_;

@@ -105,8 +105,9 @@ ColumnReader::Run ColumnReader::shared(const DatasetIndex& set, int64_t slot, in
   }
   pin_ =
       cache_.get({number_, slot, chunk}, bytes, [&](std::byte* out) { decode(set, chunk, out); });
-  return {pin_.data() + (first - begin) * set.row_bytes(),
-          std::min(begin + set.chunk_rows, last) - first};
+  const int64_t end = std::min(begin + set.chunk_rows, set.rows);
+  if (last >= end) pin_.finish();
+  return {pin_.data() + (first - begin) * set.row_bytes(), std::min(end, last) - first};
 }
 
 // Of a set without chunks.

@@ -30,6 +30,7 @@ constexpr int64_t kMostBlockRows = int64_t{1} << 20;
 constexpr int64_t kMostBlocks = int64_t{1} << 22;  // of a file
 // Of decoded chunks that blocks share: room for two of every column.
 constexpr size_t kCacheBytes = size_t{64} << 20;
+constexpr int64_t kMostPlaceBytes = int64_t{32} << 20;  // of keep_chunks(), a place
 
 // Copies `count` stored values of type From to `out`; `misfit(i)` is called for those that do not
 // fit.
@@ -232,6 +233,16 @@ class Hdf5Log final : public Log {
     return keep_good_rows(info, d, out);
   }
 
+  std::shared_ptr<const void> keep_chunks(int64_t places, const ColumnSet& columns) const override {
+    int64_t of_place = 0;
+    for (const FileIndex& index : indices_) {
+      of_place = std::max(of_place, shared_chunk_bytes(index, columns));
+    }
+    const int64_t bytes = places * std::min(of_place, kMostPlaceBytes);
+    cache_.grow(bytes);
+    return {this, [this, bytes](const void*) { cache_.grow(-bytes); }};
+  }
+
  private:
   void add_file(const std::string& path, Hdf5Child& hdf5, WarningList& warnings, Sha256& digest) {
     FileIndex index = index_file(path, options_.index_dir, hdf5);
@@ -275,6 +286,21 @@ class Hdf5Log final : public Log {
       }
     }
     ends_.emplace(ends, files_.size());
+  }
+
+  // One chunk of every wanted column whose chunks do not end where blocks do.
+  static int64_t shared_chunk_bytes(const FileIndex& index, const ColumnSet& columns) {
+    const auto bytes_of = [&](const DatasetIndex& set, Scope scope) {
+      const bool apart = scope == Scope::journey && set.chunk_rows > 0 &&
+                         index.schema.block_rows % set.chunk_rows == 0;
+      return set.layout == Layout::chunked && !apart ? set.chunk_rows * set.row_bytes() : 0;
+    };
+    int64_t bytes = bytes_of(*index.sets[kTouchBeginSlot], Scope::journey);
+    for_each_column([&](const auto& column) {
+      const auto& set = index.sets[static_cast<size_t>(column.slot)];
+      if (set && column.is_wanted(columns)) bytes += bytes_of(*set, column.scope);
+    });
+    return bytes;
   }
 
   // What was read of a file that another program writes to is worth nothing.

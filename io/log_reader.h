@@ -65,6 +65,13 @@ class Log {
   // Overwrites `out` with the rows of one block, checked (contract 2) and cut to max_touches.
   // Returns what was met. UserError on a bad row under OnBadRow::fail, on damage, on a checksum.
   virtual ReadReport read_block(int64_t block, const ColumnSet& columns, Journeys& out) const = 0;
+  // Memory for decoded chunks, while the result lives (not longer than the log), for a reader that
+  // goes on from block to block in `places` parts of the log in turn: each chunk is decoded once
+  // for all blocks that follow each other. Without it there is enough for a few places.
+  virtual std::shared_ptr<const void> keep_chunks(int64_t /*places*/,
+                                                  const ColumnSet& /*columns*/) const {
+    return nullptr;
+  }
 };
 
 }  // namespace alm::io

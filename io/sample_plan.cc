@@ -46,17 +46,32 @@ int64_t SamplePlan::steps_per_epoch() const {
   return (longest + rows_per_lane_step() - 1) / rows_per_lane_step();
 }
 
+int64_t SamplePlan::group_blocks() const {
+  return static_cast<int64_t>(input_.block_rows.size()) <= 2 * input_.lanes ? 1 : kGroupBlocks;
+}
+
+std::vector<int64_t> SamplePlan::block_order(int64_t epoch) const {
+  const auto blocks = static_cast<int64_t>(input_.block_rows.size());
+  const int64_t size = group_blocks();
+  std::vector<int64_t> groups(static_cast<size_t>((blocks + size - 1) / size));
+  std::iota(groups.begin(), groups.end(), 0);
+  shuffle(groups, Rng(input_.seed, Stream::shuffle_blocks, static_cast<uint64_t>(epoch)));
+  std::vector<int64_t> order;
+  order.reserve(static_cast<size_t>(blocks));
+  for (const int64_t group : groups) {
+    const int64_t end = std::min(blocks, (group + 1) * size);
+    for (int64_t block = group * size; block < end; ++block) order.push_back(block);
+  }
+  return order;
+}
+
 std::vector<LanePiece> SamplePlan::lane(int64_t epoch, int64_t lane) const {
   ALM_CHECK(epoch >= 0 && lane >= 0 && lane < input_.lanes);
-  std::vector<int64_t> blocks(input_.block_rows.size());
-  std::iota(blocks.begin(), blocks.end(), 0);
-  shuffle(blocks, Rng(input_.seed, Stream::shuffle_blocks, static_cast<uint64_t>(epoch)));
-
   const int64_t first = run_begin(rows_, lane, input_.lanes);
   const int64_t last = run_begin(rows_, lane + 1, input_.lanes);
   std::vector<LanePiece> pieces;
   int64_t block_begin = 0;  // in the epoch's sequence of samples
-  for (const int64_t block : blocks) {
+  for (const int64_t block : block_order(epoch)) {
     const int64_t block_end = block_begin + block_rows(block);
     const int64_t begin = std::max(first, block_begin);
     const int64_t end = std::min(last, block_end);

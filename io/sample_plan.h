@@ -1,11 +1,19 @@
 // The order of training samples: a pure function of (seed, epoch, batch), the same for any rank
 // count.
 //
-// Blocks of the log are permuted by (seed, epoch); the training rows in that order form one
-// sequence of `rows` samples. It is cut into `lanes` equal runs, one per micro-block of a batch:
-// micro-block l of step b takes rows [b * per_lane, (b+1) * per_lane) of run l. Within the part of
-// a block that one lane uses, rows are shuffled by (seed, epoch, lane, block). A rank owns whole
-// lanes, so it decodes only the blocks its lanes meet.
+// Groups of consecutive blocks of the log are permuted by (seed, epoch), the blocks of a group stay
+// in log order; the training rows in that order form one sequence of `rows` samples. It is cut into
+// `lanes` equal runs, one per micro-block of a batch: micro-block l of step b takes rows
+// [b * per_lane, (b+1) * per_lane) of run l. Within the part of a block that one lane uses, rows
+// are shuffled by (seed, epoch, lane, block). A rank owns whole lanes, so it decodes only the
+// blocks its lanes meet.
+//
+// So every training row comes once an epoch, and each batch holds rows of `lanes` places that lie
+// evenly over an order of the groups which is drawn anew each epoch: whatever drifts along the log
+// (time, users) is spread over every batch as evenly as over the log. Two rows of one block share a
+// micro-block more often than two rows drawn from the whole log would. A log of at most two blocks
+// a lane has groups of one block; a larger one groups of kGroupBlocks, so that a chunk which holds
+// the rows of several blocks is decoded about once an epoch and not once for each of them.
 #pragma once
 
 #include <cstddef>
@@ -13,6 +21,8 @@
 #include <vector>
 
 namespace alm::io {
+
+inline constexpr int64_t kGroupBlocks = 8;  // two chunks of 8-byte values, of the log's writer
 
 // What the first pass counts: training rows of each block.
 struct SamplePlanInput {
@@ -46,12 +56,17 @@ class SamplePlan {
   int64_t lane_rows(int64_t lane) const;
   // The pieces of one lane in order, none of them empty.
   std::vector<LanePiece> lane(int64_t epoch, int64_t lane) const;
+  // Consecutive blocks that follow each other in every epoch.
+  int64_t group_blocks() const;
   // Overwrites `order` with the order of the training rows of a piece: order[i] = index within the
   // block's training rows. Size end - begin, a permutation of [begin, end).
   void piece_order(int64_t epoch, int64_t lane, const LanePiece& piece,
                    std::vector<int64_t>& order) const;
 
  private:
+  // All blocks, in the order of an epoch.
+  std::vector<int64_t> block_order(int64_t epoch) const;
+
   SamplePlanInput input_;
   int64_t rows_ = 0;
 };

@@ -141,6 +141,45 @@ TEST(TrainStream, DecodesASmallLogOnceForAllLanesAndEpochs) {
   for (int64_t block = 0; block < 10; ++block) EXPECT_EQ(log->reads(block), 1);
 }
 
+TEST(TrainStream, ReadsASmallLogInItsOrderAndAsksForNoMoreMemory) {
+  auto log = std::make_shared<FakeLog>(640, 64);
+  auto plan = plan_of(*log, 64, 16);
+  take(log, plan, 0, 0, plan->steps_per_epoch(), 1, 1);
+  Rows expected(10);
+  std::iota(expected.begin(), expected.end(), 0);
+  EXPECT_EQ(log->order(), expected);
+  EXPECT_EQ(log->places_ever, 0);
+}
+
+// What a lane reads next lies behind what it has, but at the ends of groups.
+TEST(TrainStream, GoesOnInALargeLogWhereEachLaneIs) {
+  auto log = std::make_shared<FakeLog>(4000, 20);
+  auto plan = plan_of(*log, 16, 4);
+  {
+    TrainStream::Options options;
+    options.lanes = {1, 4};
+    options.filter = trains;
+    TrainStream stream(log, plan, options);
+    for (int64_t step = 0; step < plan->steps_per_epoch(); ++step) stream.next();
+    EXPECT_EQ(log->places_now, 3);
+  }
+  EXPECT_EQ(log->places_now, 0);
+  std::vector<int64_t> lane_is_at;
+  int64_t goes_on = 0;
+  for (const int64_t block : log->order()) {
+    const auto place = std::find(lane_is_at.begin(), lane_is_at.end(), block - 1);
+    goes_on += place != lane_is_at.end();
+    if (place != lane_is_at.end()) {
+      *place = block;
+    } else {
+      lane_is_at.push_back(block);
+    }
+  }
+  const auto reads = static_cast<int64_t>(log->order().size());
+  EXPECT_GE(reads, 150);
+  EXPECT_LE(reads - goes_on, 150 / kGroupBlocks + 2 * 3);
+}
+
 TEST(TrainStream, DecodesABlockAtMostOncePerLanePass) {
   auto log = std::make_shared<FakeLog>(4000, 20);
   auto plan = plan_of(*log, 8, 2);

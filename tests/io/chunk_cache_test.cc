@@ -46,6 +46,39 @@ TEST(ChunkCache, TheOneLeastRecentlyUsedMakesRoom) {
   EXPECT_EQ(decoder.calls, 5);
 }
 
+TEST(ChunkCache, WhatIsFinishedGoesFirstUnlessItIsWantedAgain) {
+  ChunkCache cache(300);
+  Decoder decoder;
+  for (const int64_t chunk : {0, 1, 2}) {
+    ChunkCache::Pin pin = decoder.get(cache, chunk, 100);
+    if (chunk > 0) pin.finish();
+  }
+  decoder.get(cache, 1, 100);  // somebody came back
+  decoder.get(cache, 3, 100);
+  EXPECT_EQ(decoder.calls, 4);
+  for (const int64_t chunk : {0, 1, 3}) decoder.get(cache, chunk, 100);
+  EXPECT_EQ(decoder.calls, 4);
+  decoder.get(cache, 2, 100);
+  EXPECT_EQ(decoder.calls, 5);
+}
+
+TEST(ChunkCache, GrowsAndShrinks) {
+  ChunkCache cache(100);
+  Decoder decoder;
+  const auto decoded = [&] {
+    decoder.calls = 0;
+    for (int round = 0; round < 2; ++round) {
+      for (const int64_t chunk : {0, 1, 2}) decoder.get(cache, chunk, 100);
+    }
+    return decoder.calls.load();
+  };
+  EXPECT_EQ(decoded(), 6);
+  cache.grow(200);
+  EXPECT_EQ(decoded(), 2);  // one was there
+  cache.grow(-200);
+  EXPECT_EQ(decoded(), 6);  // the one kept is driven out by the first that is asked for
+}
+
 TEST(ChunkCache, WhatIsInUseStaysHoweverLittleRoomThereIs) {
   ChunkCache cache(150);
   Decoder decoder;

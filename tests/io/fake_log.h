@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -33,6 +34,11 @@ class FakeLog : public Log {
   std::chrono::microseconds read_time{0};
 
   int64_t reads(int64_t block) const { return reads_[static_cast<size_t>(block)]; }
+  // Blocks as they were read.
+  std::vector<int64_t> order() const {
+    std::lock_guard lock(order_mutex_);
+    return order_;
+  }
 
   const LogSchema& schema() const override { return schema_; }
   const LogOptions& options() const override { return options_; }
@@ -43,8 +49,21 @@ class FakeLog : public Log {
   const std::string& manifest_hash() const override { return hash_; }
   const std::vector<std::string>& warnings() const override { return warnings_; }
 
+  // Places that readers asked memory for, now and in all.
+  std::shared_ptr<const void> keep_chunks(int64_t places, const ColumnSet&) const override {
+    places_now += places;
+    places_ever += places;
+    return {this, [this, places](const void*) { places_now -= places; }};
+  }
+  mutable std::atomic<int64_t> places_now{0};
+  mutable std::atomic<int64_t> places_ever{0};
+
   ReadReport read_block(int64_t block, const ColumnSet&, Journeys& out) const override {
     ++reads_[static_cast<size_t>(block)];
+    {
+      std::lock_guard lock(order_mutex_);
+      order_.push_back(block);
+    }
     std::this_thread::sleep_for(read_time);
     if (block == fail_on_block) throw UserError("memory, row 12: broken on purpose");
     const BlockInfo& info = blocks_[static_cast<size_t>(block)];
@@ -75,6 +94,8 @@ class FakeLog : public Log {
   std::string hash_ = "0";
   std::vector<std::string> warnings_;
   mutable std::vector<std::atomic<int64_t>> reads_;
+  mutable std::mutex order_mutex_;
+  mutable std::vector<int64_t> order_;
 };
 
 // Every journey of `journeys` holds the values FakeLog gives its row.

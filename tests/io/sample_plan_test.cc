@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "kernels/base/check.h"
@@ -93,6 +94,53 @@ TEST(SamplePlan, BlocksAndRowsWithinThemAreEachMixedAnewByEpochAndSeed) {
   EXPECT_NE(rows_of(1, 0, 0, 0), rows_of(1, 1, 0, 0));
   EXPECT_NE(rows_of(1, 0, 0, 0), rows_of(1, 0, 1, 0));
   EXPECT_NE(rows_of(1, 0, 0, 0), rows_of(1, 0, 0, 1));
+}
+
+std::vector<int64_t> block_order(const SamplePlan& plan, int64_t epoch) {
+  std::vector<int64_t> order;
+  for (int64_t lane = 0; lane < plan.lanes(); ++lane) {
+    for (const LanePiece& piece : plan.lane(epoch, lane)) {
+      if (order.empty() || order.back() != piece.block) order.push_back(piece.block);
+    }
+  }
+  return order;
+}
+
+// Of 27 blocks, by 2 lanes: groups 0 to 7, 8 to 15, 16 to 23 and 24 to 26, each whole and in log
+// order wherever it stands, and every order of the four about equally often.
+TEST(SamplePlan, ALargeLogIsReadInGroupsOfNeighboursWhoseOrderIsDrawnAnew) {
+  const SamplePlan plan = plan_of(std::vector<int64_t>(27, 10), 3, 8, 2);
+  ASSERT_EQ(plan.group_blocks(), kGroupBlocks);
+  constexpr int64_t kEpochs = 2400;
+  std::map<std::vector<int64_t>, int64_t> seen;
+  for (int64_t epoch = 0; epoch < kEpochs; ++epoch) {
+    std::vector<int64_t> groups;
+    const std::vector<int64_t> order = block_order(plan, epoch);
+    ASSERT_EQ(order.size(), 27u);
+    for (size_t at = 0; at < order.size(); ++at) {
+      const bool starts = order[at] % kGroupBlocks == 0;
+      if (starts) groups.push_back(order[at] / kGroupBlocks);
+      if (!starts) ASSERT_EQ(order[at], order[at - 1] + 1);
+    }
+    ++seen[groups];
+  }
+  EXPECT_EQ(seen.size(), 24u);
+  double chi2 = 0;
+  for (const auto& [groups, times] : seen) {
+    const double off = static_cast<double>(times) - kEpochs / 24.0;
+    chi2 += off * off / (kEpochs / 24.0);
+  }
+  EXPECT_LT(chi2, 58.6);  // 23 degrees of freedom: one seed in 17,000 exceeds it
+}
+
+TEST(SamplePlan, ALogOfAtMostTwoBlocksALaneIsMixedBlockByBlock) {
+  EXPECT_EQ(plan_of(std::vector<int64_t>(32, 10), 3, 64, 16).group_blocks(), 1);
+  EXPECT_EQ(plan_of(std::vector<int64_t>(33, 10), 3, 64, 16).group_blocks(), kGroupBlocks);
+  const std::vector<int64_t> order =
+      block_order(plan_of(std::vector<int64_t>(32, 10), 3, 64, 16), 0);
+  int64_t neighbours = 0;
+  for (size_t at = 1; at < order.size(); ++at) neighbours += order[at] == order[at - 1] + 1;
+  EXPECT_LE(neighbours, 5);  // one is expected
 }
 
 TEST(SamplePlan, RowsOfAPieceAreMixed) {
