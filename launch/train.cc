@@ -43,6 +43,7 @@ constexpr SizeFlag kSizeFlags[] = {
      "Hidden width of the mediator, potency and second-stage heads."},
     {"confounding-hidden", &ModelOptions::confounding_hidden,
      "Hidden width of the confounding head."},
+    {"critic-width", &ModelOptions::critic_width, "Width of the critic's sides."},
     {"code-width", &ModelOptions::code_width, "Proxy mode: width of the mediator code."},
     {"discriminator-hidden", &ModelOptions::discriminator_hidden,
      "Proxy mode: hidden width of the discriminator."},
@@ -141,6 +142,15 @@ std::vector<OptionSpec> train_flags() {
   flags.push_back(real("clip-norm", "10", "Largest norm of a gradient; 0: no clipping.", 0, 1e9));
   flags.push_back(integer("refit-epochs", "3", "Passes of the second stage's final fit.", 0));
   flags.push_back(real("refit-learning-rate", "0.002", "Its peak rate.", 0, 10));
+  flags.push_back({.name = "critic",
+                   .default_text = "on",
+                   .help = "Sequence logs with a binary outcome: check Lambda, which the second "
+                           "stage gives, by the weights of a contrastive critic.",
+                   .choices = {"on", "off"}});
+  flags.push_back(integer("critic-top-k", "0",
+                          "Journeys of the largest weights that count in the critic's Lambda; 0: "
+                          "all of the group.",
+                          0));
   flags.push_back(integer("patience", "3", "Validations without gain before stopping.", 1));
   flags.push_back(real("temperature", "0.07", "Proxy mode: of the matching score.", 1e-3, 100));
   flags.push_back(real("adversary-warmup", "0",
@@ -242,6 +252,8 @@ TrainOptions train_options(const Options& options) {
   result.discriminator_steps = options.integer("discriminator-steps");
   result.model = model_options_by_name(options.text("model"));
   result.model.temperature = options.real("temperature");
+  result.model.critic = options.text("critic") == "on";
+  result.model.critic_top_k = options.integer("critic-top-k");
   if (options.text("mediator") == "proxy") result.model.mediator = MediatorMode::proxy;
   if (options.text("proxy-input") == "clean") result.model.proxy_input = ProxyInput::clean;
   if (options.text("proxy-input") == "all") result.model.proxy_input = ProxyInput::all;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/estimate/critic_check.h"
 #include "engine/estimate/examples.h"
 #include "engine/estimate/few_steps.h"
 #include "engine/estimate/fold_batches.h"
@@ -58,6 +59,7 @@ struct ThreadScorers {
 
   std::vector<std::unique_ptr<SequenceScorer>> main;    // [folds]
   std::vector<std::unique_ptr<RemovalScorer>> removal;  // [folds]
+  std::vector<CriticSample> critic;                     // [folds]; empty without a critic
   std::unique_ptr<SequenceScorer> halves[2];            // [h]: fit on half h, applied to the other
   FoldBatches folds;
   HalfBatches batches;
@@ -230,6 +232,9 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
           model, bundle.fits.at(bundle.scoring_fit(fold)), inputs.compute));
       of.removal.push_back(std::make_unique<RemovalScorer>(
           model, bundle.fits.at(bundle.scoring_fit(fold)), inputs.compute));
+      if (model.critic() == nullptr) continue;
+      of.critic.emplace_back(model, bundle.fits.at(bundle.scoring_fit(fold)), inputs.compute,
+                             critic_share(users, inputs.log->rows(), bundle.options));
     }
     removal.emplace_back(schema);
     for (int half = 0; half < 2 && halves; ++half) {
@@ -253,6 +258,7 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
                    of.examples[fold].offer(
                        part, [&](int64_t row) { return example(part, row, scores, schema); });
                    removal[at].add(part, of.removal[fold]->score(part, *of.main[fold], thread));
+                   if (!of.critic.empty()) of.critic[fold].add(part, thread);
                  });
                  for (const uint64_t user : journeys.user) {
                    if (users.in_training_share(user)) sums[at]->training_users.add(0, user);
@@ -271,7 +277,11 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
     removal[0].merge(removal[thread]);
   }
   Examples examples;
+  std::vector<std::vector<CriticJourney>> drawn(static_cast<size_t>(bundle.folds));
   for (ThreadScorers& of : scorers) {
+    for (size_t fold = 0; fold < of.critic.size(); ++fold) {
+      std::ranges::move(of.critic[fold].take(), std::back_inserter(drawn[fold]));
+    }
     for (Examples& some : of.examples) examples.merge(std::move(some));
   }
   SequenceSums& total = *sums[0];
@@ -334,6 +344,7 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
     if (schema.removal_truth) truth.update(removal[0].against_truth(no_interval));
     json["truth"] = truth;
   }
+  put_critic(inputs, model, std::move(drawn), json);
 }
 
 }  // namespace alm

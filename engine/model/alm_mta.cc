@@ -1,5 +1,7 @@
 #include "engine/model/alm_mta.h"
 
+#include <cmath>
+
 namespace alm {
 namespace {
 
@@ -46,6 +48,9 @@ AlmMta::AlmMta(std::shared_ptr<const FeatureStats> stats, const ModelOptions& op
     proxy_.emplace(layout_, *stats_, options_);
   } else if (stats_->schema.clusters <= kRemovalClusters) {
     removal_.emplace(layout_, *stats_, options_);
+  }
+  if (options_.critic && !options_.proxy_mode() && !additive()) {
+    critic_.emplace(layout_, options_, stats_->schema.clusters);
   }
 }
 
@@ -252,6 +257,26 @@ void AlmMta::do_refit_loss(const Pass& pass, const Inputs& inputs, const ModelWe
     second_stage_.backward(pass, context.out, second, d_second, {});
   }
   if (removal_) removal_->loss(pass, inputs.removal, context.out, target, &sums.propensity);
+}
+
+Critic::Activations AlmMta::do_critic_forward(const Pass& pass, const Inputs& inputs,
+                                              const ModelWeights& weights) const {
+  return critic_->forward(pass, inputs, touch_.forward(pass, inputs, weights.items_or_null()).out,
+                          context_.forward(pass, inputs, weights.cats_or_null()).out);
+}
+
+AlmMta::CriticScores AlmMta::critic_scores(const Pass& pass, const Inputs& inputs,
+                                           const ModelWeights& weights) const {
+  const Matrix<float> context = context_.forward(pass, inputs, weights.cats_or_null()).out;
+  const Matrix<float> encoded = touch_.forward(pass, inputs, weights.items_or_null()).out;
+  const Critic::Activations sides = critic_->forward(pass, inputs, encoded, context);
+  return {sides.x, sides.y, confounding_.halves(pass, inputs.csr, encoded, context),
+          second_stage_.forward(pass, context).logit};
+}
+
+double AlmMta::survival_of_pair(const ModelWeights& weights, const float* touches,
+                                const float* context) const {
+  return 1 / (1 + std::exp(confounding_.logit_of_pair(weights.dense.data(), touches, context)));
 }
 
 }  // namespace alm

@@ -6,7 +6,8 @@
 //   touch -> pool -> confounding head h -----------------------+                 |
 //   context -> second stage Lambda ----------------------------------------------+
 //
-// Beside them the removal net reads the frozen context (removal_net.h).
+// Beside them the removal net reads the frozen context (removal_net.h), and the critic the frozen
+// context and touches (critic.h).
 //
 // Binary outcome: the separable head, -log P(Y=0|M,T,X) = sum_j m_j g_j + h (method 3.1).
 // Continuous: the additive head, E[Y|M,T,X] = sum_j m_j g_j + h on the standardised scale, no
@@ -44,6 +45,7 @@ class AlmMta final : public Model {
   int64_t refit_first() const override;
   int64_t refit_last() const override;
 
+  const Critic* critic() const override { return critic_ ? &*critic_ : nullptr; }
   // Null in proxy mode and in logs of more than kRemovalClusters clusters.
   const RemovalNet* removal() const { return removal_ ? &*removal_ : nullptr; }
 
@@ -62,6 +64,18 @@ class AlmMta final : public Model {
   };
   Scores score(const Pass& pass, const Inputs& inputs, const ModelWeights& weights) const;
 
+  // What the critic's Lambda is made of. Live in pass.memory; only where there is a critic.
+  struct CriticScores {
+    Matrix<float> x, y;          // [n, critic_width]
+    ConfoundingHead::Halves h;   // of the confounding term
+    Matrix<float> second_stage;  // [n, 1] logit of the other Lambda
+  };
+  CriticScores critic_scores(const Pass& pass, const Inputs& inputs,
+                             const ModelWeights& weights) const;
+  // exp(-h(T, X)) of one journey's touches under another's context, by their halves.
+  double survival_of_pair(const ModelWeights& weights, const float* touches,
+                          const float* context) const;
+
   // The mediator logits alone, for edited journeys: `context` [n, context_width] holds the encoded
   // context of the journey each was made from. [t, 1].
   Matrix<float> mediator_logit(const Pass& pass, const Inputs& inputs, const ModelWeights& weights,
@@ -78,6 +92,8 @@ class AlmMta final : public Model {
                              LossSums& sums) const override;
   void do_refit_loss(const Pass& pass, const Inputs& inputs, const ModelWeights& weights,
                      LossSums& sums) const override;
+  Critic::Activations do_critic_forward(const Pass& pass, const Inputs& inputs,
+                                        const ModelWeights& weights) const override;
 
   ContextEncoder context_;
   TouchEncoder touch_;
@@ -89,6 +105,7 @@ class AlmMta final : public Model {
   SecondStage second_stage_;
   std::optional<ProxyBranch> proxy_;
   std::optional<RemovalNet> removal_;
+  std::optional<Critic> critic_;
 };
 
 }  // namespace alm

@@ -81,6 +81,9 @@ void visit_options(Options& options, Visit visit) {
   visit("w_mediator", options.w_mediator);
   visit("w_outcome", options.w_outcome);
   visit("w_second", options.w_second);
+  visit("critic", options.critic);
+  visit("critic_width", options.critic_width);
+  visit("critic_top_k", options.critic_top_k);
   visit("mediator", options.mediator);
   visit("proxy_input", options.proxy_input);
   visit("code_width", options.code_width);

@@ -1,5 +1,7 @@
 #include "engine/model/journey_head.h"
 
+#include <algorithm>
+
 namespace alm {
 
 ConfoundingHead::ConfoundingHead(ParameterLayout& layout, const ModelOptions& options,
@@ -50,6 +52,32 @@ void ConfoundingHead::backward(const Pass& pass, Csr touches, Matrix<const float
                                       .d_out = d_pooled,
                                       .d_x = d_encoded,
                                       .d_w = pool_.vector(pass.gradient)});
+}
+
+ConfoundingHead::Halves ConfoundingHead::halves(const Pass& pass, Csr touches,
+                                                Matrix<const float> encoded,
+                                                Matrix<const float> context) const {
+  const Halves halves{pass.memory.matrix(context.rows, out_.w.rows),
+                      pass.memory.matrix(context.rows, out_.w.rows)};
+  const Matrix<float> pooled = pass.memory.matrix(context.rows, encoded.cols + 1);
+  pass.ops.pool_forward(pass.queue, {.touches = touches,
+                                     .x = encoded,
+                                     .w = pool_.vector(pass.weights),
+                                     .alpha = pass.memory.floats(encoded.rows),
+                                     .out = pooled});
+  from_pool_.forward(pass, pooled, halves.touches, false);
+  from_context_.forward(pass, context, halves.context, false);
+  return halves;
+}
+
+double ConfoundingHead::logit_of_pair(const float* weights, const float* touches,
+                                      const float* context) const {
+  const std::span<const float> out = out_.w.vector(weights);
+  double logit = double{out_.b.vector(weights)[0]};
+  for (size_t at = 0; at < out.size(); ++at) {
+    logit += double{out[at]} * double{std::max(touches[at] + context[at], 0.0f)};
+  }
+  return logit;
 }
 
 SecondStage::SecondStage(ParameterLayout& layout, const ModelOptions& options) {

@@ -25,6 +25,17 @@ class ConfoundingHead {
                 Matrix<const float> context, const Activations& activations, Matrix<float> d_logit,
                 Matrix<float> d_encoded, Matrix<float> d_context) const;
 
+  // What touches and context each give to the hidden layer before its ReLU, [n, confounding_hidden]
+  // both: all that the logit of other touches under a context is made of.
+  struct Halves {
+    Matrix<float> touches;
+    Matrix<float> context;
+  };
+  Halves halves(const Pass& pass, Csr touches, Matrix<const float> encoded,
+                Matrix<const float> context) const;
+  // The logit of a row of each; `weights` is the arena.
+  double logit_of_pair(const float* weights, const float* touches, const float* context) const;
+
  private:
   Tensor pool_;  // [1, touch_width]
   Linear from_pool_;

@@ -111,4 +111,12 @@ void TouchHead::backward(const Pass& pass, Csr touches, std::span<const int64_t>
   context.backward(pass, journey_context, {}, d_of_context, d_context, false, true);
 }
 
+void multiply_by_touches(Csr touches, Matrix<float> of) {
+  for (int64_t row = 0; row < of.rows; ++row) {
+    const size_t at = static_cast<size_t>(row);
+    const float count = static_cast<float>(touches.begin[at + 1] - touches.begin[at]);
+    for (int64_t col = 0; col < of.cols; ++col) of(row, col) *= count;
+  }
+}
+
 }  // namespace alm

@@ -55,4 +55,7 @@ struct TouchHead {
                 Matrix<float> d_context) const;
 };
 
+// Row i of `of`, one a journey, times the number of its touches: a mean over touches becomes a sum.
+void multiply_by_touches(Csr touches, Matrix<float> of);
+
 }  // namespace alm

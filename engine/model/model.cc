@@ -58,6 +58,12 @@ void Model::discriminator_loss(const Pass& pass, const Inputs& inputs, const Mod
   if (inputs.journeys > 0) do_discriminator_loss(pass, inputs, weights, sums);
 }
 
+Critic::Activations Model::critic_forward(const Pass& pass, const Inputs& inputs,
+                                          const ModelWeights& weights) const {
+  ALM_CHECK(critic() != nullptr && pass.weights == weights.dense.data());
+  return do_critic_forward(pass, inputs, weights);
+}
+
 std::unique_ptr<Model> make_model(std::shared_ptr<const FeatureStats> stats,
                                   const ModelOptions& options, int64_t positions) {
   if (stats->schema.is_arm_log()) {

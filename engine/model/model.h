@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "engine/model/critic.h"
 #include "engine/model/embedding.h"
 #include "engine/model/feature_stats.h"
 #include "engine/model/inputs.h"
@@ -65,6 +66,11 @@ class Model {
                           LossSums& sums) const;
   virtual int64_t discriminator_first() const { return layout_.size(); }
   virtual int64_t discriminator_last() const { return layout_.size(); }
+  // Both sides of the critic on the frozen encoders; live in pass.memory. Never called without one.
+  Critic::Activations critic_forward(const Pass& pass, const Inputs& inputs,
+                                     const ModelWeights& weights) const;
+  // Null in arm logs, for continuous outcomes, in proxy mode, and where it is not wanted.
+  virtual const Critic* critic() const { return nullptr; }
   // Arena range [0, trunk_last) is what the losses of the outcome and of the mediator share.
   virtual int64_t trunk_last() const { return 0; }
   // Empty when the model has no second stage.
@@ -79,6 +85,10 @@ class Model {
   virtual void do_discriminator_loss(const Pass&, const Inputs&, const ModelWeights&,
                                      LossSums&) const {}
   virtual void do_refit_loss(const Pass&, const Inputs&, const ModelWeights&, LossSums&) const {}
+  virtual Critic::Activations do_critic_forward(const Pass&, const Inputs&,
+                                                const ModelWeights&) const {
+    return {};
+  }
 
   ParameterLayout layout_;
   std::shared_ptr<const FeatureStats> stats_;

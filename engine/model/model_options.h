@@ -34,6 +34,10 @@ struct ModelOptions {
   double w_outcome = 1;     // a_Y
   double w_second = 1;      // a_S
 
+  bool critic = true;         // sequence logs with a binary outcome: check Lambda by a critic
+  int64_t critic_width = 32;  // of both its sides
+  int64_t critic_top_k = 0;   // journeys whose weights count in its Lambda; 0: all of the group
+
   MediatorMode mediator = MediatorMode::observed;
   // Proxy mode only. w_mediator is then the weight of the code's law given touches and context.
   ProxyInput proxy_input = ProxyInput::none;

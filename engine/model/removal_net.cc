@@ -10,14 +10,6 @@ namespace {
 constexpr double kLeastShare = 1e-6;
 constexpr double kMostShare = 0.999;
 
-void multiply_rows(Matrix<float> of, std::span<const int64_t> begin) {
-  for (int64_t row = 0; row < of.rows; ++row) {
-    const size_t at = static_cast<size_t>(row);
-    const float count = static_cast<float>(begin[at + 1] - begin[at]);
-    for (int64_t col = 0; col < of.cols; ++col) of(row, col) *= count;
-  }
-}
-
 Csr sets_of(const RemovalPairs& pairs) {
   return {pairs.set_begin};
 }
@@ -74,7 +66,7 @@ RemovalNet::Activations RemovalNet::forward(const Pass& pass, const RemovalPairs
                                      .out = a.pooled});
   const Matrix<float> sums = pass.memory.matrix(sets, width + 1);
   std::copy(flat(a.pooled).begin(), flat(a.pooled).end(), flat(sums).begin());
-  multiply_rows(sums.columns(0, width), pairs.set_begin);
+  multiply_by_touches(sets_of(pairs), sums.columns(0, width));
   pass.ops.gather_rows(pass.queue,
                        {.table = sums, .rows = pairs.set, .out = a.encoded.columns(0, width + 1)});
   pass.ops.gather_rows(pass.queue, {.table = cluster_.matrix(pass.weights),
@@ -150,7 +142,7 @@ void RemovalNet::backward(const Pass& pass, const RemovalPairs& pairs, Matrix<co
   pass.ops.scatter_rows(
       pass.queue,
       {.d_out = d_encoded.columns(0, width + 1), .rows = pairs.set, .gradient = d_pooled});
-  multiply_rows(d_pooled.columns(0, width), pairs.set_begin);
+  multiply_by_touches(sets_of(pairs), d_pooled.columns(0, width));
   const Matrix<float> d_touches = pass.memory.zero_matrix(a.touches.rows, width);
   pass.ops.pool_backward(pass.queue, {.touches = sets_of(pairs),
                                       .x = a.touches,

@@ -22,6 +22,7 @@ std::string make_report(const io::Json& config, const io::Json& estimates,
     html += scores_section(estimates);
   } else {
     html += effects_section(effects);
+    html += lambda_section(estimates);
     html += truth_section(estimates, effects);
   }
   html += uplift_section(estimates);

@@ -27,6 +27,8 @@ std::string effects_section(const Effects& effects);
 // Scores and the code of proxy mode.
 std::string scores_section(const io::Json& estimates);
 std::string truth_section(const io::Json& estimates, const Effects& effects);
+// Lambda by the second stage and by the critic, holes in the overlap.
+std::string lambda_section(const io::Json& estimates);
 std::string uplift_section(const io::Json& estimates);
 std::string policy_section(const io::Json& estimates);
 // Parts of the uplift section, of `grouped_auuc` and of its `rate`.

@@ -41,6 +41,9 @@ Fit::Fit(FitInputs inputs) : in_(std::move(inputs)) {
       StepState::Options{in_.options.deterministic, in_.options.pcgrad,
                          in_.options.discriminator_steps});
   state_->clip_norm = in_.options.clip_norm;
+  if (in_.with_critic && in_.model.critic() != nullptr) {
+    critic_ = std::make_unique<CriticStep>(in_.model, lanes_, lanes, block_rows);
+  }
   read_validation_rows();
 }
 
@@ -158,8 +161,10 @@ Fit::End Fit::run_phase(const std::function<void()>& checkpoint) {
     lambda_ = refit ? 0 : reversal_at(step, total, warmup_of_adversary(total));
     state_->reversal = static_cast<float>(lambda_ * in_.model.options().w_adversary);
     const bool late = in_.deadline > 0 && now_seconds() > in_.deadline;
+    const std::span<const io::Journeys> blocks = stream.next();
     const StepResult result =
-        train_step(*state_, stream.next(), step + 1, settings, stop_requested() || late);
+        train_step(*state_, blocks, step + 1, settings, stop_requested() || late);
+    critic_loss_ = refit && critic_ ? critic_->take(*state_, blocks, step + 1, settings) : NAN;
     state_->phases.wait += stream.wait_seconds() - waited;
     waited = stream.wait_seconds();
     ++progress_.step;
@@ -225,6 +230,7 @@ void Fit::report(const StepResult& result, const Losses* validation, double rate
     line["validation"] = to_json(*validation, proxy);
     line["validation_loss"] = io::number(validation->watched());
   }
+  if (refitting() && critic_) line["critic_loss"] = io::number(critic_loss_);
   line["gradient_norm"] = io::number(result.gradient_norm);
   line["skipped"] = progress_.skipped;
   line["samples_per_s"] =

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/model/bundle.h"
+#include "engine/train/critic_step.h"
 #include "engine/train/metrics_log.h"
 #include "engine/train/step.h"
 #include "engine/train/train_options.h"
@@ -29,6 +30,7 @@ struct FitInputs {
   io::UserFilter validation;
   std::vector<int64_t> training_rows;  // [blocks]
   uint64_t seed = 1;                   // of start values and order
+  bool with_critic = false;            // where the model has one
   double deadline = 0;                 // now_seconds() at which to stop with a checkpoint; 0: none
   bool quiet = false;                  // one of many: whoever makes them tells how far they are
 };
@@ -100,6 +102,8 @@ class Fit {
   ModelWeights weights_;
   ModelWeights best_;
   std::unique_ptr<StepState> state_;
+  std::unique_ptr<CriticStep> critic_;  // null without
+  double critic_loss_ = NAN;            // of the step just taken
   std::vector<io::Journeys> validation_blocks_;
   Standing progress_;
   double lambda_ = 0;  // of the gradient reversal in the step just taken

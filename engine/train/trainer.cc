@@ -197,6 +197,7 @@ class Trainer {
              .validation = thinned(planned.validation, validation_thinning_),
              .training_rows = training_rows,
              .seed = planned.seed,
+             .with_critic = planned.scores,
              .deadline = deadline_});
     if (resume_from_ && resume_from_->header.contains("fit") &&
         resume_from_->header["fit"]["name"] == name) {

@@ -269,9 +269,10 @@ void check_model(Case& of, bool refit = false,
     }
     // The discriminator descends its loss, the rest of the model ascends it.
     of.adversary = is_discriminator(entry.name) ? 1 : -double{of.reversal};
-    check_values(of, refit, entry.name, entry.tensor.vector(of.weights.dense.data()), part,
-                 of.model->options().w_outcome == 0 || entry.name.find("second") == 0 ||
-                     (!refit && entry.name.find("removal") == 0));
+    check_values(
+        of, refit, entry.name, entry.tensor.vector(of.weights.dense.data()), part,
+        of.model->options().w_outcome == 0 || entry.name.find("second") == 0 ||
+            (!refit && (entry.name.find("removal") == 0 || entry.name.find("critic") == 0)));
   }
   if (refit) return;
   of.adversary = -double{of.reversal};
