@@ -188,10 +188,11 @@ TEST(ReferenceModel, HasTheGradientsOfPyTorch) {
     }
     ++tensors;
   }
-  // Every tensor but those of the removal net, which learns when all else is frozen.
+  // Every tensor but those of the removal net and the critic, which learn when all else is frozen.
   int64_t expected = 2;
   for (const ParameterLayout::Entry& entry : here.model->layout().entries()) {
-    expected += entry.name.starts_with("removal/") ? 0 : 1;
+    const bool later = entry.name.starts_with("removal/") || entry.name.starts_with("critic/");
+    expected += later ? 0 : 1;
   }
   EXPECT_EQ(tensors, expected);
 }

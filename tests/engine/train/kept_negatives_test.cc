@@ -123,6 +123,12 @@ class KeptNegatives : public testing::Test {
       result[std::string("prediction/") + key] = json.at("prediction").at(key);
     }
     result["mediator variance"] = json.at("identification").at("mediator_variance_share");
+    if (!schema_.is_arm_log()) {
+      const io::Json& lambda = json.at("identification").at("lambda");
+      for (const char* key : {"second_stage", "critic", "uniform"}) {
+        result[std::string("lambda ") + key] = lambda.at(key);
+      }
+    }
     for (const io::Json& effect : json.at("effects")) {
       const std::string at = "/" + std::to_string(effect.at("cluster").get<int64_t>());
       result["naive" + at] = effect.at("naive");
