@@ -75,7 +75,7 @@ summary{cursor:pointer;font-weight:600;font-size:15px}
 table{border-collapse:collapse;font-size:13.5px;font-variant-numeric:tabular-nums;line-height:1.3}
 th,td{padding:6px 0 6px 18px;text-align:right;font-weight:400;white-space:nowrap}
 th:first-child{text-align:left;padding-left:0;white-space:normal;overflow-wrap:anywhere;min-width:88px}
-thead th{color:var(--soft);vertical-align:bottom;font-size:12.5px}
+thead th{color:var(--soft);vertical-align:bottom;font-size:12.5px;white-space:normal}
 tbody tr,thead tr{border-bottom:1px solid var(--faint)}
 thead tr{border-bottom:1px solid var(--rule)}
 .sorted{margin-top:10px}
@@ -108,7 +108,7 @@ pre{font-size:12px;line-height:1.4;white-space:pre-wrap;overflow-wrap:anywhere;c
 .scroll::before,section>figure::before{content:"wider than this window: slide it sideways";position:sticky;left:0;display:block;width:max-content;font-size:12px;color:var(--soft)}
 .scroll th:first-child{position:sticky;left:0;background:var(--paper)}}
 @media print{body{font-size:11pt}main{max-width:none;padding:0}section,figure,.journey{break-inside:avoid}
-figure{overflow:visible}svg.plot{max-width:100%;height:auto}section{margin-top:28px}*{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
+figure,.scroll{overflow:visible}table{font-size:7.5pt}th,td{padding-left:8px}svg.plot{max-width:100%;height:auto}section{margin-top:28px}*{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
 )css";
 }
 
