@@ -27,8 +27,32 @@ void draw_absent(std::span<const int64_t> touched, int64_t clusters, int64_t cou
   }
 }
 
+void RemovalPairs::reserve(const Csr& touches, int64_t clusters, int64_t absent) {
+  size_t left = 0;  // touches of all sets: a journey without each of its clusters, and whole
+  size_t longest = 0;
+  for (int64_t journey = 0; journey < touches.rows(); ++journey) {
+    const size_t i = static_cast<size_t>(journey);
+    const size_t length = static_cast<size_t>(touches.begin[i + 1] - touches.begin[i]);
+    left += length * std::min(length, static_cast<size_t>(clusters) + 1);
+    longest = std::max(longest, length);
+  }
+  const size_t journeys = static_cast<size_t>(touches.rows());
+  const size_t all = static_cast<size_t>(touches.total());
+  const size_t most = all + journeys * static_cast<size_t>(absent);
+  set_begin.reserve(1 + all + journeys);
+  set_cluster.reserve(left);
+  pair_begin.reserve(1 + journeys);
+  cluster.reserve(most);
+  set.reserve(most);
+  present.reserve(most);
+  weight.reserve(most);
+  touched_.reserve(longest);
+  drawn_.reserve(static_cast<size_t>(absent));
+}
+
 void RemovalPairs::fill(const Source& from, int64_t clusters, int64_t absent, uint64_t draw,
                         bool with_present) {
+  reserve(from.touches, clusters, absent);
   set_begin.assign(1, 0);
   pair_begin.assign(1, 0);
   for (std::vector<int64_t>* column : {&set_cluster, &cluster, &set}) column->clear();

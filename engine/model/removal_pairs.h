@@ -14,7 +14,7 @@ namespace alm {
 inline constexpr int64_t kAbsentInTraining = 3;
 inline constexpr int64_t kAbsentInEstimates = 16;
 
-// Reused from block to block; allocates nothing once it has seen the largest. Journeys of which
+// Reused from block to block; allocates nothing once it has seen a block of as many touches. Journeys of which
 // nothing is left, or that touched nothing, have no such pair: they say nothing of an effect.
 struct RemovalPairs {
   std::vector<int64_t> set_begin;    // [sets + 1] what is left of a journey: a set of touches
@@ -39,6 +39,9 @@ struct RemovalPairs {
   int64_t pairs() const { return static_cast<int64_t>(cluster.size()); }
 
  private:
+  // Room for whatever may be drawn from journeys of such lengths.
+  void reserve(const Csr& touches, int64_t clusters, int64_t absent);
+
   std::vector<int64_t> touched_;  // distinct clusters of a journey, ascending
   std::vector<int64_t> drawn_;
 };

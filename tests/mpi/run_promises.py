@@ -408,7 +408,7 @@ def case_killed_while_saving():
         job = subprocess.Popen(command(0, arguments), stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, text=True)
         try:
-            text = job.communicate(timeout=0.15 + 0.4 * draw.random() + 0.02 * kills)[0]
+            text = job.communicate(timeout=(0.15 + 0.4 * draw.random()) * 1.06 ** kills)[0]
         except subprocess.TimeoutExpired:
             job.kill()
             job.communicate()
@@ -891,17 +891,15 @@ def case_extreme_values():
                             "outcome_kind = continuous\n[columns]\nuser = u\ntime = t\n"
                             "cluster = k\nmediator = m\noutcome = y\nweight = w\n")
     options = SMALL + ["--epochs", "1"]
-    weighted("heavy", 1e30, 1)
-    for ranks in (0, 2):
-        refused("heavy", f"heavy-run-{ranks}", *options, ranks=ranks,
-                says=("row 0", "/journey/weight", "divide"))
     plain = weighted("plain", 1, 1)
     train(plain, "run", *options)
-    for log, column in ((weighted("large", 1e3, 9e7), "/journey/outcome"),
-                        ("heavy", "/journey/weight")):
-        for name, out in (("evaluate", "x.json"), ("attribute", "x.csv")):
-            complaint(alm([name, "--run", "run", "--log", log, "--out", out], wanted=1),
-                      (column, "divide"))
+    large = weighted("large", 1e3, 9e7)
+    for ranks in (0, 2):
+        refused(large, f"large-run-{ranks}", *options, ranks=ranks,
+                says=("/journey/outcome", "divide"))
+    for name, out in (("evaluate", "x.json"), ("attribute", "x.csv")):
+        complaint(alm([name, "--run", "run", "--log", large, "--out", out], wanted=1),
+                  ("/journey/outcome", "divide"))
     # Large, but within the sums.
     alm(["evaluate", "--run", "run", "--log", weighted("some", 1e4, 1e4), "--out", "x.json"])
 

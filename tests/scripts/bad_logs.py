@@ -244,6 +244,7 @@ ROWS = [
     ("weight negative", put("/journey/weight", 4, -1), "/journey/weight: not a weight", ["row 4", "-1"]),
     ("weight NaN", put("/journey/weight", 4, NAN), "/journey/weight: not a weight", ["row 4", "nan"]),
     ("weight infinite", put("/journey/weight", 4, INFINITY), "/journey/weight: not a weight", ["row 4"]),
+    ("weight too large", put("/journey/weight", 4, 1e30), "/journey/weight: not a weight", ["row 4", "divide"]),
     ("dense infinite", put("/journey/dense", 9, -INFINITY), "/journey/dense: infinite", ["row 4", "-inf"]),
     ("cluster", put("/touch/cluster", FIRST, 3), "/touch/cluster: not a cluster",
      ["row 3", f"touch {FIRST}", "0 to 2"]),

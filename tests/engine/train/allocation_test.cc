@@ -68,6 +68,17 @@ void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept {
 namespace alm {
 namespace {
 
+// Runs body(thread) once on every thread of the pool: none ends before all have begun.
+void on_every_thread(ThreadPool& pool, const std::function<void(int64_t thread)>& body) {
+  std::atomic<int64_t> arrived{0};
+  const auto item = [&](int64_t, int64_t thread) {
+    ++arrived;
+    while (arrived < pool.threads()) std::this_thread::yield();
+    body(thread);
+  };
+  pool.parallel_for(pool.threads(), std::cref(item));
+}
+
 // Counts on this thread and on those of the pool while it lives.
 class Watch {
  public:
@@ -76,34 +87,34 @@ class Watch {
 
  private:
   void mark(bool watched) {
-    std::atomic<int64_t> arrived{0};
-    // An item a thread: none ends before all have begun.
-    const auto body = [&](int64_t, int64_t) {
-      training_thread = watched;
-      ++arrived;
-      while (arrived < pool_.threads()) std::this_thread::yield();
-    };
-    pool_.parallel_for(pool_.threads(), std::cref(body));
+    on_every_thread(pool_, [&](int64_t) { training_thread = watched; });
   }
 
   ThreadPool& pool_;
 };
 
-// Shows every thread a micro-block: which of them takes which block of a step is chance, and one
-// that was idle in the first steps would size its memory later.
+// Shows every thread a micro-block in every kind of pass: which of them takes which block of a step
+// is chance, and one that was idle in the first steps would size its memory later.
 void show_to_all_threads(const io::Journeys& block, const Model& model, Compute& compute) {
   const ModelWeights weights = model.fresh_weights(1);
-  std::vector<float> gradient(weights.dense.size());
-  for (int64_t thread = 0; thread < compute.threads(); ++thread) {
+  on_every_thread(compute.pool(), [&](int64_t thread) {
+    std::vector<float> gradient(weights.dense.size());
     Inputs& inputs = compute.thread(thread).inputs;
     inputs.fill(block, model.stats(), model.options(), model.positions());
     for (int64_t time = 0; time < 3; ++time) {
       LossSums sums{};
       BlockRows rows;
-      model.loss(compute.pass(thread, weights.dense.data(), gradient.data()), inputs, weights, sums,
-                 &rows);
+      const Pass pass = compute.pass(thread, weights.dense.data(), gradient.data());
+      model.loss(pass, inputs, weights, sums, &rows);
+      if (model.refit_last() > model.refit_first()) {
+        inputs.fill_removal(model.stats().schema.clusters, kAbsentInTraining, 1, true);
+        model.refit_loss(pass, inputs, weights, sums);
+      }
+      if (model.discriminator_last() > model.discriminator_first()) {
+        model.discriminator_loss(pass, inputs, weights, sums);
+      }
     }
-  }
+  });
 }
 
 // Journeys of exactly `touches` touches, with or without items and context ids.
