@@ -14,8 +14,9 @@ namespace alm {
 inline constexpr int64_t kAbsentInTraining = 3;
 inline constexpr int64_t kAbsentInEstimates = 16;
 
-// Reused from block to block; allocates nothing once it has seen a block of as many touches. Journeys of which
-// nothing is left, or that touched nothing, have no such pair: they say nothing of an effect.
+// Reused from block to block; allocates nothing once it has seen a block of as many touches.
+// Journeys of which nothing is left, or that touched nothing, have no such pair: they say nothing
+// of an effect.
 struct RemovalPairs {
   std::vector<int64_t> set_begin;    // [sets + 1] what is left of a journey: a set of touches
   std::vector<int64_t> set_cluster;  // their clusters
