@@ -34,6 +34,7 @@ LevelBRatio::Context LevelBRatio::at(std::array<double, 2> x) const {
       total += weight;
     }
     for (double& p : context.p[u]) p /= total;
+    context.total[u] = total;
   }
   return context;
 }
@@ -52,14 +53,16 @@ double LevelBRatio::p_touches(std::span<const int64_t> touches) const {
   return sum / static_cast<double>(draws_.size());
 }
 
-double LevelBRatio::h(const Context& context, std::span<const int64_t> touches) {
+double LevelBRatio::h(const Context& context, std::span<const int64_t> touches) const {
+  // What is never shown to x is so for both u, and drops out of P(u | T, x).
   std::array<double, 2> product = context.p_u;
   for (const int64_t k : touches) {
-    for (size_t u = 0; u < 2; ++u) product[u] *= context.p[u][static_cast<size_t>(k)];
+    product[0] /= context.total[0];
+    product[1] *=
+        std::exp(confounding_ * clusters_.affinity[static_cast<size_t>(k)]) / context.total[1];
   }
-  const double total = product[0] + product[1];
-  if (!(total > 0)) return 0;
-  return (product[0] * context.survival[0] + product[1] * context.survival[1]) / total;
+  return (product[0] * context.survival[0] + product[1] * context.survival[1]) /
+         (product[0] + product[1]);
 }
 
 double pearson(std::span<const double> left, std::span<const double> right) {

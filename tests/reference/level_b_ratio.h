@@ -19,6 +19,7 @@ class LevelBRatio {
     std::array<double, 2> x{};
     std::array<double, 2> p_u{};           // P(u | x)
     std::array<std::vector<double>, 2> p;  // [K] P(k | x, u)
+    std::array<double, 2> total{};         // what the weights of the clusters sum to
     std::array<double, 2> survival{};      // exp(-lambda(x, u))
     double lambda() const { return p_u[0] * survival[0] + p_u[1] * survival[1]; }
   };
@@ -29,8 +30,9 @@ class LevelBRatio {
   // P(T | x) but for the law of the number of touches.
   static double p_touches(const Context& context, std::span<const int64_t> touches);
   double p_touches(std::span<const int64_t> touches) const;
-  // E[exp(-lambda) | T, x], what the model's exp(-h) is to be; 0 where T is never shown.
-  static double h(const Context& context, std::span<const int64_t> touches);
+  // E[exp(-lambda) | T, x], what the model's exp(-h) is to be; where T is never shown, what it
+  // would be if T were, by the same law.
+  double h(const Context& context, std::span<const int64_t> touches) const;
 
  private:
   LevelBEnumeration::Clusters clusters_;

@@ -81,7 +81,8 @@ struct Errors {
 constexpr int64_t kTops[] = {0, 16, 64};  // 0: all
 
 // One line of the table: both critics, all ways, groups of `size`; the correlations are added.
-void print_line(std::span<const Held> held, int64_t size, std::vector<double>& correlations) {
+void print_line(const reference::LevelBRatio& ratio, std::span<const Held> held, int64_t size,
+                std::vector<double>& correlations) {
   Errors errors[2][3], uniform;
   double rows = 0;
   std::vector<double> kept;
@@ -97,7 +98,7 @@ void print_line(std::span<const Held> held, int64_t size, std::vector<double>& c
       correlations.push_back(reference::pearson(fitted.all, ideal));
       std::vector<double> h;
       for (const Held& other : group) {
-        h.push_back(reference::LevelBRatio::h(group[i].context, other.touches));
+        h.push_back(ratio.h(group[i].context, other.touches));
       }
       const double truth = group[i].context.lambda();
       const auto add = [&](const std::vector<double>& weights, double mass, Errors& to) {
@@ -151,7 +152,7 @@ void run(int count, char** arguments) {
       "|---|---|---|---|---|---|---|---|\n");
   for (const int64_t size : {256, 1024, 4096}) {
     std::vector<double> correlations;
-    print_line(held, size, correlations);
+    print_line(ratio, held, size, correlations);
     if (size != 1024 || correlations.empty()) continue;
     std::ranges::sort(correlations);
     const auto at = [&](double share) {

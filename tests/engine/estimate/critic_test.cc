@@ -133,8 +133,9 @@ TEST(CriticWeights, OfASampleOnTheOutcomeNeedTheJourneyWeightsInTheSoftmax) {
   }
   const double error =
       std::sqrt((weighted_squares - weighted * weighted) / static_cast<double>(kSamples - 1));
-  EXPECT_NEAR(weighted, whole, 5 * error + 0.002);
-  EXPECT_GT(std::fabs(bare - whole), 20 * error + 0.02) << "the omission is not noticed";
+  const double tolerance = 5 * error + 0.002;
+  EXPECT_NEAR(weighted, whole, tolerance);
+  EXPECT_GT(std::fabs(bare - whole), 2 * tolerance) << "the omission is not noticed";
 }
 
 // ---- the check of a whole bundle ------------------------------------------------------------
@@ -164,6 +165,10 @@ class CriticCheck : public testing::Test {
       ModelWeights weights = model->fresh_weights(1);
       Rng draw(2, Stream::test, bundle_.fits.size());
       for (float& value : weights.dense) value = static_cast<float>(0.25 * draw.normal());
+      for (const ParameterLayout::Entry& entry : model->layout().entries()) {
+        if (!entry.name.starts_with("critic/")) continue;  // of some strength: there are holes
+        for (float& value : entry.tensor.vector(weights.dense.data())) value *= 1.6f;
+      }
       bundle_.fits[fit] = std::move(weights);
     }
   }
