@@ -125,7 +125,7 @@ class KeptNegatives : public testing::Test {
     result["mediator variance"] = json.at("identification").at("mediator_variance_share");
     if (!schema_.is_arm_log()) {
       const io::Json& lambda = json.at("identification").at("lambda");
-      for (const char* key : {"second_stage", "critic", "uniform"}) {
+      for (const char* key : {"critic", "uniform"}) {
         result[std::string("lambda ") + key] = lambda.at(key);
       }
     }
