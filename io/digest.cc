@@ -51,13 +51,32 @@ uint64_t fold(uint64_t sum) {
   return sum;
 }
 
-constexpr size_t kLanes = 16;  // 16-bit words taken side by side
-constexpr size_t kRounds =
-    256;  // rounds of a block; a lane's second sum stays below 2^32 up to 361
+using Words = uint32_t __attribute__((vector_size(32)));  // pairs of 16-bit words
+constexpr size_t kPairs = sizeof(Words) / sizeof(uint32_t);
+constexpr size_t kVectors = 2;                    // taken side by side
+constexpr size_t kLanes = 2 * kPairs * kVectors;  // 16-bit words of a round
+constexpr size_t kRounds = 256;  // of a block; a lane's second sum stays below 2^32 up to 361
+
+// Sums of the words at one place of every round, and of those sums after every round.
+struct LaneSums {
+  Words first[2][kVectors] = {};  // of the low and of the high words of the pairs
+  Words second[2][kVectors] = {};
+
+  [[gnu::always_inline]] void add(const std::byte* data) {
+    for (size_t vector = 0; vector < kVectors; ++vector) {
+      Words pairs;
+      std::memcpy(&pairs, data + vector * sizeof(pairs), sizeof(pairs));
+      first[0][vector] += pairs & 0xffffu;
+      first[1][vector] += pairs >> 16;
+      second[0][vector] += first[0][vector];
+      second[1][vector] += first[1][vector];
+    }
+  }
+};
 
 // Swapping the bytes of a 16-bit word is multiplication by 256 modulo 65535, so the sums may run
-// over little-endian words and be swapped once at the end. Lanes are summed apart (they vectorise)
-// and then joined: word i of N in a block weighs N - i in the second sum.
+// over little-endian words and be swapped once at the end. Lanes are summed apart and then joined:
+// word i of N in a block weighs N - i in the second sum.
 [[gnu::always_inline]] inline uint32_t fletcher(std::span<const std::byte> bytes) {
   uint64_t sum1 = 0;
   uint64_t sum2 = 0;
@@ -65,21 +84,15 @@ constexpr size_t kRounds =
   size_t words = bytes.size() / 2;
   while (words >= kLanes) {
     const size_t rounds = std::min(words / kLanes, kRounds);
-    uint32_t first[kLanes] = {};
-    uint32_t second[kLanes] = {};
-    for (size_t round = 0; round < rounds; ++round) {
-      uint16_t word[kLanes];
-      std::memcpy(word, data + round * sizeof(word), sizeof(word));
-      for (size_t lane = 0; lane < kLanes; ++lane) {
-        first[lane] += word[lane];
-        second[lane] += first[lane];
-      }
-    }
+    LaneSums sums;
+    for (size_t round = 0; round < rounds; ++round) sums.add(data + round * 2 * kLanes);
     sum2 += sum1 * rounds * kLanes;
     for (size_t lane = 0; lane < kLanes; ++lane) {
-      sum1 += first[lane];
-      sum2 +=
-          kLanes * static_cast<uint64_t>(second[lane]) - lane * static_cast<uint64_t>(first[lane]);
+      const size_t vector = lane / (2 * kPairs);
+      const size_t pair = lane % (2 * kPairs) / 2;
+      const uint64_t first = sums.first[lane % 2][vector][pair];
+      sum1 += first;
+      sum2 += kLanes * uint64_t{sums.second[lane % 2][vector][pair]} - lane * first;
     }
     sum1 = fold(sum1);
     sum2 = fold(sum2);
