@@ -37,6 +37,31 @@ void gather_records(const T* from, std::span<const int64_t> indices, int64_t wid
   }
 }
 
+// Appends the ends of the journeys `rows` of `from` to `offsets`.
+void append_offsets(const int64_t* from, std::span<const int64_t> rows,
+                    std::vector<int64_t>& offsets) {
+  const size_t before = offsets.size();
+  offsets.resize(before + rows.size());
+  int64_t end = offsets[before - 1];
+  for (size_t index = 0; index < rows.size(); ++index) {
+    end += from[rows[index] + 1] - from[rows[index]];
+    offsets[before + index] = end;
+  }
+}
+
+// Overwrites `touches` with those of the journeys `rows`, one after the other. The offsets are
+// fetched before: they lie anywhere in memory, and no branch shall wait for it.
+void list_touches(const int64_t* offsets, std::span<const int64_t> rows,
+                  std::vector<int64_t>& touches) {
+  int64_t count = 0;
+  for (const int64_t row : rows) count += offsets[row + 1] - offsets[row];
+  touches.resize(static_cast<size_t>(count));
+  int64_t* out = touches.data();
+  for (const int64_t row : rows) {
+    for (int64_t touch = offsets[row]; touch < offsets[row + 1]; ++touch) *out++ = touch;
+  }
+}
+
 }  // namespace
 
 std::string LogSchema::cluster_name(int64_t cluster) const {
@@ -122,18 +147,9 @@ void Journeys::append_rows(const Journeys& from, std::span<const int64_t> rows,
   for (int64_t index = 1; index < count; ++index) {
     run &= rows[static_cast<size_t>(index)] == rows[0] + index;
   }
-  // Touches of the rows, one after the other.
+  append_offsets(from.touch_begin.data(), rows, touch_begin);
   thread_local std::vector<int64_t> touches;
-  touches.clear();
-  int64_t end = touch_begin.back();
-  touch_begin.reserve(touch_begin.size() + rows.size());
-  for (const int64_t index : rows) {
-    const int64_t first = from.touch_begin[static_cast<size_t>(index)];
-    const int64_t last = from.touch_begin[static_cast<size_t>(index) + 1];
-    end += last - first;
-    touch_begin.push_back(end);
-    for (int64_t touch = first; !run && touch < last; ++touch) touches.push_back(touch);
-  }
+  if (!run) list_touches(from.touch_begin.data(), rows, touches);
   const int64_t first_touch = from.touch_begin[static_cast<size_t>(rows[0])];
   const int64_t last_touch = from.touch_begin[static_cast<size_t>(rows[0] + (run ? count : 0))];
 

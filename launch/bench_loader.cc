@@ -15,7 +15,7 @@
 namespace alm {
 namespace {
 
-constexpr int64_t kLeastRounds = 3;
+constexpr int64_t kLeastRounds = 5;
 constexpr int64_t kMostRounds = 1000;
 
 // One pass of a stream over this rank's share of the log.

@@ -110,13 +110,16 @@ TEST(TrainStream, FollowsThePlanRowByRow) {
 }
 
 TEST(TrainStream, IsTheSameForAnyNumberOfRanksThreadsAndDepth) {
-  auto log = std::make_shared<FakeLog>(1009, 50);
-  auto plan = plan_of(*log, 16 * 5, 16);
-  const int64_t count = 2 * plan->steps_per_epoch() + 1;
-  const Steps expected = take(log, plan, 0, 0, count, 1, 1);
-  for (const int64_t ranks : {1, 2, 3, 6, 16}) {
-    for (const int64_t threads : {1, 3, 8}) {
-      EXPECT_EQ(take(log, plan, 0, 0, count, ranks, threads, threads), expected);
+  for (const int64_t block_rows : {50, 20}) {  // in memory whole, and in groups of blocks
+    auto log = std::make_shared<FakeLog>(1009, block_rows);
+    auto plan = plan_of(*log, 16 * 5, 16);
+    EXPECT_EQ(plan->group_blocks(), block_rows == 50 ? 1 : kGroupBlocks);
+    const int64_t count = 2 * plan->steps_per_epoch() + 1;
+    const Steps expected = take(log, plan, 0, 0, count, 1, 1);
+    for (const int64_t ranks : {1, 2, 3, 6, 16}) {
+      for (const int64_t threads : {1, 3, 8}) {
+        EXPECT_EQ(take(log, plan, 0, 0, count, ranks, threads, threads), expected);
+      }
     }
   }
 }
