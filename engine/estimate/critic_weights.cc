@@ -12,6 +12,20 @@ void scale_to_sum_one(std::vector<double>& weights) {
   for (double& weight : weights) weight /= sum;
 }
 
+// x . y; pairs are many: sums side by side, in a fixed order.
+double product(const std::vector<float>& x, const std::vector<float>& y) {
+  constexpr size_t kSums = 8;
+  float sums[kSums] = {};
+  const size_t whole = x.size() / kSums * kSums;
+  for (size_t first = 0; first < whole; first += kSums) {
+    for (size_t at = 0; at < kSums; ++at) sums[at] += x[first + at] * y[first + at];
+  }
+  double total = 0;
+  for (const float sum : sums) total += double{sum};
+  for (size_t at = whole; at < x.size(); ++at) total += double{x[at]} * double{y[at]};
+  return total;
+}
+
 }  // namespace
 
 bool CriticWeights::fill(std::span<const CriticJourney> group, int64_t row) {
@@ -21,10 +35,7 @@ bool CriticWeights::fill(std::span<const CriticJourney> group, int64_t row) {
   double most = -HUGE_VAL;
   for (size_t r = 0; r < group.size(); ++r) {
     if (group[r].user == own.user) continue;
-    double score = 0;
-    for (size_t at = 0; at < own.x.size(); ++at) {
-      score += double{own.x[at]} * double{group[r].y[at]};
-    }
+    const double score = product(own.x, group[r].y);
     uniform[r] = group[r].weight;
     all[r] = score;
     most = std::max(most, score);

@@ -73,8 +73,19 @@ ConfoundingHead::Halves ConfoundingHead::halves(const Pass& pass, Csr touches,
 double ConfoundingHead::logit_of_pair(const float* weights, const float* touches,
                                       const float* context) const {
   const std::span<const float> out = out_.w.vector(weights);
+  // Pairs are many: sums side by side, in a fixed order.
+  constexpr size_t kSums = 16;
+  float sums[kSums] = {};
+  const size_t whole = out.size() / kSums * kSums;
+  for (size_t first = 0; first < whole; first += kSums) {
+    for (size_t at = 0; at < kSums; ++at) {
+      const float hidden = touches[first + at] + context[first + at];
+      sums[at] += out[first + at] * (hidden > 0 ? hidden : 0.0f);
+    }
+  }
   double logit = double{out_.b.vector(weights)[0]};
-  for (size_t at = 0; at < out.size(); ++at) {
+  for (const float sum : sums) logit += double{sum};
+  for (size_t at = whole; at < out.size(); ++at) {
     logit += double{out[at]} * double{std::max(touches[at] + context[at], 0.0f)};
   }
   return logit;
