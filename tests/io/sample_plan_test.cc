@@ -119,8 +119,11 @@ TEST(SamplePlan, ALargeLogIsReadInGroupsOfNeighboursWhoseOrderIsDrawnAnew) {
     ASSERT_EQ(order.size(), 27u);
     for (size_t at = 0; at < order.size(); ++at) {
       const bool starts = order[at] % kGroupBlocks == 0;
-      if (starts) groups.push_back(order[at] / kGroupBlocks);
-      if (!starts) ASSERT_EQ(order[at], order[at - 1] + 1);
+      if (starts) {
+        groups.push_back(order[at] / kGroupBlocks);
+      } else {
+        ASSERT_EQ(order[at], order[at - 1] + 1);
+      }
     }
     ++seen[groups];
   }
