@@ -194,6 +194,21 @@ TEST(Report, ShowsWhatChoicesAreWorthAndWhereThereIsNoOverlap) {
   EXPECT_TRUE(has(page, "+0.0265 (0.0234 to 0.0296), +0.0167 (0.0138 to 0.0196) above"));
 }
 
+TEST(Report, ShowsLambdaTwiceAndNamesTheHolesInTheOverlap) {
+  SampleRun run = sample_run("sequence");
+  const std::string page = run.render();
+  EXPECT_TRUE(has(page, "0.8389"));
+  EXPECT_TRUE(has(page, "0.8405"));
+  EXPECT_TRUE(has(page, "0.0072"));
+  EXPECT_TRUE(has(page, "2 clusters hardly ever shown to some kinds of users"));
+  EXPECT_TRUE(has(page, "<bdi>dance duet</bdi></th><td>12.4"));
+  EXPECT_FALSE(has(page, "Weights: "));
+  run.estimates["identification"]["lambda"]["weights"] = "top 16";
+  EXPECT_TRUE(has(run.render(), "Weights: top 16."));
+  run.estimates["identification"]["lambda"] = nullptr;
+  EXPECT_FALSE(has(run.render(), "The factor of do, twice"));
+}
+
 TEST(Report, CutsLongNamesBetweenCharacters) {
   std::string name;
   for (int i = 0; i < 4000; ++i) name += "\xe6\xbc\xa2\xf0\x9f\x8e\xac";  // 漢🎬
