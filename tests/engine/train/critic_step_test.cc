@@ -105,7 +105,9 @@ TEST(CriticStep, LossIsThatOfItsGroupsWithWeightsAsRowsAndAsColumns) {
     // Left out of the columns, the weights are missed: of one group what was kept of a kind of
     // journey would pass for how often there are such.
     EXPECT_GT(std::fabs(found - of.loss(group, false)), 1e-2) << batch;
-    if (batch > group) EXPECT_GT(std::fabs(found - of.loss(batch)), 1e-2);
+    if (batch > group) {
+      EXPECT_GT(std::fabs(found - of.loss(batch)), 1e-2);
+    }
   }
 }
 
@@ -172,7 +174,9 @@ TEST(CriticStep, StandsStillWhereTheLossIsNotFinite) {
   const std::vector<float> before = of.weights.dense;
   EXPECT_TRUE(std::isnan(of.step().take(state, of.blocks(), 1, {.learning_rate = 0.01})));
   for (size_t at = 1; at < before.size(); ++at) {
-    if (!std::isnan(before[at])) ASSERT_EQ(of.weights.dense[at], before[at]);
+    if (!std::isnan(before[at])) {
+      ASSERT_EQ(of.weights.dense[at], before[at]);
+    }
   }
 }
 
