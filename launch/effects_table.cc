@@ -116,6 +116,22 @@ std::string warning_lines(const io::Json& estimates) {
   return text;
 }
 
+// One line a negative control.
+std::string control_lines(const io::Json& estimates) {
+  const io::Json identification = estimates.value("identification", io::Json::object());
+  const io::Json controls = identification.value("negative_controls", io::Json());
+  std::string text;
+  if (!controls.is_array()) return text;
+  for (const io::Json& made : controls) {
+    const std::string verdict = text_at(made, "verdict");
+    text += "  control " + text_at(made, "control") + ": " +
+            (verdict.empty() ? "not made: " + text_at(made, "why")
+                             : verdict + ". " + text_at(made, "sentence")) +
+            "\n";
+  }
+  return text;
+}
+
 // What proxy mode gives in the place of effects.
 std::string scores_table(const io::Json& estimates) {
   const bool truth = estimates.contains("truth") && estimates.at("truth").is_object();
@@ -146,7 +162,7 @@ std::string scores_table(const io::Json& estimates) {
     const io::Json of = truth ? estimates.at("truth").value(name, io::Json()) : io::Json();
     if (of.is_object()) text += format("  %s:", name) + truth_line(of);
   }
-  return text + warning_lines(estimates);
+  return text + control_lines(estimates) + warning_lines(estimates);
 }
 
 // What choosing a tenth of the exposures is worth.
@@ -214,7 +230,7 @@ std::string effects_table(const io::Json& estimates) {
   text += prediction_line(estimates);
   if (truth) text += truth_line(estimates.at("truth"));
   text += policy_line(estimates.value("policy", io::Json()));
-  return text + warning_lines(estimates);
+  return text + control_lines(estimates) + warning_lines(estimates);
 }
 
 }  // namespace alm

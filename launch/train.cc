@@ -162,6 +162,13 @@ std::vector<OptionSpec> train_flags() {
       flag("pcgrad",
            "Free the outcome's and the mediator's gradients of the encoders of what in each works "
            "against the other; takes twice the time."));
+  flags.push_back({.name = "controls",
+                   .default_text = "none",
+                   .help = "Negative controls once the estimates are made, with commas between, or "
+                           "all: shuffled_mediator, shuffled_treatment, future_touches; in proxy "
+                           "mode dropped_proxy, adversary_weight. Each takes about as long as the "
+                           "main fit, in proxy mode as two or three; --resume adds them to a "
+                           "finished run."});
   flags.push_back(flag("deterministic",
                        "Bit-identical parameters for any number of ranks and threads; slower."));
   flags.push_back(
@@ -263,6 +270,7 @@ TrainOptions train_options(const Options& options) {
   if (result.model.proxy_mode() && result.bootstrap_fits > 0) {
     throw UserError("--bootstrap-fits gives errors of effects: --mediator proxy has none");
   }
+  result.controls = controls_by_name(options.text("controls"), result.model.proxy_mode());
   if (!result.model.proxy_mode() && result.model.proxy_input != ProxyInput::none) {
     throw UserError("--proxy-input is of --mediator proxy");
   }

@@ -13,6 +13,8 @@
 #include "engine/estimate/halves.h"
 #include "engine/estimate/mediator_variation.h"
 #include "engine/estimate/prediction.h"
+#include "engine/estimate/randomised_check.h"
+#include "engine/estimate/sensitivity.h"
 #include "engine/estimate/settled_outcome.h"
 #include "engine/estimate/thin_data.h"
 #include "engine/estimate/truth.h"
@@ -34,6 +36,7 @@ struct ArmSums {
         all_users(1),
         truth(schema.clusters),
         mediator(schema.clusters),
+        sensitivity(schema.clusters),
         protocol(schema) {}
 
   void merge(ArmSums&& other) {
@@ -50,6 +53,7 @@ struct ArmSums {
     journeys += other.journeys;
     randomised += other.randomised;
     mediator.merge(other.mediator);
+    sensitivity.merge(other.sensitivity);
     protocol.merge(other.protocol);
   }
   void reduce(Communicator& world) {
@@ -65,6 +69,7 @@ struct ArmSums {
     journeys = counts[0];
     randomised = counts[1];
     mediator.reduce(world);
+    sensitivity.reduce(world);
     protocol.reduce(world);
   }
 
@@ -80,6 +85,7 @@ struct ArmSums {
   int64_t journeys = 0;
   int64_t randomised = 0;
   MediatorVariation mediator;
+  SensitivitySums sensitivity;
   ArmProtocol protocol;
 };
 
@@ -127,6 +133,10 @@ void add_row(ArmSums& sums, const io::Journeys& journeys, int64_t row,
 
   const double predicted =
       mediator == kMediatorMissing ? eta(nuisances, arm, arm) : nuisances.mu(mediator, arm);
+  if (mediator != kMediatorMissing) {
+    sums.sensitivity.add_residual(outcome - predicted, weight);
+    if (arm != reference) sums.sensitivity.add(arm, p, p - nuisances.p(1, reference), weight);
+  }
   if (schema.outcome == io::OutcomeKind::binary) {
     const float probability = static_cast<float>(std::min(1.0, std::max(0.0, predicted)));
     sums.prediction.add(probability, journeys.outcome[i], weight);
@@ -348,11 +358,15 @@ void estimate_arm_log(const EstimateInputs& inputs, const ScoredUsers& users,
       {"mediator_variance_share", io::number(share)},
       {"leak_test", nullptr},
       {"leak_test_why", "made in latent mode only"},
-      {"negative_controls", nullptr},
-      {"negative_controls_why", "not part of this estimate"},
       {"overlap", {{"touches_without_observed_mediator", total.effects.mediator_missing()}}},
       {"warnings", warnings}};
   warn_of_settled_outcome(json);
+  put_sensitivity(total.sensitivity, total.effects.ett_one_step().overall(), json["effects"],
+                  identified ? "" : why_not, json["identification"]);
+  if (schema.randomised) {
+    json["identification"]["negative_controls"].push_back(randomised_check_of_arms(
+        total.protocol.randomised(), *schema.reference_cluster, json["effects"]));
+  }
 }
 
 }  // namespace alm

@@ -28,6 +28,7 @@ class ArmProtocol {
   // COLLECTIVE.
   void reduce(Communicator& world);
 
+  const GroupedSums& randomised() const { return randomised_; }  // outcomes by arm
   // `grouped_auuc` of estimates.json. effects: of the main fit; gains: of the halves.
   // `why_no_values`: not empty where there are none.
   io::Json grouped_json(const ArmEffectSums& effects, const ArmEffectSums& gains, bool has_backdoor,

@@ -1,6 +1,7 @@
 #include "engine/estimate/coordinator.h"
 
 #include "engine/estimate/arm_estimates.h"
+#include "engine/estimate/control.h"
 #include "engine/estimate/effect_replicates.h"
 #include "engine/estimate/proxy_estimates.h"
 #include "engine/estimate/sequence_estimates.h"
@@ -130,6 +131,7 @@ Estimates make_estimates(const EstimateInputs& inputs) {
     estimate_sequence_log(inputs, users, estimates);
   }
   if (inputs.world.rank() == 0) put_replicates(inputs.bundle, users.same_log, json);
+  put_controls(inputs.bundle.controls, users.same_log, json["identification"]);
   if (json["samples"] == 0) throw UserError(kNobodyScored);
   if (inputs.world.rank() != 0) return {};
   return estimates;

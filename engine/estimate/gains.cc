@@ -205,10 +205,13 @@ GroupedGain gain_against(const GroupedSums& sums, int64_t reference) {
   return gain;
 }
 
-int64_t stratum_of(double x_part, double x_scale, int64_t touches) {
+int64_t context_level(double x_part, double x_scale) {
   const double z = x_scale > 0 ? x_part / x_scale : 0;
-  const int64_t level = (z > -kQuartile) + (z > 0) + (z > kQuartile);
-  return level * 2 + (touches > kActive);
+  return (z > -kQuartile) + (z > 0) + (z > kQuartile);
+}
+
+int64_t stratum_of(double x_part, double x_scale, int64_t touches) {
+  return context_level(x_part, x_scale) * 2 + (touches > kActive);
 }
 
 Weighted StratifiedOutcomes::touched_total(int64_t cluster) const {

@@ -51,6 +51,7 @@ GroupedGain gain_against(const GroupedSums& sums, int64_t reference);
 inline constexpr int64_t kStrata = 8;
 // x_part: the regression's linear predictor without intercept and touches; x_scale: its standard
 // deviation, roughly (0: one level of X). Pure.
+int64_t context_level(double x_part, double x_scale);  // 0 to 3
 int64_t stratum_of(double x_part, double x_scale, int64_t touches);
 // Above so many clusters there is memory for one stratum only.
 inline constexpr int64_t kStratifiedClusters = 4096;

@@ -120,8 +120,6 @@ io::Json identification_json(const ProxySums& sums, const Bundle& bundle) {
           {"code", code},
           {"leak_test", nullptr},
           {"leak_test_why", "made in latent mode only"},
-          {"negative_controls", nullptr},
-          {"negative_controls_why", "not part of this estimate"},
           {"overlap", nullptr},
           {"overlap_why", "scores of proxy mode have no weights"},
           {"warnings", warnings}};

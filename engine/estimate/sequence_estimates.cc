@@ -8,6 +8,7 @@
 #include "engine/estimate/few_steps.h"
 #include "engine/estimate/fold_batches.h"
 #include "engine/estimate/halves.h"
+#include "engine/estimate/randomised_check.h"
 #include "engine/estimate/removal_sums.h"
 #include "engine/estimate/sequence_sums.h"
 #include "engine/estimate/settled_outcome.h"
@@ -177,8 +178,6 @@ io::Json identification_json(const SequenceSums& sums, double share, const Bundl
   if (!few.empty()) warnings.push_back(few);
   json["leak_test"] = nullptr;
   json["leak_test_why"] = "made in latent mode only";
-  json["negative_controls"] = nullptr;
-  json["negative_controls_why"] = "not part of this estimate";
   int64_t clipped = 0;
   int64_t thin = 0;
   double clipped_weight = 0;
@@ -315,6 +314,12 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
       format("the mediator does not vary given touches and context (variance share %.4f)", share);
   json["effects"] =
       effects_json(total, removal[0], schema, identified, why_not, bundle, no_interval);
+  put_sensitivity(total.sensitivity, total.one_step.overall(), json["effects"],
+                  identified ? "" : why_not, json["identification"]);
+  if (schema.randomised) {
+    json["identification"]["negative_controls"].push_back(randomised_check(
+        total.protocol.randomised(), total.protocol.all_randomised(), json["effects"]));
+  }
   json["auuc"] = nullptr;
   json["auuc_why"] = "given for arm logs only";
   std::string no_values = halves ? "" : kNoHalves;

@@ -33,6 +33,9 @@ class SequenceProtocol {
   void reduce(Communicator& world);
 
   const StratifiedOutcomes& outcomes() const { return outcomes_; }
+  // Outcomes of journeys with a randomised touch, by cluster; of every such pair, as one.
+  const GroupedSums& randomised() const { return randomised_; }
+  const GroupedSums& all_randomised() const { return all_randomised_; }
   // (e_ks, weight) by cluster: for ClusterTable.
   std::vector<std::vector<Weighted>> propensity() const;
 

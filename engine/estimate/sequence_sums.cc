@@ -23,6 +23,7 @@ SequenceSums::SequenceSums(const io::LogSchema& schema, double outcome_mean, int
       gauc(expected_rows),
       truth(schema.clusters),
       mediator(schema.clusters),
+      sensitivity(schema.clusters),
       protocol(schema) {}
 
 void SequenceSums::add(const io::Journeys& from, const SequenceScores& scores,
@@ -35,6 +36,7 @@ void SequenceSums::add(const io::Journeys& from, const SequenceScores& scores,
     const double outcome = from.outcome[i];
     ++journeys;
     all_users.add(0, user);
+    sensitivity.add_residual(outcome - scores.predicted[i], weight);
     const float predicted = static_cast<float>(scores.predicted[i]);
     if (binary) {
       prediction.add(predicted, from.outcome[i], weight);
@@ -65,6 +67,7 @@ void SequenceSums::add(const io::Journeys& from, const SequenceScores& scores,
       clipped.add(cluster, scores.clipped[j], weight);
       if (!from.delta_ett.empty()) truth.add_ett(cluster, from.delta_ett[j], weight);
       mediator.add(scores.p[j], from.mediator[j], weight);
+      sensitivity.add(cluster, scores.p[j], scores.p[j], weight);
       mediator.add_observed(cluster, from.mediator[j], weight);
     }
   }
@@ -89,6 +92,7 @@ void SequenceSums::merge(SequenceSums&& other) {
   gauc.merge(std::move(other.gauc));
   truth.merge(other.truth);
   mediator.merge(other.mediator);
+  sensitivity.merge(other.sensitivity);
   protocol.merge(other.protocol);
 }
 
@@ -112,6 +116,7 @@ void SequenceSums::reduce(Communicator& world) {
   regression.reduce(world, "prediction");
   truth.reduce(world, "truth");
   mediator.reduce(world);
+  sensitivity.reduce(world);
   protocol.reduce(world);
 }
 

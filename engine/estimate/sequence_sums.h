@@ -8,6 +8,7 @@
 #include "engine/estimate/cluster_totals.h"
 #include "engine/estimate/mediator_variation.h"
 #include "engine/estimate/prediction.h"
+#include "engine/estimate/sensitivity.h"
 #include "engine/estimate/sequence_protocol.h"
 #include "engine/estimate/sequence_scorer.h"
 #include "engine/estimate/truth.h"
@@ -50,7 +51,8 @@ struct SequenceSums {
   GaucRows gauc;
   TruthSums truth;
   MediatorVariation mediator;  // touches with an observed mediator
-  SequenceProtocol protocol;   // gains of clusters, values of exposures
+  SensitivitySums sensitivity;
+  SequenceProtocol protocol;  // gains of clusters, values of exposures
 };
 
 }  // namespace alm

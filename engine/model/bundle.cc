@@ -206,6 +206,7 @@ void put_bundle(const Bundle& bundle, io::CheckpointBlobs& checkpoint) {
                                  {"tabular_fits", bundle.tabular_counts.size()},
                                  {"main_steps", bundle.main_steps},
                                  {"replicates", bundle.replicates.size()},
+                                 {"controls", bundle.controls},
                                  {"fits", names}};
   put_blob(stats.item_admitted, "item_admitted", checkpoint);
   put_blob(stats.touch_share, "touch_share", checkpoint);
@@ -244,6 +245,7 @@ Bundle get_bundle(const io::CheckpointBlobs& checkpoint) {
   json.at("tabular").get_to(bundle.tabular);
   json.at("log_manifest").get_to(bundle.log_manifest);
   bundle.main_steps = json.value("main_steps", int64_t{-1});
+  bundle.controls = json.value("controls", io::Json::array());
   for (size_t fold = 0; fold < json.at("backdoors").get<size_t>(); ++fold) {
     bundle.backdoor.push_back({get_blob<double>(of_fold("backdoor", fold), checkpoint, -1),
                                get_blob<int64_t>(of_fold("backdoor_own", fold), checkpoint, -1)});

@@ -44,6 +44,7 @@ struct Bundle {
   std::vector<FittedBackdoor> backdoor;
   // Effects of each replicate of --bootstrap-fits, as replicate_effects() gives them.
   std::vector<std::vector<double>> replicates;
+  io::Json controls = io::Json::array();  // results of negative controls, as estimates show them
 
   // The fits that make the estimates are as many as folds; this one scores the users of `fold`.
   std::string scoring_fit(int64_t fold) const { return folds > 1 ? fold_fit(fold) : kMainFit; }

@@ -75,6 +75,9 @@ summary{cursor:pointer;font-weight:600;font-size:15px}
 table{border-collapse:collapse;font-size:13.5px;font-variant-numeric:tabular-nums;line-height:1.3}
 th,td{padding:6px 0 6px 18px;text-align:right;font-weight:400;white-space:nowrap}
 th:first-child{text-align:left;padding-left:0;white-space:normal;overflow-wrap:anywhere;min-width:88px}
+td.verdict,td.sentence{text-align:left;vertical-align:top}
+td.verdict.pass,td.verdict.warn,td.verdict.fail{font-weight:650}td.verdict.warn,td.verdict.fail{box-shadow:inset 4px 0 var(--warn-edge)}
+td.sentence{white-space:normal;min-width:20em}
 thead th{color:var(--soft);vertical-align:bottom;font-size:12.5px;white-space:normal}
 tbody tr,thead tr{border-bottom:1px solid var(--faint)}
 thead tr{border-bottom:1px solid var(--rule)}

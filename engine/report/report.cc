@@ -25,6 +25,7 @@ std::string make_report(const io::Json& config, const io::Json& estimates,
     html += lambda_section(estimates);
     html += truth_section(estimates, effects);
   }
+  html += controls_section(estimates) + sensitivity_section(estimates);
   html += uplift_section(estimates);
   html += policy_section(estimates);
   html += journeys_section(examples);

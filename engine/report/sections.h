@@ -26,6 +26,10 @@ std::string warnings_section(const io::Json& config, const io::Json& estimates,
 std::string effects_section(const Effects& effects);
 // Scores and the code of proxy mode.
 std::string scores_section(const io::Json& estimates);
+// `negative_controls` of `identification`.
+std::string controls_section(const io::Json& estimates);
+// `sensitivity` of `identification`.
+std::string sensitivity_section(const io::Json& estimates);
 std::string truth_section(const io::Json& estimates, const Effects& effects);
 // Lambda by the second stage and by the critic, holes in the overlap.
 std::string lambda_section(const io::Json& estimates);

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/estimate/control.h"
 #include "engine/model/model_options.h"
 
 namespace alm {
@@ -34,6 +35,7 @@ struct TrainOptions {
   int64_t checkpoint_every = 0;  // steps; 0: only at the end of each fit
   double max_minutes = 0;        // stop early with a checkpoint; 0: no limit
   bool resume = false;
+  std::vector<Control> controls;  // negative controls to make once the estimates are
   ModelOptions model;
 };
 

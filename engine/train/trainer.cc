@@ -10,6 +10,7 @@
 #include "engine/estimate/estimate_memory.h"
 #include "engine/estimate/few_steps.h"
 #include "engine/train/bootstrap_fits.h"
+#include "engine/train/control_runs.h"
 #include "engine/train/fit.h"
 #include "engine/train/fit_plan.h"
 #include "engine/train/run_checkpoint.h"
@@ -84,7 +85,8 @@ class Trainer {
             fit_backdoor(job_.log, *bundle_.stats, users, job_.compute, job_.world));
       }
     }
-    save(nullptr, bundle_.replicates.size() >= wanted_replicates());
+    fits_done_ = bundle_.replicates.size() >= wanted_replicates();
+    save(nullptr);
     if (!run_replicates()) return stopped("bootstrap fits");
     return finish();
   }
@@ -137,6 +139,7 @@ class Trainer {
       bundle_.backdoor = std::move(saved.backdoor);
       bundle_.main_steps = saved.main_steps;
       bundle_.replicates = std::move(saved.replicates);
+      bundle_.controls = std::move(saved.controls);
       newest->header.at("steps_before").get_to(steps_before_);
       metrics_->truncate(newest->header.at("metrics_bytes").get<int64_t>());
       log_info("resuming: " + newest->header.at("where").get<std::string>());
@@ -177,18 +180,19 @@ class Trainer {
     for (size_t at = 0; at < plan_.fits.size(); ++at) {
       const PlannedFit& fit = plan_.fits[at];
       if (fit.scores || halves) {
-        if (!run_fit(fit, fit_rows_[at], at == 0)) return false;
+        if (!run_fit(fit, job_.log, *model_, fit_rows_[at], at == 0)) return false;
       }
     }
     return true;
   }
 
-  bool run_fit(const PlannedFit& planned, const std::vector<int64_t>& training_rows, bool first) {
+  bool run_fit(const PlannedFit& planned, const std::shared_ptr<const io::Log>& log,
+               const Model& model, const std::vector<int64_t>& training_rows, bool first) {
     const std::string& name = planned.name;
     if (bundle_.fits.count(name) > 0) return true;  // resumed past it
     Fit fit({.name = name,
-             .log = job_.log,
-             .model = *model_,
+             .log = log,
+             .model = model,
              .options = fit_options_,
              .compute = job_.compute,
              .world = job_.world,
@@ -221,9 +225,9 @@ class Trainer {
                  "smaller --batch, or for arm logs --nuisance tabular",
                  static_cast<long long>(steps)));
     }
-    const bool done = fit.run([&] { save(&fit, false); });
+    const bool done = fit.run([&] { save(&fit); });
     if (!done) {
-      save(&fit, false);
+      save(&fit);
       return false;
     }
     if (planned.scores && job_.init.empty()) {
@@ -233,7 +237,7 @@ class Trainer {
     }
     bundle_.fits[name] = fit.take_weights();
     steps_before_ += fit.step();
-    save(nullptr, false);
+    save(nullptr);
     return true;
   }
 
@@ -254,24 +258,34 @@ class Trainer {
       if (!effects) return false;
       bundle_.replicates.push_back(std::move(*effects));
       ++steps_before_;  // a checkpoint of its own
-      save(nullptr, bundle_.replicates.size() == wanted_replicates());
+      fits_done_ = bundle_.replicates.size() == wanted_replicates();
+      save(nullptr);
       bar.update(replicate + 1);
     }
     return true;
   }
 
+  // A scoring fit once more, for a negative control. False when stopped.
+  bool run_control_fit(size_t at, const std::string& name,
+                       const std::shared_ptr<const io::Log>& log, const Model& model) {
+    PlannedFit planned = plan_.fits[at];
+    planned.name = name;
+    planned.scores = false;
+    return run_fit(planned, log, model, fit_rows_[at], false);
+  }
+
   // COLLECTIVE.
-  void save(const Fit* fit, bool complete) {
+  void save(const Fit* fit) {
     const int64_t step = steps_before_ + (fit != nullptr ? fit->step() : 0);
     io::CheckpointBlobs checkpoint;
     if (job_.world.rank() == 0) {
       checkpoint.header["options"] = options_that_matter();
-      checkpoint.header["complete"] = complete;
+      checkpoint.header["complete"] = fits_done_;
       checkpoint.header["metrics_bytes"] = metrics_->size();
       checkpoint.header["where"] =
-          complete         ? std::string("all fits done")
-          : fit != nullptr ? format("fit %s, step %lld", fit->name().c_str(),
-                                    static_cast<long long>(fit->step()))
+          fit != nullptr ? format("fit %s, step %lld", fit->name().c_str(),
+                                  static_cast<long long>(fit->step()))
+          : fits_done_   ? std::string("all fits done")
           : bundle_.replicates.empty()
               ? format("%zu fits done", bundle_.fits.size())
               : format("%zu bootstrap replicates done", bundle_.replicates.size());
@@ -337,12 +351,28 @@ class Trainer {
     result.finished = true;
     result.digest = digest_of(bundle_, *model_);
     result.estimates = make_estimates({job_.log, bundle_, job_.compute, job_.world});
+    write(result.estimates);
+    if (job_.options.controls.empty()) return result;
+    const bool done = run_controls(
+        {job_, plan_, bundle_, result.estimates.json,
+         [&](size_t at, const std::string& name, const std::shared_ptr<const io::Log>& log,
+             const Model& model) { return run_control_fit(at, name, log, model); },
+         [&] { save(nullptr); }});
+    if (!done) return stopped("negative controls");
+    if (job_.world.rank() == 0) {
+      put_controls(bundle_.controls, true, result.estimates.json["identification"]);
+    }
+    write(result.estimates);
+    return result;
+  }
+
+  // COLLECTIVE.
+  void write(const Estimates& estimates) {
     job_.world.together("estimates.json", [&] {
       if (job_.world.rank() != 0) return;
-      io::write_json_atomically(job_.run_dir + "/estimates.json", result.estimates.json);
-      io::write_json_atomically(job_.run_dir + "/examples.json", result.estimates.examples);
+      io::write_json_atomically(job_.run_dir + "/estimates.json", estimates.json);
+      io::write_json_atomically(job_.run_dir + "/examples.json", estimates.examples);
     });
-    return result;
   }
 
   TrainJob job_;
@@ -355,6 +385,7 @@ class Trainer {
   std::vector<std::vector<int64_t>> fit_rows_;  // [planned fits][blocks] training rows
   int64_t steps_before_ = 0;
   bool has_checkpoint_ = false;
+  bool fits_done_ = false;  // all that estimates need, negative controls aside
   double validation_thinning_ = 1;
   double deadline_ = 0;
   std::optional<io::CheckpointBlobs> resume_from_;

@@ -121,5 +121,15 @@ TEST(EffectsTable, OfNoTouchesSaysSo) {
             std::string::npos);
 }
 
+TEST(EffectsTable, HasALineForEveryNegativeControl) {
+  io::Json json = estimates("sequence");
+  json["identification"]["negative_controls"] = {
+      {{"control", "shuffled_mediator"}, {"verdict", "pass"}, {"sentence", "They vanish"}},
+      {{"control", "future_touches"}, {"verdict", nullptr}, {"why", "no user has two"}}};
+  const std::string text = effects_table(json);
+  EXPECT_EQ(lines_with(text, "  control shuffled_mediator: pass. They vanish").size(), 1u) << text;
+  EXPECT_EQ(lines_with(text, "  control future_touches: not made: no user has two").size(), 1u);
+}
+
 }  // namespace
 }  // namespace alm

@@ -295,6 +295,104 @@ def arm_log_again():
     return "tabular"
 
 
+def case_controls():
+    """Negative controls: the same on any number of ranks, after being stopped in one, and when
+    added to a finished run; alm evaluate shows them too."""
+    log = sequence_log()
+    small = [*SMALL, "--batch", "64", "--epochs", "2"]  # 54 steps: below 50 there is no interval
+    options = [*small, "--controls", "all"]
+    _, lines, values, _ = same_bits(log, options, [(0, 1), (0, 2), (2, 1), (3, 1), (4, 1)])
+    made = values["identification"]["negative_controls"]
+    check([one["control"] for one in made] ==
+          ["shuffled_mediator", "shuffled_treatment", "future_touches"], f"controls {made}")
+    check(all(one["verdict"] in ("pass", "warn", "fail") and one["clusters"] > 5 for one in made),
+          f"controls {made}")
+    check({line["fit"] for line in lines} ==
+          {"main", "half0", "half1", *(one["control"] for one in made)}, "not a fit a control")
+    check(all(one["control"].replace("_", " ") in Path("log-0-1/report.html").read_text()
+              for one in made), "controls are not in the report")
+    alm(["evaluate", "--run", "log-0-1", "--log", log, "--out", "again.json", "--quiet"], 3)
+    check_equal(values, estimates("again.json"), "estimates of training and of evaluate")
+
+    plain = [*small, "--deterministic", "--report-every", "1"]
+    train(log, "added", *plain)
+    none = estimates("added/estimates.json")["identification"]
+    check(none["negative_controls"] is None and "--controls" in none["negative_controls_why"], none)
+    train(log, "added", *plain, "--controls", "shuffled_treatment", "--resume")
+    train(log, "added", *plain, "--controls", "all", "--resume", ranks=2)
+    again = estimates("added/estimates.json")["identification"]["negative_controls"]
+    check(sorted(again, key=str) == sorted(made, key=str), f"{again} and {made}")
+
+    middle = moments(lines)[("shuffled_treatment", "train")]
+    run = "stopped"
+    options = [*plain, "--controls", "all", "--checkpoint-every", "3"]
+    job = start_until(log, run, middle, 2, *options)
+    job.send_signal(signal.SIGUSR1)
+    text = job.communicate(timeout=60)[0]
+    check(job.returncode == 75, f"exit code {job.returncode}\n{text}")
+    alm(["evaluate", "--run", run, "--log", log, "--out", "early.json", "--quiet"])
+    early = estimates("early.json")["identification"]["negative_controls"]
+    check(early == made[:1], f"controls made before the stop: {early}")
+    train(log, run, *options, "--resume", ranks=3)
+    check_equal(values, estimates(f"{run}/estimates.json"), "estimates of an undisturbed run")
+    shutil.rmtree("log-0-1")
+    shutil.rmtree("log-3-1")
+    proxy = [*small, "--mediator", "proxy", "--proxy-input", "clean", "--controls", "all"]
+    _, _, values, _ = same_bits(log, proxy, [(0, 1), (3, 1)])
+    swept = values["identification"]["negative_controls"]
+    check([(one["control"], [fit["changed"] for fit in one["fits"]]) for one in swept] ==
+          [("dropped_proxy", ["V1", "V2"]), ("adversary_weight", ["0", "1"])], f"sweeps {swept}")
+    check(all(fit["spearman"] < 1 for one in swept for fit in one["fits"]), "nothing was changed")
+
+    check("no-such" in train(log, "refused", *small, "--controls", "no-such", wanted=1), "named")
+
+
+def lasting_users(name, u_to_m):
+    """Users with two journeys and one hidden disposition, which chooses touches and uploads and,
+    with u_to_m, engagement as well: then the mediators of a later journey know the earlier
+    outcome."""
+    draw = random.Random(11)
+    rows = []
+    for user in range(6000):
+        u = draw.random() < 0.5
+        for visit in range(2):
+            touches = []
+            for _ in range(1 + draw.randrange(3)):
+                k = draw.choices(range(6), [3 if (c % 2) == u else 1 for c in range(6)])[0]
+                m = draw.random() < (0.3 if not u_to_m else 0.7 if u else 0.1)
+                touches.append((k, int(m)))
+            survival = 0.3 if u else 0.9
+            for k, m in touches:
+                survival *= 1 - 0.1 * m
+            y = int(draw.random() > survival)
+            for place, (k, m) in enumerate(touches):
+                rows.append([f"{user}-{visit}", f"{user}", 10**12 + 1000 * visit,
+                             10**12 + 1000 * visit - 9 + place, f"c{k}", m, y])
+    header = ["journey", "user", "time", "touch_time", "k", "m", "y"]
+    return imported_log(name, rows, header, "\n".join(
+        ["[file]", "form = touch", "outcome_kind = binary", "[columns]", "journey = journey",
+         "user = user", "time = time", "touch_time = touch_time", "cluster = k", "mediator = m",
+         "outcome = y", ""]))
+
+
+def case_failing_control():
+    """Future touches tell a log whose mediators share a hidden cause with the outcome from one
+    where they do not; the shuffles, which break every tie, pass on both."""
+    for name, u_to_m, wanted in (("sound", False, "pass"), ("tied", True, "fail")):
+        log = lasting_users(name, u_to_m)
+        text = train(log, f"{name}-run", "--model", "tiny", "--batch", "64", "--epochs", "6",
+                     "--holdout", "0.5", "--controls", "all", "--quiet")
+        identification = estimates(f"{name}-run/estimates.json")["identification"]
+        made = {one["control"]: one for one in identification["negative_controls"]}
+        for one in made.values():
+            print(name, one["verdict"], one["sentence"])
+        check(made["future_touches"]["verdict"] == wanted, f"{name}: {made['future_touches']}")
+        for shuffled in ("shuffled_mediator", "shuffled_treatment"):
+            check(made[shuffled]["verdict"] != "fail", f"{name}: {made[shuffled]}")
+        said = "negative control failed" in text
+        check(said == u_to_m, f"{name}: a failed control is warned of, and no other\n{text}")
+
+
 # ---- no job is lost --------------------------------------------------------------------------
 
 LONG = SMALL + ["--epochs", "12", "--deterministic", "--report-every", "5"]

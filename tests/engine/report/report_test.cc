@@ -438,5 +438,58 @@ TEST(Report, SpearmanUsesMidranks) {
   EXPECT_FALSE(report::spearman({{1, 1}, {1, 2}, {1, 3}}).has_value());
 }
 
+TEST(Report, NegativeControlsAreShownByVerdictWithTheirSentence) {
+  SampleRun run = sample_run("sequence");
+  EXPECT_FALSE(has(run.render(), "id=\"controls\""));
+  run.estimates["identification"]["negative_controls"] = {
+      {{"control", "shuffled_mediator"}, {"verdict", "pass"}, {"sentence", "They <vanish>"}},
+      {{"control", "future_touches"}, {"verdict", nullptr}, {"why", "no user has two journeys"}},
+      {{"control", "shuffled_treatment"}, {"verdict", "fail\"><b>"}, {"sentence", "x"}},
+      {{"control", "dropped_proxy"},
+       {"verdict", "warn"},
+       {"sentence", "y"},
+       {"fits", {{{"changed", "V<1>"}, {"spearman", 0.812}, {"ratio", nullptr}}, 3}}},
+      7};
+  const std::string page = run.render();
+  keep("controls", page);
+  EXPECT_EQ(markup_fault(page), "");
+  const std::string seen = visible_text(page);
+  EXPECT_TRUE(has(seen, "shuffled mediator"));
+  EXPECT_TRUE(has(page, "class=\"verdict pass\">pass<"));
+  EXPECT_TRUE(has(seen, "They <vanish>."));
+  EXPECT_TRUE(has(seen, "no user has two journeys"));
+  EXPECT_FALSE(has(page, "verdict fail"));
+  EXPECT_TRUE(has(seen, "V<1>: Spearman 0.81, mean times –"));
+}
+
+TEST(Report, SensitivityIsATableAndAPlot) {
+  SampleRun run = sample_run("sequence");
+  EXPECT_FALSE(has(run.render(), "id=\"sensitivity\""));
+  const io::Json grid{{"share", 0.05},
+                      {"direct", {-0.03, 0}},
+                      {"mean_effect", {{0, -0.002, -0.011}, {0.03, 0.028, 0.019}}}};
+  run.estimates["identification"]["sensitivity"] = {
+      {"mean_effect", 0.03},
+      {"clear_clusters", 61},
+      {"clear_clusters_turned_by_direct", 0.041},
+      {"strengths", {0.25, 2}},
+      {"shares", {0.01, 0.05}},
+      {"mean_by_strength", {{0.0291, 0.028}, {0.025, 0.019}}},
+      {"clear_by_strength", {{60, 55}, {41, nullptr}}},
+      {"turning_share", {nullptr, 0.123}},
+      {"grid", grid}};
+  const std::string page = run.render();
+  keep("sensitivity", page);
+  EXPECT_EQ(markup_fault(page), "");
+  const std::string seen = visible_text(page);
+  EXPECT_TRUE(has(seen, "Of 61 intervals clear of 0, half would need one beyond 0.041"));
+  EXPECT_TRUE(has(seen, "12.3 %"));
+  EXPECT_TRUE(has(page, "a line a share"));
+  for (const char* key : {"strengths", "shares", "mean_by_strength", "grid", "turning_share"}) {
+    run.estimates["identification"]["sensitivity"][key] = "?";
+    EXPECT_EQ(markup_fault(run.render()), "") << key;
+  }
+}
+
 }  // namespace
 }  // namespace alm
