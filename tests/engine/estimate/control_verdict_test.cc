@@ -108,7 +108,7 @@ TEST(ControlResult, SaysWhatItFoundAndIsNoPassWhereLittleMoved) {
   EXPECT_EQ(moved.at("clusters"), 100);
   EXPECT_EQ(moved.at("sentence"),
             "With mediators shuffled within cluster and stratum of context the effects vanish, as "
-            "they must: 95 of 100 within 1.96 standard errors of 0, mean z -0.00");
+            "they must: 96 of 100 within 1.96 standard errors of 0, mean z -0.00");
   const io::Json stuck = control_result(Control::shuffled_mediator, effects, {1000, 900});
   EXPECT_EQ(stuck.at("verdict"), "warn");
   EXPECT_NE(stuck.at("sentence").get<std::string>().find("only 90 % of the touches"),

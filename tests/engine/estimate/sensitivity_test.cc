@@ -94,8 +94,12 @@ TEST(Sensitivity, JsonHoldsTheGridAndWhatTurnsTheSign) {
       last = mean;
     }
     const io::Json& turning = json.at("turning_share")[s];
-    ASSERT_TRUE(turning.is_number()) << s;
-    EXPECT_NEAR(0.03, sums.effect_of_u(turning.get<double>()) * sums.bias(s), 1e-12);
+    if (turning.is_number()) {
+      EXPECT_NEAR(0.03, sums.effect_of_u(turning.get<double>()) * sums.bias(s), 1e-12);
+    } else {  // not even all of the unexplained variance
+      EXPECT_GT(0.03, sums.effect_of_u(1) * sums.bias(s));
+    }
+    EXPECT_EQ(turning.is_number(), s > 0);
     for (size_t d = 0; d < 7; ++d) {
       const double direct = json.at("grid").at("direct")[d].get<double>();
       EXPECT_NEAR(json.at("grid").at("mean_effect")[d][s + 1].get<double>(),
