@@ -3,12 +3,12 @@
 # The tables of docs/results.md on the critic: its weights against the ideal density ratio of level B, what
 # all-batch and top-K weights make of Lambda, and the program's own check of Lambda. Seeds 1 and 2, 300,000
 # journeys by default. ALM names the program (default build/alm), CRITIC_TABLE the table's (default
-# build/tests/scripts/critic_table, built with the tests), RANKS the ranks of each run (default 2).
+# build/critic_table, built with the tests), RANKS the ranks of each run (default 2).
 set -eu
 out=$1
 journeys=${2:-300000}
 alm=${ALM:-build/alm}
-table=${CRITIC_TABLE:-build/tests/scripts/critic_table}
+table=${CRITIC_TABLE:-build/critic_table}
 ranks=${RANKS:-2}
 mkdir -p "$out"
 . "$(dirname "$0")/../machine.sh"
