@@ -112,6 +112,11 @@ std::vector<OptionSpec> train_flags() {
                    .help = "Nuisances by networks, or by counting (arm logs with few strata).",
                    .choices = {"network", "tabular"}});
   flags.push_back(
+      flag("tmle",
+           "Arm logs: a targeted (TMLE) value of do beside the one-step one, within the "
+           "outcome's bounds where outcomes are rare; some ten passes over the scored "
+           "users. With --resume it is added to a finished run."));
+  flags.push_back(
       {.name = "batch",
        .default_text = "auto",
        .help =
@@ -250,6 +255,7 @@ TrainOptions train_options(const Options& options) {
   result.patience = options.integer("patience");
   result.deterministic = options.flag("deterministic");
   result.tabular = options.text("nuisance") == "tabular";
+  result.tmle = options.flag("tmle");
   result.report_every = options.integer("report-every");
   result.checkpoint_every = options.integer("checkpoint-every");
   result.max_minutes = options.real("max-minutes");
@@ -320,6 +326,11 @@ int run_train(const Options& options, Communicator& world) {
   install_stop_signals();
   const TrainOptions resolved = train_options(options);
   const std::shared_ptr<const io::Log> log = open_log(options, world);
+  if (resolved.tmle && !log->schema().is_arm_log()) {
+    throw UserError(
+        "--tmle targets the arms of an arm log: journeys of many touches have no propensity to "
+        "target with; leave it out");
+  }
   const std::unique_ptr<Compute> compute = make_compute(options, world);
   const std::string run_dir = options.text("out");
   const TrainResult result = train({.log = log,

@@ -6,6 +6,8 @@
 #include "engine/estimate/arm_effects.h"
 #include "engine/estimate/arm_nuisance_source.h"
 #include "engine/estimate/arm_protocol.h"
+#include "engine/estimate/arm_scan.h"
+#include "engine/estimate/arm_tmle.h"
 #include "engine/estimate/auuc.h"
 #include "engine/estimate/backdoor_fit.h"
 #include "engine/estimate/few_steps.h"
@@ -98,13 +100,6 @@ struct ArmThread {
   FoldBatches folds;
   HalfBatches batches;
 };
-
-double weight_of(const io::Journeys& journeys, size_t row) {
-  return journeys.weight.empty() ? 1.0 : journeys.weight[row];
-}
-uint8_t mediator_of(const io::Journeys& journeys, size_t row) {
-  return journeys.mediator.empty() ? kMediatorMissing : journeys.mediator[row];
-}
 
 void add_row(ArmSums& sums, const io::Journeys& journeys, int64_t row,
              const ArmNuisances& nuisances, const io::LogSchema& schema,
@@ -332,6 +327,7 @@ void estimate_arm_log(const EstimateInputs& inputs, const ScoredUsers& users,
     }
     effects.push_back(effect);
   }
+  if (bundle.tmle) put_tmle(inputs, users, effects);
   json["effects"] = effects;
   json["auuc"] = auuc_json(total, schema, inputs.world);
   std::string no_values = halves ? "" : kNoHalves;

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "engine/estimate/arm_effects.h"
-#include "engine/estimate/arm_nuisance_source.h"
+#include "engine/estimate/arm_scan.h"
 #include "engine/estimate/bootstrap.h"
 #include "engine/estimate/fold_batches.h"
 #include "engine/estimate/removal_sums.h"
@@ -36,7 +36,7 @@ struct SequenceReplicate {
   void add(const io::Journeys& journeys, const SequenceScores& scores,
            const RemovalScores& removed) {
     for (size_t i = 0; i < journeys.user.size(); ++i) {
-      const double weight = journeys.weight.empty() ? 1.0 : journeys.weight[i];
+      const double weight = weight_of(journeys, i);
       for (int64_t touch = journeys.touch_begin[i]; touch < journeys.touch_begin[i + 1]; ++touch) {
         const size_t j = static_cast<size_t>(touch);
         const int64_t cluster = journeys.cluster[j];
@@ -79,13 +79,6 @@ struct SequenceThread {
   FoldBatches folds;
 };
 
-// The weighted log says which users are scored as the one trained on does: it has its hash.
-void scan_scored(const EstimateInputs& inputs,
-                 const std::function<void(const io::Journeys&, int64_t thread)>& body) {
-  scan_log(inputs.log, inputs.compute, inputs.world,
-           scored_users(inputs.bundle, *inputs.log).filter, io::ColumnSet::model(), "", body);
-}
-
 std::vector<std::vector<double>> sequence_replicate(const EstimateInputs& inputs) {
   const Bundle& bundle = inputs.bundle;
   const io::LogSchema& schema = inputs.log->schema();
@@ -102,14 +95,17 @@ std::vector<std::vector<double>> sequence_replicate(const EstimateInputs& inputs
     }
     sums.emplace_back(schema);
   }
-  scan_scored(inputs, [&](const io::Journeys& journeys, int64_t thread) {
+  const auto score = [&](const io::Journeys& journeys, int64_t thread) {
     SequenceThread& of = threads[static_cast<size_t>(thread)];
     of.folds.each(journeys, schema, [&](size_t fold, const io::Journeys& part) {
       const SequenceScores& scores = of.main[fold]->score(part, thread);
       sums[static_cast<size_t>(thread)].add(part, scores,
                                             of.removal[fold]->score(part, *of.main[fold], thread));
     });
-  });
+  };
+  // The weighted log says which users are scored as the one trained on does: it has its hash.
+  scan_log(inputs.log, inputs.compute, inputs.world, scored_users(bundle, *inputs.log).filter,
+           io::ColumnSet::model(), "", score);
   for (size_t thread = 1; thread < sums.size(); ++thread) sums[0].merge(sums[thread]);
   sums[0].reduce(inputs.world);
   std::vector<std::vector<double>> rows;
@@ -120,40 +116,16 @@ std::vector<std::vector<double>> sequence_replicate(const EstimateInputs& inputs
 }
 
 std::vector<std::vector<double>> arm_replicate(const EstimateInputs& inputs) {
-  const Bundle& bundle = inputs.bundle;
   const io::LogSchema& schema = inputs.log->schema();
-  const std::unique_ptr<Model> owner = bundle.make_model();
-  const ArmModel& model = dynamic_cast<const ArmModel&>(*owner);
-  const std::vector<std::unique_ptr<const TabularNuisances>> tabular = tabular_nuisances(bundle);
-  struct Thread {
-    explicit Thread(int64_t count) : folds(count) {}
-    std::vector<std::unique_ptr<ArmNuisanceSource>> main;  // [folds]
-    FoldBatches folds;
-  };
-  std::vector<Thread> threads;
-  std::vector<ArmEffectSums> sums;
-  for (int64_t thread = 0; thread < inputs.compute.threads(); ++thread) {
-    Thread& of = threads.emplace_back(bundle.folds);
-    for (size_t fold = 0; fold < tabular.size(); ++fold) {
-      of.main.push_back(std::make_unique<ArmNuisanceSource>(
-          bundle, model, bundle.scoring_fit(static_cast<int64_t>(fold)), tabular[fold].get(),
-          inputs.compute));
-    }
-    sums.emplace_back(schema.clusters, *schema.reference_cluster);
-  }
-  scan_scored(inputs, [&](const io::Journeys& journeys, int64_t thread) {
-    Thread& of = threads[static_cast<size_t>(thread)];
-    of.folds.each(journeys, schema, [&](size_t fold, const io::Journeys& part) {
-      of.main[fold]->prepare(part, thread);
-      for (int64_t row = 0; row < part.size(); ++row) {
-        const size_t i = static_cast<size_t>(row);
-        sums[static_cast<size_t>(thread)].add(
-            part.user[i], part.cluster[i],
-            part.mediator.empty() ? kMediatorMissing : part.mediator[i], part.outcome[i],
-            part.weight.empty() ? 1.0 : part.weight[i], of.main[fold]->at(part, row));
-      }
-    });
-  });
+  std::vector<ArmEffectSums> sums(static_cast<size_t>(inputs.compute.threads()),
+                                  ArmEffectSums(schema.clusters, *schema.reference_cluster));
+  scan_arm_rows(
+      inputs, scored_users(inputs.bundle, *inputs.log).filter, "",
+      [&](const io::Journeys& journeys, size_t row, const ArmNuisances& nuisances, int64_t thread) {
+        sums[static_cast<size_t>(thread)].add(journeys.user[row], journeys.cluster[row],
+                                              mediator_of(journeys, row), journeys.outcome[row],
+                                              weight_of(journeys, row), nuisances);
+      });
   for (size_t thread = 1; thread < sums.size(); ++thread) sums[0].merge(sums[thread]);
   sums[0].reduce(inputs.world, "bootstrap");
   std::vector<std::vector<double>> rows;

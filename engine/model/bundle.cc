@@ -201,6 +201,7 @@ void put_bundle(const Bundle& bundle, io::CheckpointBlobs& checkpoint) {
                                  {"folds", bundle.folds},
                                  {"cluster_log_share", stats.cluster_log_share},
                                  {"tabular", bundle.tabular},
+                                 {"tmle", bundle.tmle},
                                  {"log_manifest", bundle.log_manifest},
                                  {"backdoors", bundle.backdoor.size()},
                                  {"tabular_fits", bundle.tabular_counts.size()},
@@ -243,6 +244,7 @@ Bundle get_bundle(const io::CheckpointBlobs& checkpoint) {
   json.at("holdout").get_to(bundle.holdout);
   json.at("folds").get_to(bundle.folds);
   json.at("tabular").get_to(bundle.tabular);
+  bundle.tmle = json.value("tmle", false);
   json.at("log_manifest").get_to(bundle.log_manifest);
   bundle.main_steps = json.value("main_steps", int64_t{-1});
   bundle.controls = json.value("controls", io::Json::array());

@@ -35,6 +35,7 @@ struct Bundle {
   double holdout = 0.2;
   int64_t folds = 1;  // fits that share the users out among them; 1: a main fit and held-out users
   bool tabular = false;
+  bool tmle = false;         // arm logs: targeted values are wanted
   std::string log_manifest;  // hash of the log that was trained on
   // Of the scoring fit that took fewest, without its refit; -1: not counted (warm start).
   int64_t main_steps = -1;

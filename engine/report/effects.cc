@@ -18,6 +18,7 @@ Estimate read_estimate(const io::Json& effect, const std::string& key) {
   estimate.ci95 = interval(child(json, "ci95"));
   estimate.clipped_share = number(json, "clipped_share");
   estimate.ess = number(json, "ess");
+  estimate.tmle = number(json, "tmle.value");
   estimate.bootstrap_se =
       number(json, estimate.one_step ? "bootstrap.one_step.se" : "bootstrap.plugin.se");
   estimate.why_interval = text(json, "ci95_why");

@@ -22,6 +22,7 @@ struct Estimate {
   Interval ci95;
   Number clipped_share;
   Number ess;
+  Number tmle;               // targeted value, where the run was told to make it
   Number bootstrap_se;       // of best(), users drawn and nuisances fitted again
   std::string why;           // why one_step is null
   std::string why_interval;  // why ci95 is null, where the run says so

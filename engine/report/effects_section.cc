@@ -157,6 +157,7 @@ std::string table(const Effects& effects, Estimand estimand) {
       {"plug-in", [&](const Effect& e) { return of(e).plugin; }},
       {"one-step", [&](const Effect& e) { return of(e).one_step; }},
       {"se", [&](const Effect& e) { return of(e).se; }},
+      {"tmle", [&](const Effect& e) { return of(e).tmle; }},
       {"refitted se", [&](const Effect& e) { return of(e).bootstrap_se; }},
       {"clipped", [&](const Effect& e) { return of(e).clipped_share; }, true},
       {"ess", [&](const Effect& e) { return of(e).ess; }, false, true},

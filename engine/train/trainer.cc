@@ -118,6 +118,7 @@ class Trainer {
     bundle_.holdout = job_.options.holdout;
     bundle_.folds = job_.options.folds;
     bundle_.tabular = job_.options.tabular;
+    bundle_.tmle = job_.options.tmle;
     bundle_.log_manifest = job_.log->manifest_hash();
     fit_rows_.assign(pass.fit_rows.begin() + 1, pass.fit_rows.end());
     model_ = bundle_.make_model();

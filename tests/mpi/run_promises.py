@@ -203,7 +203,9 @@ def case_deterministic_items():
 
 
 def case_deterministic_arms():
-    same_bits(arm_log(), SMALL, [(0, 1), (0, 2), (3, 1), (4, 1)])
+    *_, values, _ = same_bits(arm_log(), SMALL + ["--tmle"], [(0, 1), (0, 2), (3, 1), (4, 1)])
+    for effect in values["effects"]:
+        check(effect["do"]["tmle"]["largest_score"] < 1e-9, f"not targeted: {effect['do']}")
     same_bits(value_log(True), SMALL, [(0, 1), (2, 2), (3, 1)])
 
 
@@ -562,7 +564,7 @@ def case_bootstrap():
     sequences = sequence_log()
     bare = train(sequences, "bare", *LONG)
     options = [*LONG, "--bootstrap-fits", "3"]
-    for log, extra in ((sequences, []), (arm_log_again(), ["--nuisance", "tabular"])):
+    for log, extra in ((sequences, []), (arm_log_again(), ["--nuisance", "tabular", "--tmle"])):
         out = f"{log}-whole"
         text = train(log, out, *options, *extra)
         wanted = sha(text), learned(out), estimates(f"{out}/estimates.json")
@@ -720,6 +722,8 @@ def case_refused():
     train(log, "run", *SMALL, "--epochs", "1", "--resume", "--threads", "2", "--report-every", "7",
           "--checkpoint-every", "9")
     check_equal(before, estimates("run/estimates.json"), "estimates of a finished run")
+    refused(log, "targeted", *SMALL, "--tmle", ranks=2, says=("--tmle", "arm log"))
+    refused(log, "once", *SMALL, "--bootstrap-fits", "1", says=("--bootstrap-fits 1",))
     # Nothing there: --resume starts.
     train(log, "fresh", *SMALL, "--epochs", "1", "--resume")
 

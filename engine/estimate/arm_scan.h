@@ -1,0 +1,23 @@
+// The scored journeys of an arm log, each with the nuisances of the fit that scores its user.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "engine/estimate/coordinator.h"
+#include "engine/estimate/influence.h"
+
+namespace alm {
+
+// COLLECTIVE. body(journeys, row, nuisances, thread) for every row of a user that passes `filter`,
+// on all threads; the nuisances live until it returns. `title` and errors as of scan_log.
+void scan_arm_rows(const EstimateInputs& inputs, const io::UserFilter& filter,
+                   const std::string& title,
+                   const std::function<void(const io::Journeys& journeys, size_t row,
+                                            const ArmNuisances& nuisances, int64_t thread)>& body);
+
+// Of a row; 1 and kMediatorMissing in a log without the column.
+double weight_of(const io::Journeys& journeys, size_t row);
+uint8_t mediator_of(const io::Journeys& journeys, size_t row);
+
+}  // namespace alm
