@@ -88,9 +88,14 @@ class OpArguments {
 std::function<void()> bind_op(const std::string& op, const Ops& ops, Queue& queue,
                               OpArguments& arguments);
 
+// Processor time of the calling thread so far.
+double thread_cpu_seconds();
+
 struct OpTiming {
-  double seconds = 0;  // best call when warm, median call when cold
-  double gflops = 0;
+  double seconds = 0;            // best call when warm, median call when cold
+  double processor_seconds = 0;  // the same of processor time
+  int64_t calls = 0;
+  double gflops = 0;     // by processor time, as is the next
   double gigabytes = 0;  // per second
 };
 // `cold`: caches are swept before each call. Takes about `budget` seconds.

@@ -6,10 +6,8 @@
 #include <cstdio>
 
 #include "engine/simulate/simulator.h"
-#include "engine/train/bench_step.h"
 #include "kernels/base/clock.h"
 #include "kernels/base/text.h"
-#include "kernels/op_cases.h"
 #include "launch/commands.h"
 #include "launch/log_flags.h"
 #include "launch/threads.h"
@@ -30,6 +28,7 @@ const std::vector<Share>& shares() {
                                          {"batch", {"train", "loader"}},
                                          {"steps", {"train"}},
                                          {"deterministic", {"train"}},
+                                         {"profile", {"train"}},
                                          {"case", {"op"}},
                                          {"log", {"loader", "codec"}},
                                          {"index-dir", {"loader", "codec"}},
@@ -54,7 +53,9 @@ CommandSpec bench_spec() {
       "measure the speed of training, synth, single operations, the loader, compression or metrics";
   spec.details =
       "train: training steps on journeys kept in memory, so without the loader. synth: rows drawn, "
-      "nothing written. op: every operation on the sizes of the reference model, one thread. "
+      "nothing written. op: every operation on the sizes of the reference model, one thread, from "
+      "warm and cold "
+      "caches. "
       "loader: journeys through the streams that training and estimating read, from a warm and a "
       "cold page cache, with the shares of their time that go to reading, checking, decoding and "
       "batching, and as shares of what pread alone and the codec alone reach. codec: the columns "
@@ -67,7 +68,9 @@ CommandSpec bench_spec() {
        .help = "What is measured; may stand without --what, as in alm bench train.",
        .choices = {"train", "synth", "op", "loader", "codec", "metrics"},
        .required = true},
-      {.name = "json", .help = "File for the results, one JSON object a line."},
+      {.name = "json",
+       .help = "File for the results: one JSON object a line; of op as google-benchmark writes "
+               "them, for its compare.py."},
       {.name = "model",
        .default_text = "reference",
        .help = "train: the named set of sizes.",
@@ -82,6 +85,10 @@ CommandSpec bench_spec() {
        .type = OptionType::flag,
        .default_text = "false",
        .help = "train: in the mode that is bit-identical for any number of ranks and threads."},
+      {.name = "profile",
+       .type = OptionType::flag,
+       .default_text = "false",
+       .help = "train: what every operation takes of the step, and how near it is to the limits."},
       {.name = "seconds",
        .type = OptionType::real,
        .default_text = "2",
@@ -115,50 +122,6 @@ void check_options(const Options& options) {
   }
 }
 
-void bench_train(const Options& options, Communicator& world, BenchResults& results) {
-  const std::unique_ptr<Compute> compute = make_compute(options, world);
-  const StepBench bench = bench_steps({.model = model_options_by_name(options.text("model")),
-                                       .shape = shape_by_name(options.text("shape")),
-                                       .batch = options.integer("batch"),
-                                       .steps = options.integer("steps"),
-                                       .deterministic = options.flag("deterministic"),
-                                       .compute = *compute,
-                                       .world = world});
-  const PhaseSeconds& phases = bench.phases;
-  const double rate = static_cast<double>(options.integer("batch")) / bench.median_seconds;
-  const double gflop = 1e-9 * bench.flops_per_sample;
-  results.add(
-      format("train %s, batch %lld, %lld ranks x %lld threads%s: %s samples/s, step %.1f ms median "
-             "(%.1f best, %.1f of processor time), compute %.1f %% reduce %.1f %% update %.1f %%; "
-             "%.2f MFLOP/sample, %.1f "
-             "GFLOP/s",
-             options.text("model").c_str(), static_cast<long long>(options.integer("batch")),
-             static_cast<long long>(world.size()), static_cast<long long>(compute->threads()),
-             options.flag("deterministic") ? ", deterministic" : "", human_count(rate).c_str(),
-             1e3 * bench.median_seconds, 1e3 * bench.best_seconds, 1e3 * bench.processor_seconds,
-             100 * phases.compute / phases.total(), 100 * phases.reduce / phases.total(),
-             100 * phases.update / phases.total(), 1e3 * gflop, gflop * rate),
-      {{"model", options.text("model")},
-       {"shape", options.text("shape")},
-       {"batch", options.integer("batch")},
-       {"steps", options.integer("steps")},
-       {"deterministic", options.flag("deterministic")},
-       {"ranks", world.size()},
-       {"threads", compute->threads()},
-       {"device", compute->device().describe()},
-       {"samples_per_s", rate},
-       {"step_ms_median", 1e3 * bench.median_seconds},
-       {"step_ms_best", 1e3 * bench.best_seconds},
-       {"step_processor_ms_median", 1e3 * bench.processor_seconds},
-       {"phase_shares",
-        {{"compute", phases.compute / phases.total()},
-         {"reduce", phases.reduce / phases.total()},
-         {"update", phases.update / phases.total()}}},
-       {"mflop_per_sample", 1e3 * gflop},
-       {"gflop_per_s", gflop * rate},
-       {"dense_parameters", bench.dense_parameters}});
-}
-
 void bench_synth(const Options& options, Communicator& world, BenchResults& results) {
   const LogShape shape = shape_by_name(options.text("shape"));
   LevelBOptions level;
@@ -178,27 +141,6 @@ void bench_synth(const Options& options, Communicator& world, BenchResults& resu
                {"threads", pool.threads()},
                {"rows_per_s", rates[0]},
                {"touches_per_s", rates[1]}});
-}
-
-void bench_op(const Options& options, Communicator& world, BenchResults& results) {
-  const std::unique_ptr<Compute> compute = make_compute(options, world);
-  int64_t found = 0;
-  for (const OpCase& op_case : performance_cases()) {
-    if (op_case.name.find(options.text("case")) == std::string::npos) continue;
-    ++found;
-    const OpTiming warm = time_op(op_case, compute->device(), false);
-    results.add(format("%-44s %10.2f us %8.1f GFLOP/s %8.1f GB/s", op_case.name.c_str(),
-                       1e6 * warm.seconds, warm.gflops, warm.gigabytes),
-                {{"name", op_case.name},
-                 {"device", compute->device().describe()},
-                 {"us", 1e6 * warm.seconds},
-                 {"gflop_per_s", warm.gflops},
-                 {"gb_per_s", warm.gigabytes}});
-  }
-  if (found == 0) {
-    throw UserError(format("no case's name contains \"%s\"; without --case all are listed",
-                           options.text("case").c_str()));
-  }
 }
 
 // COLLECTIVE.
@@ -231,6 +173,10 @@ void BenchResults::add(const std::string& line, io::Json measured) {
   io::Json whole{{"schema", "alm-bench/1"}, {"what", what_}};
   whole.update(measured);
   lines_ += whole.dump() + "\n";
+}
+
+void BenchResults::replace(const io::Json& document) {
+  lines_ = document.dump(1) + "\n";
 }
 
 void BenchResults::write() const {

@@ -16,6 +16,8 @@ class BenchResults {
   BenchResults(const Options& options, const Communicator& world);
   // A line for people (empty: none) and what it says as JSON (null: nothing).
   void add(const std::string& line, io::Json measured);
+  // The file is to hold this in place of the lines.
+  void replace(const io::Json& document);
   void write() const;
 
  private:
@@ -25,6 +27,10 @@ class BenchResults {
   std::string lines_;
 };
 
+// COLLECTIVE. Training steps on journeys kept in memory.
+void bench_train(const Options& options, Communicator& world, BenchResults& results);
+// Every operation on the sizes of the reference model.
+void bench_op(const Options& options, Communicator& world, BenchResults& results);
 // COLLECTIVE. The streams that read a log, beside what the disk and the codec alone can do.
 void bench_loader(const Options& options, Communicator& world, BenchResults& results);
 // COLLECTIVE. Exact AUC and uplift areas of scores that are drawn, not stored.

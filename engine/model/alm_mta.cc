@@ -17,8 +17,7 @@ bool code_has_law(const FeatureStats& stats, const ModelOptions& options) {
 
 struct AlmMta::Activations {
   ContextEncoder::Activations context;
-  TouchEncoder::Activations touch;
-  TouchEncoder::Activations plain_touch;  // item unknown; the same as `touch` without items
+  TouchEncoder::Both touch;  // twice the same without items
   TouchOrder::Activations order;
   TouchHead::Activations mediator;
   TouchHead::Activations potency;
@@ -73,16 +72,19 @@ AlmMta::Activations AlmMta::forward(const Pass& pass, const Inputs& inputs,
                                     const ModelWeights& weights) const {
   Activations a;
   a.context = context_.forward(pass, inputs, weights.cats_or_null());
-  a.touch = touch_.forward(pass, inputs, weights.items_or_null());
-  a.plain_touch =
-      weights.items_or_null() == nullptr ? a.touch : touch_.forward(pass, inputs, nullptr);
-  a.order = order_.forward(pass, inputs.csr, a.touch.out);
+  if (const RowTable* const items = weights.items_or_null(); items != nullptr) {
+    a.touch = touch_.forward_both(pass, inputs, *items);
+  } else {
+    a.touch.known = a.touch.plain = touch_.forward(pass, inputs, nullptr);
+  }
+  a.order = order_.forward(pass, inputs.csr, a.touch.known.out);
   if (mediator_) {
     a.mediator = mediator_->forward(pass, inputs.csr, inputs.cluster, a.order.out, a.context.out);
   }
-  if (proxy_) a.proxy = proxy_->forward(pass, inputs, a.order.out, a.touch.out, a.context.out);
-  a.potency = potency_.forward(pass, inputs.csr, inputs.cluster, a.plain_touch.out, a.context.out);
-  a.confounding = confounding_.forward(pass, inputs.csr, a.touch.out, a.context.out);
+  if (proxy_)
+    a.proxy = proxy_->forward(pass, inputs, a.order.out, a.touch.known.out, a.context.out);
+  a.potency = potency_.forward(pass, inputs.csr, inputs.cluster, a.touch.plain.out, a.context.out);
+  a.confounding = confounding_.forward(pass, inputs.csr, a.touch.known.out, a.context.out);
   if (!additive()) a.second_stage = second_stage_.forward(pass, a.context.out);
   return a;
 }
@@ -206,23 +208,22 @@ void AlmMta::do_loss(const Pass& pass, const Inputs& inputs, const ModelWeights&
   if (!additive()) {
     second_stage_.backward(pass, a.context.out, a.second_stage, d_second, d_context);
   }
-  confounding_.backward(pass, inputs.csr, a.touch.out, a.context.out, a.confounding, d_confounding,
-                        d_touch, d_context);
+  confounding_.backward(pass, inputs.csr, a.touch.known.out, a.context.out, a.confounding,
+                        d_confounding, d_touch, d_context);
   if (mediator_) {
     mediator_->backward(pass, inputs.csr, inputs.cluster, a.order.out, a.context.out, a.mediator,
                         d_mediator, d_order, d_context);
   }
-  order_.backward(pass, inputs.csr, a.touch.out, a.order, d_order, d_touch);
+  order_.backward(pass, inputs.csr, a.touch.known.out, a.order, d_order, d_touch);
   if (weights.items_or_null() == nullptr) {
-    potency_.backward(pass, inputs.csr, inputs.cluster, a.touch.out, a.context.out, a.potency,
+    potency_.backward(pass, inputs.csr, inputs.cluster, a.touch.plain.out, a.context.out, a.potency,
                       d_potency, d_touch, d_context);
-    touch_.backward(pass, inputs, a.touch, d_touch, nullptr);
+    touch_.backward(pass, inputs, a.touch.plain, d_touch);
   } else {
     const Matrix<float> d_plain = pass.memory.zero_matrix(t, options_.touch_width);
-    potency_.backward(pass, inputs.csr, inputs.cluster, a.plain_touch.out, a.context.out, a.potency,
+    potency_.backward(pass, inputs.csr, inputs.cluster, a.touch.plain.out, a.context.out, a.potency,
                       d_potency, d_plain, d_context);
-    touch_.backward(pass, inputs, a.plain_touch, d_plain, nullptr);
-    touch_.backward(pass, inputs, a.touch, d_touch, &rows->items);
+    touch_.backward_both(pass, inputs, a.touch, d_touch, d_plain, rows->items);
   }
   context_.backward(pass, inputs, a.context, d_context,
                     weights.cats_or_null() == nullptr ? nullptr : &rows->cats);

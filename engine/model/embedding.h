@@ -22,6 +22,8 @@ struct RowTable {
   std::vector<float> state;    // [rows] sum over steps of the mean squared gradient
 
   void initialise(uint64_t seed, double sd);
+  // Makes room for all weights, in large pages where the system gives them: rows are read anywhere.
+  void allocate();
   Matrix<const float> view() const { return {weights.data(), rows, width}; }
   Matrix<float> view() { return {weights.data(), rows, width}; }
 };

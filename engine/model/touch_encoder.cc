@@ -35,16 +35,12 @@ TouchEncoder::TouchEncoder(ParameterLayout& layout, const FeatureStats& stats,
                      Start::relu_layer(options.touch_hidden));
 }
 
-TouchEncoder::Activations TouchEncoder::forward(const Pass& pass, const Inputs& inputs,
-                                                const RowTable* items) const {
-  Activations activations;
+Matrix<float> TouchEncoder::read_features(const Pass& pass, const Inputs& inputs) const {
   const int64_t touches = inputs.touches;
-  activations.features = pass.memory.matrix(touches, from_features_.w.rows);
-  activations.hidden = pass.memory.matrix(touches, out_.w.rows);
-  activations.out = pass.memory.matrix(touches, out_.w.cols);
+  const Matrix<float> features = pass.memory.matrix(touches, from_features_.w.rows);
   int64_t column = 0;
   const auto next_columns = [&](int64_t count) {
-    const Matrix<float> slice = activations.features.columns(column, count);
+    const Matrix<float> slice = features.columns(column, count);
     column += count;
     return slice;
   };
@@ -63,37 +59,104 @@ TouchEncoder::Activations TouchEncoder::forward(const Pass& pass, const Inputs& 
                                          .missing_slot = stats_.touch_dense.missing_slot,
                                          .out = next_columns(stats_.touch_dense.width())});
   }
-  if (items == nullptr) {
-    from_features_.forward(pass, activations.features, activations.hidden, true);
-  } else {
-    activations.item = pass.memory.matrix(touches, items->width);
-    pass.ops.gather_rows(
-        pass.queue, {.table = items->view(), .rows = inputs.item_rows, .out = activations.item});
-    from_features_.forward(pass, activations.features, activations.hidden, false);
-    from_item_.forward(pass, activations.item, activations.hidden, true, true);
-  }
+  return features;
+}
+
+void TouchEncoder::add_items(const Pass& pass, const Inputs& inputs, const RowTable& items,
+                             Activations& activations) const {
+  activations.item = pass.memory.matrix(inputs.touches, items.width);
+  pass.ops.gather_rows(pass.queue,
+                       {.table = items.view(), .rows = inputs.item_rows, .out = activations.item});
+  from_item_.forward(pass, activations.item, activations.hidden, true, true);
+}
+
+TouchEncoder::Activations TouchEncoder::forward(const Pass& pass, const Inputs& inputs,
+                                                const RowTable* items) const {
+  Activations activations;
+  activations.features = read_features(pass, inputs);
+  activations.hidden = pass.memory.matrix(inputs.touches, out_.w.rows);
+  activations.out = pass.memory.matrix(inputs.touches, out_.w.cols);
+  from_features_.forward(pass, activations.features, activations.hidden, items == nullptr);
+  if (items != nullptr) add_items(pass, inputs, *items, activations);
   out_.forward(pass, activations.hidden, activations.out, true);
   return activations;
 }
 
-void TouchEncoder::backward(const Pass& pass, const Inputs& inputs, const Activations& activations,
-                            Matrix<float> d_out, RowUses* item_uses) const {
-  const int64_t touches = inputs.touches;
-  const Matrix<float> d_hidden = pass.memory.matrix(touches, out_.w.rows);
-  out_.backward(pass, activations.hidden, activations.out, d_out, d_hidden, true);
-  const Matrix<float> d_features = pass.memory.matrix(touches, from_features_.w.rows);
-  from_features_.backward(pass, activations.features, activations.hidden, d_hidden, d_features,
-                          true);
+TouchEncoder::Both TouchEncoder::forward_both(const Pass& pass, const Inputs& inputs,
+                                              const RowTable& items) const {
+  Both both;
+  Activations& plain = both.plain;
+  Activations& known = both.known;
+  plain.features = known.features = read_features(pass, inputs);
+  for (Activations* one : {&plain, &known}) {
+    one->hidden = pass.memory.matrix(inputs.touches, out_.w.rows);
+    one->out = pass.memory.matrix(inputs.touches, out_.w.cols);
+  }
+  from_features_.forward(pass, plain.features, plain.hidden, false);
+  copy_columns(plain.hidden, known.hidden);
+  add_items(pass, inputs, items, known);
+  // What is left for the plain one is the ReLU.
+  pass.ops.join_context_forward(pass.queue,
+                                {.touches = inputs.csr,
+                                 .context = pass.memory.zero_matrix(inputs.journeys, out_.w.rows),
+                                 .y = plain.hidden});
+  for (Activations* one : {&plain, &known}) out_.forward(pass, one->hidden, one->out, true);
+  return both;
+}
+
+void TouchEncoder::features_backward(const Pass& pass, const Inputs& inputs,
+                                     Matrix<const float> features, Matrix<float> d_hidden) const {
+  from_features_.backward(pass, features, {}, d_hidden, {}, false);
+  // Of the features only the embeddings, which come first, want a gradient.
+  const int64_t embedded = cluster_.cols + position_.cols;
+  const Matrix<float> d_features = pass.memory.matrix(inputs.touches, embedded);
+  const Matrix<const float> w = from_features_.w.matrix(pass.weights);
+  pass.ops.linear_backward(pass.queue, {.x = features.columns(0, embedded),
+                                        .w = {w.data, embedded, w.cols, w.stride},
+                                        .d_y = d_hidden,
+                                        .d_x = d_features});
   pass.ops.scatter_rows(pass.queue, {.d_out = d_features.columns(0, cluster_.cols),
                                      .rows = inputs.cluster,
                                      .gradient = cluster_.matrix(pass.gradient)});
   pass.ops.scatter_rows(pass.queue, {.d_out = d_features.columns(cluster_.cols, position_.cols),
                                      .rows = inputs.position,
                                      .gradient = position_.matrix(pass.gradient)});
-  if (item_uses == nullptr) return;
-  const Matrix<float> d_item = pass.memory.matrix(touches, from_item_.w.rows);
+}
+
+Matrix<float> TouchEncoder::hidden_backward(const Pass& pass, const Activations& activations,
+                                            Matrix<float> d_out) const {
+  const Matrix<float> d_hidden = pass.memory.matrix(d_out.rows, out_.w.rows);
+  out_.backward(pass, activations.hidden, activations.out, d_out, d_hidden, true);
+  // The mask alone.
+  pass.ops.linear_backward(pass.queue, {.x = activations.features,
+                                        .w = from_features_.w.matrix(pass.weights),
+                                        .y = activations.hidden,
+                                        .d_y = d_hidden,
+                                        .relu = true});
+  return d_hidden;
+}
+
+void TouchEncoder::items_backward(const Pass& pass, const Inputs& inputs,
+                                  const Activations& activations, Matrix<float> d_hidden,
+                                  RowUses& uses) const {
+  const Matrix<float> d_item = pass.memory.matrix(inputs.touches, from_item_.w.rows);
   from_item_.backward(pass, activations.item, {}, d_hidden, d_item, false);
-  item_uses->append(inputs.item_rows, d_item);
+  uses.append(inputs.item_rows, d_item);
+}
+
+void TouchEncoder::backward(const Pass& pass, const Inputs& inputs, const Activations& activations,
+                            Matrix<float> d_out) const {
+  features_backward(pass, inputs, activations.features, hidden_backward(pass, activations, d_out));
+}
+
+void TouchEncoder::backward_both(const Pass& pass, const Inputs& inputs, const Both& both,
+                                 Matrix<float> d_known, Matrix<float> d_plain,
+                                 RowUses& item_uses) const {
+  const Matrix<float> d_hidden = hidden_backward(pass, both.known, d_known);
+  items_backward(pass, inputs, both.known, d_hidden, item_uses);
+  const Matrix<float> d_plain_hidden = hidden_backward(pass, both.plain, d_plain);
+  pass.ops.accumulate(pass.queue, {.x = flat(d_plain_hidden), .y = flat(d_hidden)});
+  features_backward(pass, inputs, both.known.features, d_hidden);
 }
 
 TouchOrder::TouchOrder(ParameterLayout& layout, const ModelOptions& options)

@@ -21,13 +21,34 @@ class TouchEncoder {
   };
   TouchEncoder(ParameterLayout& layout, const FeatureStats& stats, const ModelOptions& options,
                int64_t positions);
-  // `items` null: encodes as if every item were unknown.
+  // With the items, and as if every item were unknown; both read the same features.
+  struct Both {
+    Activations known;
+    Activations plain;
+  };
+  // `items` null: as if every item were unknown.
   Activations forward(const Pass& pass, const Inputs& inputs, const RowTable* items) const;
-  // d_out is used up; row gradients are appended to `item_uses` (null where items was).
+  Both forward_both(const Pass& pass, const Inputs& inputs, const RowTable& items) const;
+  // Of a forward pass without items. d_out is used up.
   void backward(const Pass& pass, const Inputs& inputs, const Activations& activations,
-                Matrix<float> d_out, RowUses* item_uses) const;
+                Matrix<float> d_out) const;
+  // Both gradients are used up; those of rows are appended to `item_uses`.
+  void backward_both(const Pass& pass, const Inputs& inputs, const Both& both,
+                     Matrix<float> d_known, Matrix<float> d_plain, RowUses& item_uses) const;
 
  private:
+  Matrix<float> read_features(const Pass& pass, const Inputs& inputs) const;
+  // hidden = relu(hidden + items w).
+  void add_items(const Pass& pass, const Inputs& inputs, const RowTable& items,
+                 Activations& activations) const;
+  // d loss / d (what the hidden ReLU is of).
+  Matrix<float> hidden_backward(const Pass& pass, const Activations& activations,
+                                Matrix<float> d_out) const;
+  void features_backward(const Pass& pass, const Inputs& inputs, Matrix<const float> features,
+                         Matrix<float> d_hidden) const;
+  void items_backward(const Pass& pass, const Inputs& inputs, const Activations& activations,
+                      Matrix<float> d_hidden, RowUses& uses) const;
+
   const FeatureStats& stats_;
   Tensor cluster_;   // [K, cluster_width]
   Tensor position_;  // [positions, position_width]

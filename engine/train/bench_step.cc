@@ -1,8 +1,8 @@
 #include "engine/train/bench_step.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
+#include <numeric>
 
 #include "engine/simulate/simulator.h"
 #include "io/raw_reads.h"
@@ -14,38 +14,6 @@ namespace {
 
 constexpr int64_t kBatches = 4;
 constexpr int64_t kUnmeasured = 2;  // steps that size the memory
-
-// A device whose matrix products are counted on their way to another's.
-class CountingDevice final : public Device {
- public:
-  explicit CountingDevice(Device& device) : device_(device), ops_(device.ops()) {
-    counted_ = &device.ops();
-    flops_ = 0;
-    ops_.linear_forward = [](Queue& queue, const LinearForward& a) {
-      flops_ += 2 * a.y.rows * a.w.rows * a.w.cols;
-      counted_->linear_forward(queue, a);
-    };
-    ops_.linear_backward = [](Queue& queue, const LinearBackward& a) {
-      const int64_t products = (a.d_w.data != nullptr) + (a.d_x.data != nullptr);
-      flops_ += 2 * products * a.d_y.rows * a.w.rows * a.w.cols;
-      counted_->linear_backward(queue, a);
-    };
-  }
-  int64_t flops() const { return flops_; }
-
-  std::string describe() const override { return device_.describe(); }
-  const Ops& ops() const override { return ops_; }
-  std::unique_ptr<Queue> make_queue() override { return device_.make_queue(); }
-  void* allocate(int64_t bytes) override { return device_.allocate(bytes); }
-  void release(void* memory) override { device_.release(memory); }
-
- private:
-  // Ops are plain functions: one counter a process.
-  inline static const Ops* counted_ = nullptr;
-  inline static std::atomic<int64_t> flops_{0};
-  Device& device_;
-  Ops ops_;
-};
 
 ColumnScales scales_of(const std::vector<float>& values, int64_t columns) {
   ColumnScales scales;
@@ -59,11 +27,17 @@ ColumnScales scales_of(const std::vector<float>& values, int64_t columns) {
   return scales;
 }
 
+double product_flops(const std::vector<OpCost>& costs) {
+  double flops = 0;
+  for (const OpCost& cost : costs) flops += cost.product ? cost.flops : 0;
+  return flops;
+}
+
 double flops_of_a_sample(const Model& model, const StepBenchData& data, Compute& compute,
                          const ModelWeights& weights) {
   const io::Journeys& journeys = data.batches.front().front();
-  auto device = std::make_unique<CountingDevice>(compute.device());
-  const CountingDevice& counter = *device;
+  auto device = std::make_unique<OpProfile>(compute.device());
+  const OpProfile& profile = *device;
   Compute counting(std::move(device), 1);
   std::vector<float> gradient(weights.dense.size());
   Inputs& inputs = counting.thread(0).inputs;
@@ -72,7 +46,7 @@ double flops_of_a_sample(const Model& model, const StepBenchData& data, Compute&
   BlockRows rows;
   model.loss(counting.pass(0, weights.dense.data(), gradient.data()), inputs, weights, losses,
              &rows);
-  return static_cast<double>(counter.flops()) / static_cast<double>(journeys.size());
+  return product_flops(profile.costs()) / static_cast<double>(journeys.size());
 }
 
 }  // namespace
@@ -115,13 +89,19 @@ StepBenchData make_step_bench_data(const StepBenchInputs& in, int64_t batches) {
   return data;
 }
 
-StepBench bench_steps(const StepBenchInputs& in) {
+namespace {
+
+// COLLECTIVE. `profile`: of the device that in.compute has, or null.
+StepBench timed_steps(const StepBenchInputs& in, OpProfile* profile) {
   const StepBenchData data = make_step_bench_data(in, kBatches);
   const std::unique_ptr<Model> model = make_model(data.stats, in.model, in.shape.max_touches);
   ModelWeights weights = model->fresh_weights(1);
   StepBench bench;
   bench.dense_parameters = model->layout().size();
-  bench.flops_per_sample = flops_of_a_sample(*model, data, in.compute, weights);
+  if (profile == nullptr) {
+    bench.flops_per_sample = flops_of_a_sample(*model, data, in.compute, weights);
+  }
+  bench.limits = measure_limits(in.compute.device());
 
   const TrainOptions defaults;
   StepState state(*model, in.compute, in.world, weights, data.my_blocks, data.total_blocks,
@@ -131,7 +111,10 @@ StepBench bench_steps(const StepBenchInputs& in) {
                                    defaults.weight_decay};
   std::vector<double> seconds, processor;
   for (int64_t step = 0; step < kUnmeasured + in.steps; ++step) {
-    if (step == kUnmeasured) state.phases = {};
+    if (step == kUnmeasured) {
+      state.phases = {};
+      if (profile != nullptr) profile->reset();
+    }
     const Timer timer;
     const double processor_before = io::process_cpu_seconds();
     train_step(state, data.batches[static_cast<size_t>(step % kBatches)], step + 1, settings,
@@ -143,11 +126,29 @@ StepBench bench_steps(const StepBenchInputs& in) {
   std::sort(seconds.begin(), seconds.end());
   bench.median_seconds = seconds[seconds.size() / 2];
   bench.best_seconds = seconds.front();
+  bench.total_processor_seconds = std::accumulate(processor.begin(), processor.end(), 0.0);
   std::sort(processor.begin(), processor.end());
   bench.processor_seconds = processor[processor.size() / 2];
   in.world.all_reduce_sum(std::span(&bench.processor_seconds, 1), "processor time of a step");
   bench.phases = state.phases;
+  if (profile != nullptr) {
+    bench.costs = profile->costs();
+    bench.flops_per_sample = product_flops(bench.costs) /
+                             static_cast<double>(in.steps * data.my_blocks * data.block_rows);
+  }
   return bench;
+}
+
+}  // namespace
+
+StepBench bench_steps(const StepBenchInputs& in) {
+  if (!in.profile) return timed_steps(in, nullptr);
+  auto device = std::make_unique<OpProfile>(in.compute.device());
+  OpProfile& profile = *device;
+  Compute compute(std::move(device), in.compute.threads());
+  StepBenchInputs profiled{in.model,         in.shape, in.batch, in.steps,
+                           in.deterministic, true,     compute,  in.world};
+  return timed_steps(profiled, &profile);
 }
 
 }  // namespace alm

@@ -7,6 +7,7 @@
 
 #include "engine/model/feature_stats.h"
 #include "engine/simulate/shape.h"
+#include "engine/train/op_profile.h"
 #include "engine/train/step.h"
 #include "engine/train/train_options.h"
 
@@ -18,6 +19,7 @@ struct StepBenchInputs {
   int64_t batch = 8192;  // over all ranks
   int64_t steps = 20;
   bool deterministic = false;
+  bool profile = false;  // costs of the single operations, which slows the step a little
   Compute& compute;
   Communicator& world;
 };
@@ -29,6 +31,9 @@ struct StepBench {
   PhaseSeconds phases;           // of the measured steps, rank 0
   double flops_per_sample = 0;   // of the matrix products, forward and backward
   int64_t dense_parameters = 0;
+  ThreadLimits limits;                 // of one thread of rank 0, just before the steps
+  double total_processor_seconds = 0;  // of the measured steps, rank 0
+  std::vector<OpCost> costs;           // of the measured steps, rank 0; profile only
 };
 
 // Micro-blocks of this rank for a few different batches of level B journeys, and what a first pass

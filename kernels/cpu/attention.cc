@@ -4,9 +4,11 @@
 // phase (scores; softmax; sums) together, as rows of independent work. Scratch: kQueries * heads
 // rows of one journey's length. Sums run over the start token, then the touches in increasing
 // order.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
+#include "kernels/cpu/attention_four_heads.h"
 #include "kernels/cpu/level.h"
 #include "kernels/cpu/maths.h"
 #include "kernels/cpu/simd.h"
@@ -79,7 +81,7 @@ void weighted_row_sum(const float* weights, const float* start, const float* row
   for (; c + kLanes <= d; c += kLanes) {
     Pack total = broadcast(weights[0]) * load(start + c);
     for (int64_t l = 1; l < keys; ++l) {
-      total = total + broadcast(weights[l]) * load(rows + (l - 1) * stride + c);
+      total = multiply_add(broadcast(weights[l]), load(rows + (l - 1) * stride + c), total);
     }
     store(out + c, total);
   }
@@ -102,6 +104,59 @@ void exp_of_difference(float* __restrict values, float shift, int32_t keys, int6
   }
 }
 
+// d_to[l] (+)= sum of factors * from over the queries of the block that see touch l; `d` wide.
+void sum_over_queries(const Queries& block, int64_t l, int64_t head, const float* factors,
+                      Matrix<const float> from, int64_t from_column, int64_t d, float* d_to) {
+  const int64_t seen_from = std::max(block.from, l);
+  const int64_t row = block.heads * block.padded;
+  const float* const factor =
+      factors + (seen_from - block.from) * row + head * block.padded + (l - block.first + 1);
+  // Queries before this block have left their share.
+  const bool more = l < block.from;
+  for (int64_t c = 0; c < d; c += kLanes) {
+    const int64_t count = std::min<int64_t>(kLanes, d - c);
+    Pack total = !more ? broadcast(0) : count == kLanes ? load(d_to + c) : load(d_to + c, count);
+    for (int64_t j = seen_from; j < block.to; ++j) {
+      const float* const values = from.row(j) + from_column + c;
+      total = multiply_add(broadcast(factor[(j - seen_from) * row]),
+                           count == kLanes ? load(values) : load(values, count), total);
+    }
+    if (count == kLanes) {
+      store(d_to + c, total);
+    } else {
+      store(d_to + c, total, count);
+    }
+  }
+}
+
+// Gradients of the keys and values of the touches that the block's queries see.
+void keys_backward(const Queries& block, const AttentionBackward& a, const float* weights,
+                   const float* slopes) {
+  const int64_t width = a.start.cols;
+  const int64_t d = width / a.heads;
+  for (int64_t l = block.first; l < block.to; ++l) {
+    for (int64_t head = 0; head < a.heads; ++head) {
+      float* const d_key = a.d_qkv.row(l) + width + head * d;
+      sum_over_queries(block, l, head, slopes, a.qkv, head * d, d, d_key);
+      sum_over_queries(block, l, head, weights, a.d_out, head * d, d, d_key + width);
+    }
+  }
+}
+
+bool is_four_heads(int64_t heads, int64_t d) {
+  return heads == kFour && d == kLanes;
+}
+
+// Calls use(the journey's rows) for every journey.
+template <class Use>
+void for_each_journey(const Csr& touches, Matrix<const float> qkv, Matrix<const float> start,
+                      Use use) {
+  for (int64_t i = 0; i < touches.rows(); ++i) {
+    const int64_t first = touches.begin[i];
+    use(FourHeads{qkv, start, first, touches.begin[i + 1] - first});
+  }
+}
+
 }  // namespace
 
 void attention_forward(Queue& queue, const AttentionForward& a) {
@@ -115,6 +170,11 @@ void attention_forward(Queue& queue, const AttentionForward& a) {
   float* const scores = static_cast<float*>(
       queue.scratch(scratch_floats(a.touches, a.heads) * int64_t{sizeof(float)}));
 
+  if (is_four_heads(a.heads, d)) {
+    return for_each_journey(a.touches, a.qkv, a.start, [&](const FourHeads& journey) {
+      four_heads_forward(a, journey, scale, scores);
+    });
+  }
   for_each_block(a.touches, a.heads, [&](const Queries& block) {
     block.for_each_row([&](int64_t j, int64_t head, int64_t keys, int64_t offset) {
       const int64_t at = head * d;
@@ -150,15 +210,19 @@ void attention_backward(Queue& queue, const AttentionBackward& a) {
             a.d_qkv.cols == a.qkv.cols && a.d_out.rows == a.qkv.rows && a.d_out.cols == width &&
             a.d_start.rows == 2 && a.d_start.cols == width);
   const float scale = 1.0f / std::sqrt(static_cast<float>(d));
-  const int64_t room = scratch_floats(a.touches, a.heads);
+  const bool four_heads = is_four_heads(a.heads, d);
+  const int64_t longest = longest_journey(a.touches);
+  const int64_t room = four_heads ? longest * round_up_to_lanes(kFour * (longest + 1) + 1)
+                                  : scratch_floats(a.touches, a.heads);
   float* const all_weights = static_cast<float*>(queue.scratch(2 * room * int64_t{sizeof(float)}));
   // d loss / d weight, then d loss / d (q . k).
   float* const all_slopes = all_weights + room;
-
-  for (int64_t j = 0; j < a.d_qkv.rows; ++j) {
-    float* const row = a.d_qkv.row(j);
-    for (int64_t c = width; c < 3 * width; ++c) row[c] = 0.0f;
+  if (four_heads) {
+    return for_each_journey(a.touches, a.qkv, a.start, [&](const FourHeads& journey) {
+      four_heads_backward(a, journey, scale, all_weights, all_slopes);
+    });
   }
+
   for_each_block(a.touches, a.heads, [&](const Queries& block) {
     block.for_each_row([&](int64_t j, int64_t head, int64_t keys, int64_t offset) {
       const int64_t at = head * d;
@@ -187,12 +251,8 @@ void attention_backward(Queue& queue, const AttentionBackward& a) {
                        keys, a.d_qkv.row(j) + at);
       add_scaled(slopes[0], q, a.d_start.row(0) + at, d);
       add_scaled(weights[0], d_out, a.d_start.row(1) + at, d);
-      for (int64_t l = 1; l < keys; ++l) {
-        float* const d_key = a.d_qkv.row(block.first + l - 1) + width + at;
-        add_scaled(slopes[l], q, d_key, d);
-        add_scaled(weights[l], d_out, d_key + width, d);
-      }
     });
+    keys_backward(block, a, all_weights, all_slopes);
   });
 }
 

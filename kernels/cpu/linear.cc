@@ -1,8 +1,10 @@
-// Fully connected layers: the matrix products go to gemm, bias and ReLU to one pass over the
-// result. FLOPs: 2 r a b forward, twice that backward. Sums over rows run in increasing row order.
+// Fully connected layers. Where the weights are few, products go through tiles in registers and
+// bias, ReLU and its mask are done on the way; else to gemm, with a pass of their own. FLOPs: 2 r a
+// b forward, twice that backward. Sums over rows run in increasing row order.
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/level.h"
 #include "kernels/cpu/simd.h"
+#include "kernels/cpu/tiles.h"
 
 namespace alm::ALM_SIMD {
 
@@ -13,17 +15,135 @@ void rectify(float* __restrict row, int64_t width) {
   for (int64_t c = 0; c < width; ++c) row[c] = row[c] < 0.0f ? 0.0f : row[c];
 }
 
-// d = d where y > 0, else 0.
-void mask(const float* __restrict y, float* __restrict d, int64_t width) {
-  for (int64_t c = 0; c < width; ++c) d[c] = y[c] > 0.0f ? d[c] : 0.0f;
+// Weights that tiles may read again and again from the second cache.
+bool in_tiles(Matrix<const float> w) {
+  constexpr int64_t kMostWeights = 1 << 16;
+  return kTiles && w.rows * w.cols <= kMostWeights;
+}
+
+// y = act(x w [+ bias] [+ y]) in tiles; w of whole packs of columns.
+void forward_in_tiles(const LinearForward& a) {
+  for_each_tile(a.y.rows, a.y.cols / kLanes, [&]<int kRows, int kPacks>(int64_t r, int64_t c) {
+    Tile<kRows, kPacks> tile;
+    if (a.accumulate) {
+      tile.read(a.y.row(r) + c, a.y.stride);
+    } else {
+      tile.clear();
+    }
+    tile.add_products(a.x.row(r), a.x.stride, 1, a.w.data + c, a.w.stride, a.x.cols);
+    tile.for_each([&](int row, int pack, Pack sum) {
+      if (!a.bias.empty()) sum = sum + load(a.bias.data() + c + pack * kLanes);
+      // The larger of 0 and NaN is NaN this way round.
+      store(a.y.row(r + row) + c + pack * kLanes, a.relu ? larger(broadcast(0), sum) : sum);
+    });
+  });
+}
+
+// d_y is masked where y is 0 and summed up by column.
+void mask_and_sum(const LinearBackward& a, int64_t first, int64_t last) {
+  const int64_t width = a.d_y.cols;
+  int64_t c = 0;
+  for (; c + kLanes <= width; c += kLanes) {
+    Pack sum = broadcast(0);
+    for (int64_t r = first; r < last; ++r) {
+      Pack d = load(a.d_y.row(r) + c);
+      if (a.relu) {
+        d = where_positive(load(a.y.row(r) + c), d);
+        store(a.d_y.row(r) + c, d);
+      }
+      sum = sum + d;
+    }
+    if (!a.d_bias.empty()) store(a.d_bias.data() + c, load(a.d_bias.data() + c) + sum);
+  }
+  for (int64_t r = first; r < last; ++r) {
+    for (int64_t k = c; k < width; ++k) {
+      if (a.relu && !(a.y(r, k) > 0.0f)) a.d_y(r, k) = 0.0f;
+      if (!a.d_bias.empty()) a.d_bias[static_cast<size_t>(k)] += a.d_y(r, k);
+    }
+  }
+}
+
+// d_w += x^T d_y over rows [first, last), which are summed on their own first: what is there
+// already may be large beside a row.
+void weight_gradient_in_tiles(const LinearBackward& a, int64_t first, int64_t last) {
+  for_each_tile(a.d_w.rows, a.d_w.cols / kLanes, [&]<int kRows, int kPacks>(int64_t i, int64_t c) {
+    Tile<kRows, kPacks> tile;
+    tile.clear();
+    tile.add_products(a.x.row(first) + i, 1, a.x.stride, a.d_y.row(first) + c, a.d_y.stride,
+                      last - first);
+    tile.for_each([&](int row, int pack, Pack sum) {
+      float* const to = a.d_w.row(i + row) + c + pack * kLanes;
+      store(to, load(to) + sum);
+    });
+  });
+}
+
+// alpha w^T, its rows filled up with zeros to whole packs.
+void transpose_weights(const LinearBackward& a, Matrix<float> to) {
+  for (int64_t c = 0; c < a.w.cols; ++c) {
+    float* const row = to.row(c);
+    for (int64_t i = 0; i < a.w.rows; ++i) row[i] = a.alpha * a.w(i, c);
+    for (int64_t i = a.w.rows; i < to.cols; ++i) row[i] = 0.0f;
+  }
+}
+
+// d_x (+)= d_y turned over rows [first, last).
+void input_gradient_in_tiles(const LinearBackward& a, Matrix<const float> turned, int64_t first,
+                             int64_t last) {
+  for_each_tile(last - first, turned.cols / kLanes,
+                [&]<int kRows, int kPacks>(int64_t r, int64_t c) {
+                  Tile<kRows, kPacks> tile;
+                  tile.clear();
+                  tile.add_products(a.d_y.row(first + r), a.d_y.stride, 1, turned.data + c,
+                                    turned.stride, a.d_y.cols);
+                  tile.for_each([&](int row, int pack, Pack sum) {
+                    float* const to = a.d_x.row(first + r + row) + c + pack * kLanes;
+                    const int64_t left = a.d_x.cols - c - pack * kLanes;
+                    if (left >= kLanes) {
+                      store(to, a.accumulate_dx ? load(to) + sum : sum);
+                    } else {
+                      store(to, a.accumulate_dx ? load(to, left) + sum : sum, left);
+                    }
+                  });
+                });
+}
+
+// A few columns of many rows are no pattern that the processor fetches ahead of.
+void fetch_rows(Matrix<const float> x, int64_t first, int64_t last) {
+  for (int64_t r = first; r < last; ++r) {
+    for (int64_t c = 0; c < x.cols; c += kLanes) __builtin_prefetch(x.row(r) + c);
+  }
+}
+
+// Rows of d_y that stay in the first cache from the mask to both products.
+constexpr int64_t kRowsAtOnce = 96;
+
+void backward_in_tiles(Queue& queue, const LinearBackward& a) {
+  Matrix<float> turned{nullptr, a.w.cols, round_up_to_lanes(a.w.rows)};
+  if (a.d_x.data != nullptr) {
+    turned.data =
+        static_cast<float*>(queue.scratch(turned.rows * turned.cols * int64_t{sizeof(float)}));
+    transpose_weights(a, turned);
+  }
+  for (int64_t first = 0; first < a.d_y.rows; first += kRowsAtOnce) {
+    const int64_t last = std::min(a.d_y.rows, first + kRowsAtOnce);
+    if (a.d_w.data != nullptr) fetch_rows(a.x, first, last);
+    if (a.relu || !a.d_bias.empty()) mask_and_sum(a, first, last);
+    if (a.d_w.data != nullptr) weight_gradient_in_tiles(a, first, last);
+    if (a.d_x.data != nullptr) input_gradient_in_tiles(a, turned, first, last);
+  }
 }
 
 }  // namespace
 
 void linear_forward(Queue&, const LinearForward& a) {
+  ALM_CHECK(a.bias.empty() || std::ssize(a.bias) == a.y.cols);
+  if (in_tiles(a.w) && a.w.cols % kLanes == 0) {
+    ALM_CHECK(a.x.rows == a.y.rows && a.x.cols == a.w.rows && a.y.cols == a.w.cols);
+    return forward_in_tiles(a);
+  }
   gemm(Transpose::no, Transpose::no, 1.0f, a.x, a.w, a.accumulate ? 1.0f : 0.0f, a.y);
   if (!a.bias.empty()) {
-    ALM_CHECK(std::ssize(a.bias) == a.y.cols);
     for (int64_t r = 0; r < a.y.rows; ++r) add_scaled(1.0f, a.bias.data(), a.y.row(r), a.y.cols);
   }
   if (a.relu) {
@@ -31,17 +151,14 @@ void linear_forward(Queue&, const LinearForward& a) {
   }
 }
 
-void linear_backward(Queue&, const LinearBackward& a) {
-  if (a.relu) {
-    ALM_CHECK(a.y.rows == a.d_y.rows && a.y.cols == a.d_y.cols);
-    for (int64_t r = 0; r < a.d_y.rows; ++r) mask(a.y.row(r), a.d_y.row(r), a.d_y.cols);
+void linear_backward(Queue& queue, const LinearBackward& a) {
+  ALM_CHECK(!a.relu || (a.y.rows == a.d_y.rows && a.y.cols == a.d_y.cols));
+  ALM_CHECK(a.d_bias.empty() || std::ssize(a.d_bias) == a.d_y.cols);
+  if (in_tiles(a.w) && a.w.cols % kLanes == 0) {
+    ALM_CHECK(a.x.rows == a.d_y.rows && a.x.cols == a.w.rows && a.d_y.cols == a.w.cols);
+    return backward_in_tiles(queue, a);
   }
-  if (!a.d_bias.empty()) {
-    ALM_CHECK(std::ssize(a.d_bias) == a.d_y.cols);
-    for (int64_t r = 0; r < a.d_y.rows; ++r) {
-      add_scaled(1.0f, a.d_y.row(r), a.d_bias.data(), a.d_y.cols);
-    }
-  }
+  if (a.relu || !a.d_bias.empty()) mask_and_sum(a, 0, a.d_y.rows);
   if (a.d_w.data != nullptr) gemm(Transpose::yes, Transpose::no, 1.0f, a.x, a.d_y, 1.0f, a.d_w);
   if (a.d_x.data != nullptr) {
     gemm(Transpose::no, Transpose::yes, a.alpha, a.d_y, a.w, a.accumulate_dx ? 1.0f : 0.0f, a.d_x);

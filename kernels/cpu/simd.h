@@ -5,6 +5,9 @@
 #pragma once
 
 #include <cstdint>
+#if defined(__FMA__)
+#include <immintrin.h>
+#endif
 
 namespace alm::ALM_SIMD {
 
@@ -51,6 +54,13 @@ inline void store(float* to, const Pack& pack) {
   ALM_EACH_PART* reinterpret_cast<LooseRegister*>(to + i * kRegisterFloats) = pack.part[i];
 }
 
+// The first `count` < 16 lanes.
+inline void store(float* to, const Pack& pack, int64_t count) {
+  alignas(64) float lanes[kLanes];
+  store(lanes, pack);
+  for (int64_t lane = 0; lane < count; ++lane) to[lane] = lanes[lane];
+}
+
 inline Pack operator+(const Pack& a, const Pack& b) {
   Pack pack;
   ALM_EACH_PART pack.part[i] = a.part[i] + b.part[i];
@@ -61,9 +71,28 @@ inline Pack operator*(const Pack& a, const Pack& b) {
   ALM_EACH_PART pack.part[i] = a.part[i] * b.part[i];
   return pack;
 }
+// a * b + c, rounded once where the level can.
+inline Pack multiply_add(const Pack& a, const Pack& b, const Pack& c) {
+  Pack pack;
+#if defined(__AVX512F__)
+  ALM_EACH_PART pack.part[i] = _mm512_fmadd_ps(a.part[i], b.part[i], c.part[i]);
+#elif defined(__FMA__)
+  ALM_EACH_PART pack.part[i] = _mm256_fmadd_ps(a.part[i], b.part[i], c.part[i]);
+#else
+  ALM_EACH_PART pack.part[i] = a.part[i] * b.part[i] + c.part[i];
+#endif
+  return pack;
+}
 inline Pack larger(const Pack& a, const Pack& b) {
   Pack pack;
   ALM_EACH_PART pack.part[i] = a.part[i] > b.part[i] ? a.part[i] : b.part[i];
+  return pack;
+}
+
+// Lanes of b where a > 0, else 0.
+inline Pack where_positive(const Pack& a, const Pack& b) {
+  Pack pack;
+  ALM_EACH_PART pack.part[i] = a.part[i] > 0.0f ? b.part[i] : Register{};
   return pack;
 }
 
@@ -96,6 +125,30 @@ inline float sum(const Pack& pack) {
   const Four four = fold_to_four(pack, [](auto a, auto b) { return a + b; });
   return (four[0] + four[2]) + (four[1] + four[3]);
 }
+// The sums of four packs, each as sum() makes it.
+inline Four four_sums(const Pack& a, const Pack& b, const Pack& c, const Pack& d) {
+#if defined(__AVX512F__)
+  const Register x = a.part[0], y = b.part[0], z = c.part[0], w = d.part[0];
+  // Quarters of the registers: 0 + 2 and 1 + 3 of a, then of b.
+  const auto halves = [](Register p, Register q) {
+    return __builtin_shufflevector(p, q, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) +
+           __builtin_shufflevector(p, q, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30,
+                                   31);
+  };
+  const Register ab = halves(x, y), cd = halves(z, w);
+  const Register four =
+      __builtin_shufflevector(ab, cd, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27) +
+      __builtin_shufflevector(ab, cd, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
+  const Register two = four + __builtin_shufflevector(four, four, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8,
+                                                      9, 14, 15, 12, 13);
+  const Register one =
+      two + __builtin_shufflevector(two, two, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
+  return __builtin_shufflevector(one, one, 0, 4, 8, 12);
+#else
+  return Four{sum(a), sum(b), sum(c), sum(d)};
+#endif
+}
+
 inline float largest(const Pack& pack) {
   const Four four = fold_to_four(pack, [](auto a, auto b) { return a > b ? a : b; });
   const float even = four[0] > four[2] ? four[0] : four[2];
@@ -107,7 +160,7 @@ inline float largest(const Pack& pack) {
 inline float dot(const float* a, const float* b, int64_t count) {
   Pack total = broadcast(0);
   int64_t c = 0;
-  for (; c + kLanes <= count; c += kLanes) total = total + load(a + c) * load(b + c);
+  for (; c + kLanes <= count; c += kLanes) total = multiply_add(load(a + c), load(b + c), total);
   if (c < count) total = total + load(a + c, count - c) * load(b + c, count - c);
   return sum(total);
 }
@@ -116,7 +169,8 @@ inline float dot(const float* a, const float* b, int64_t count) {
 inline void add_scaled(float factor, const float* x, float* y, int64_t count) {
   const Pack factors = broadcast(factor);
   int64_t c = 0;
-  for (; c + kLanes <= count; c += kLanes) store(y + c, load(y + c) + factors * load(x + c));
+  for (; c + kLanes <= count; c += kLanes)
+    store(y + c, multiply_add(factors, load(x + c), load(y + c)));
   for (; c < count; ++c) y[c] += factor * x[c];
 }
 

@@ -58,15 +58,13 @@ class Table:
         counts = [torch.zeros(1, dtype=torch.int64) for _ in range(world)]
         dist.all_gather(counts, torch.tensor([len(rows)]))
         most = max(int(count) for count in counts)
-        all_rows = rows.new_empty(world, most)
-        all_gradients = gradient.new_empty(world, most, gradient.shape[1])
-        mine = torch.nn.functional.pad(rows, (0, most - len(rows)))
-        dist.all_gather_into_tensor(all_rows, mine)
-        dist.all_gather_into_tensor(all_gradients, torch.nn.functional.pad(gradient, (0, 0, 0, most - len(rows))))
-        kept = [slice(0, int(count)) for count in counts]
+        all_rows = [rows.new_empty(most) for _ in range(world)]
+        all_gradients = [gradient.new_empty(most, gradient.shape[1]) for _ in range(world)]
+        dist.all_gather(all_rows, torch.nn.functional.pad(rows, (0, most - len(rows))))
+        dist.all_gather(all_gradients, torch.nn.functional.pad(gradient, (0, 0, 0, most - len(rows))))
         return self.sum_uses(
-            torch.cat([all_rows[r, part] for r, part in enumerate(kept)]),
-            torch.cat([all_gradients[r, part] for r, part in enumerate(kept)]),
+            torch.cat([part[: int(count)] for part, count in zip(all_rows, counts)]),
+            torch.cat([part[: int(count)] for part, count in zip(all_gradients, counts)]),
         )
 
     def update(self, rows, gradient):
