@@ -542,20 +542,8 @@ def case_folds():
         if extra:
             continue
         check({line["fit"] for line in wanted[1]} == {"fold0", "fold1", "fold2"}, "fits")
-        for minutes in ("0.006", "0.002", "0.0007", "0.0002"):  # until it is too short
-            shutil.rmtree(f"{out}-turns", ignore_errors=True)
-            for turn in range(1, 200):
-                job = subprocess.run(command(0 if turn % 3 else 2, arguments_of(
-                    log, f"{out}-turns", [*options, "--resume", "--max-minutes", minutes])),
-                    capture_output=True, text=True, timeout=60)
-                if job.returncode == 0:
-                    break
-                check(job.returncode == 75, f"exit code {job.returncode}:\n{job.stderr}")
-            if turn > 1:
-                break
-        check(turn > 1, "never stopped")
-        check_same_end(wanted, job.stdout, f"{out}-turns")
-        print(f"{log}: the same bits in {turn} turns")
+        text = run_in_turns(log, f"{out}-turns", options, 3)
+        check_same_end(wanted, text, f"{out}-turns")
 
 
 def case_bootstrap():
@@ -581,7 +569,7 @@ def case_bootstrap():
         check_same_end(wanted, text, "bare")
         for turn in range(1, 100):
             # Until a replicate fits into a turn on a slow machine.
-            minutes = 0.005 * (1 + turn // 4)
+            minutes = 0.002 * (1 + turn // 3)
             job = subprocess.run(command(0 if turn % 3 else 2, arguments_of(
                 log, "turns", [*options, "--resume", "--max-minutes", minutes])),
                 capture_output=True, text=True, timeout=60)
@@ -620,21 +608,29 @@ def case_preempted():
     check_same_end(wanted, train(log, "alone", *LONG, "--resume"), "alone")
 
 
+def run_in_turns(log, run, options, every):
+    """A job that --max-minutes stops again and again, each `every`th turn on two ranks. The time is
+    shortened until it is too short on a quick machine too. The output of the last turn."""
+    for minutes in ("0.006", "0.002", "0.0007", "0.0002"):
+        shutil.rmtree(run, ignore_errors=True)
+        for turn in range(1, 200):
+            job = subprocess.run(command(0 if turn % every else 2, arguments_of(
+                log, run, [*options, "--resume", "--max-minutes", minutes])),
+                capture_output=True, text=True, timeout=60)
+            if job.returncode == 0:
+                break
+            check(job.returncode == 75, f"exit code {job.returncode}:\n{job.stderr}")
+        check(job.returncode == 0, "never came to an end")
+        if turn > 1:
+            print(f"{log}: came to its end in {turn} turns")
+            return job.stdout
+    raise Failure("never stopped")
+
+
 def case_max_minutes():
     log = sequence_log()
     wanted = undisturbed(log)
-    for turn in range(1, 200):
-        job = subprocess.run(command(0 if turn % 4 else 2,
-                                     arguments_of(log, "run", [*LONG, "--resume",
-                                                               "--max-minutes", "0.004"])),
-                             capture_output=True, text=True, timeout=60)
-        if job.returncode == 0:
-            check_same_end(wanted, job.stdout, "run")
-            print(f"the same bits in {turn} turns")
-            check(turn > 1, "never stopped")
-            return
-        check(job.returncode == 75, f"exit code {job.returncode}:\n{job.stderr}")
-    raise Failure("never came to an end")
+    check_same_end(wanted, run_in_turns(log, "run", LONG, 4), "run")
 
 
 def case_damaged_checkpoint():
