@@ -20,6 +20,7 @@
 #include "io/schema.h"
 #include "kernels/base/check.h"
 #include "kernels/base/clock.h"
+#include "kernels/base/text.h"
 
 namespace alm::io {
 
@@ -421,6 +422,13 @@ class Hdf5Log final : public Log {
 std::shared_ptr<const Log> Log::open(const std::vector<std::string>& paths,
                                      const LogOptions& options) {
   return std::make_shared<Hdf5Log>(paths, options);
+}
+
+std::string title_of(const Log& log) {
+  const size_t more = log.files().size() - 1;
+  const std::string first = log.files().front().path;
+  if (more == 0) return first;
+  return first + (more == 1 ? " and 1 more file" : format(" and %zu more files", more));
 }
 
 }  // namespace alm::io

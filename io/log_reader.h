@@ -74,4 +74,7 @@ class Log {
   }
 };
 
+// A log in a message: "logs/a.h5", "logs/a.h5 and 3 more files".
+std::string title_of(const Log& log);
+
 }  // namespace alm::io

@@ -294,7 +294,7 @@ void estimate_arm_log(const EstimateInputs& inputs, const ScoredUsers& users,
   for (int64_t arm = 0; arm < schema.clusters; ++arm) {
     weight += total.effects.outcomes().weight(arm);
   }
-  check_weight(total.journeys, weight);
+  check_weight(*inputs.log, total.journeys, weight);
   const double share = total.mediator.share();
   io::Json& json = estimates.json;
   json["samples"] = total.journeys;

@@ -307,7 +307,7 @@ Attribution attribute(const EstimateInputs& inputs, const std::string& out) {
   result.mediator_variance_share = variation[0].share();
   result.report = sum_over_ranks(report, inputs.world);
 
-  if (result.journeys == 0) throw UserError(kNobodyScored);
+  check_scored(*inputs.log, result.journeys);
   const io::Json warnings = mediator_variation_warnings(result.mediator_variance_share);
   if (!result.scores && result.mediator_variance_share < kNoVariation) {
     throw UserError(warnings.at(0).get<std::string>());

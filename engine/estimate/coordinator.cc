@@ -31,12 +31,19 @@ const char* estimand_note(const ModelOptions& options, const io::LogSchema& sche
          "part only.";
 }
 
-void check_weight(int64_t journeys, double weight) {
+void check_scored(const io::Log& log, int64_t journeys) {
+  if (journeys > 0) return;
+  throw UserError(io::title_of(log) +
+                  ": no journey belongs to a scored user: raise --holdout or use a larger log");
+}
+
+void check_weight(const io::Log& log, int64_t journeys, double weight) {
   if (journeys == 0 || weight > 0) return;
   throw UserError(
-      format("/journey/weight is 0 in all %lld scored journeys: there is nothing to average; write "
-             "the inverse of the share of such journeys that was kept, or leave the data set out",
-             static_cast<long long>(journeys)));
+      format("%s: /journey/weight is 0 in all %lld scored journeys: there is nothing to average; "
+             "write the inverse of the share of such journeys that was kept, or leave the data set "
+             "out",
+             io::title_of(log).c_str(), static_cast<long long>(journeys)));
 }
 
 io::Json mediator_variation_warnings(double share) {
@@ -132,7 +139,7 @@ Estimates make_estimates(const EstimateInputs& inputs) {
   }
   if (inputs.world.rank() == 0) put_replicates(inputs.bundle, users.same_log, json);
   put_controls(inputs.bundle.controls, users.same_log, json["identification"]);
-  if (json["samples"] == 0) throw UserError(kNobodyScored);
+  check_scored(*inputs.log, json["samples"]);
   if (inputs.world.rank() != 0) return {};
   return estimates;
 }

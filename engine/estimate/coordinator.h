@@ -36,12 +36,11 @@ Estimates make_estimates(const EstimateInputs& inputs);
 // What do and ett mean on such a log.
 const char* estimand_note(const ModelOptions& options, const io::LogSchema& schema);
 
-inline constexpr const char* kNobodyScored =
-    "no journey of the log belongs to a scored user: raise --holdout or use a larger log";
-
+// UserError when no journey is scored. Equal on every rank where the number is.
+void check_scored(const io::Log& log, int64_t journeys);
 // UserError when journeys were scored and none of them has a weight. Equal on every rank where the
 // numbers are.
-void check_weight(int64_t journeys, double weight);
+void check_weight(const io::Log& log, int64_t journeys, double weight);
 
 // mediator_variance_share below which a warning is given, and below which there is no front-door
 // value (contract 3, method 2.2).

@@ -199,7 +199,7 @@ void estimate_proxy_log(const EstimateInputs& inputs, const ScoredUsers& users,
   const Gauc gauc = total.gauc.finish(inputs.world, "user AUC");
   estimates.examples = examples.reduce(inputs.world);
 
-  check_weight(total.journeys, total.all.weight(0));
+  check_weight(*inputs.log, total.journeys, total.all.weight(0));
   io::Json& json = estimates.json;
   json["samples"] = total.journeys;
   put_reading(users, total.all_users, total.training_users, sum_over_ranks(report, inputs.world),

@@ -289,7 +289,7 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
   const Gauc gauc = total.gauc.finish(inputs.world, "user AUC");
   estimates.examples = examples.reduce(inputs.world);
 
-  check_weight(total.journeys, total.protocol.outcomes().all_total().weight);
+  check_weight(*inputs.log, total.journeys, total.protocol.outcomes().all_total().weight);
   const double share = total.mediator.share();
   const bool identified = share >= kNoVariation;
   const std::string no_interval = undertrained(bundle);

@@ -132,6 +132,9 @@ Matrix<float> TouchEncoder::hidden_backward(const Pass& pass, const Activations&
                                         .w = from_features_.w.matrix(pass.weights),
                                         .y = activations.hidden,
                                         .d_y = d_hidden,
+                                        .d_x = {},
+                                        .d_w = {},
+                                        .d_bias = {},
                                         .relu = true});
   return d_hidden;
 }

@@ -100,7 +100,7 @@ class Trainer {
     FirstPass pass = first_pass(job_.log, job_.options.model, training, plan_.scored,
                                 job_.compute.threads(), job_.world);
     report_first_pass(pass);
-    if (pass.scored_rows == 0) throw UserError(kNobodyScored);
+    check_scored(*job_.log, pass.scored_rows);
     const double scored = static_cast<double>(pass.scored_rows) / static_cast<double>(pass.rows);
     const std::string advice = memory_advice(
         pass.stats.schema, static_cast<int64_t>(scored * static_cast<double>(job_.log->touches())),

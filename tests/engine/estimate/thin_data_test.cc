@@ -12,6 +12,7 @@
 #include "engine/estimate/sequence_sums.h"
 #include "kernels/base/check.h"
 #include "tests/engine/estimate/thread_world.h"
+#include "tests/io/fake_log.h"
 
 namespace alm {
 namespace {
@@ -127,9 +128,21 @@ TEST(FewSteps, WarnBelowThreeHundredAndWithholdIntervalsWhereTheFitCannotHaveLea
 }
 
 TEST(Weights, OfZeroEverywhereAreRefused) {
-  EXPECT_NO_THROW(check_weight(0, 0));
-  EXPECT_NO_THROW(check_weight(5, 0.1));
-  EXPECT_THROW(check_weight(5, 0), UserError);
+  const io::FakeLog log(10, 10);
+  EXPECT_NO_THROW(check_weight(log, 0, 0));
+  EXPECT_NO_THROW(check_weight(log, 5, 0.1));
+  EXPECT_THROW(check_weight(log, 5, 0), UserError);
+}
+
+TEST(ScoredJourneys, AreAskedForByTheNameOfTheLog) {
+  const io::FakeLog log(10, 10);
+  EXPECT_NO_THROW(check_scored(log, 1));
+  try {
+    check_scored(log, 0);
+    FAIL() << "nobody was scored, and nothing said";
+  } catch (const UserError& error) {
+    EXPECT_EQ(std::string(error.what()).find("memory: no journey"), 0u) << error.what();
+  }
 }
 
 TEST(MediatorVariation, IsThatOfTheFitWhereClustersLeaveMore) {
