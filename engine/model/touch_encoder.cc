@@ -113,8 +113,11 @@ void TouchEncoder::features_backward(const Pass& pass, const Inputs& inputs,
   const Matrix<const float> w = from_features_.w.matrix(pass.weights);
   pass.ops.linear_backward(pass.queue, {.x = features.columns(0, embedded),
                                         .w = {w.data, embedded, w.cols, w.stride},
+                                        .y = {},
                                         .d_y = d_hidden,
-                                        .d_x = d_features});
+                                        .d_x = d_features,
+                                        .d_w = {},
+                                        .d_bias = {}});
   pass.ops.scatter_rows(pass.queue, {.d_out = d_features.columns(0, cluster_.cols),
                                      .rows = inputs.cluster,
                                      .gradient = cluster_.matrix(pass.gradient)});
