@@ -11,19 +11,14 @@ import math
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 from pathlib import Path
+
+from program import call
 
 RATES = ("1", "0.3", "0.1")
 ALM = os.environ.get("ALM", "build/alm")
 RANKS = os.environ.get("RANKS", "2")
-
-
-def call(*arguments):
-    done = subprocess.run([str(a) for a in arguments], capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(map(str, arguments))}\n{done.stdout}{done.stderr}")
 
 
 def run_of(out, journeys, seed, rate):

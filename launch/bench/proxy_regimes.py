@@ -11,9 +11,10 @@ import json
 import math
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
+
+from program import call
 
 REGIMES = {  # name: options of synth, whether undefined matches are filled with 0
     "clean": ([], False),
@@ -36,12 +37,6 @@ EVERYWHERE = 3
 
 ALM = os.environ.get("ALM", "build/alm")
 RANKS = os.environ.get("RANKS", "2")
-
-
-def call(*arguments):
-    done = subprocess.run([str(a) for a in arguments], capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(map(str, arguments))}\n{done.stdout}{done.stderr}")
 
 
 def fill_matches(folder):

@@ -12,9 +12,10 @@ import math
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 from pathlib import Path
+
+from program import call
 
 ALM = os.environ.get("ALM", "build/alm")
 KINDS = {  # name: estimand, its value, key of the bootstrap's errors
@@ -22,12 +23,6 @@ KINDS = {  # name: estimand, its value, key of the bootstrap's errors
     "removal.one_step": ("removal", "one_step"),
     "do.plugin": ("do", "plugin"),
 }
-
-
-def call(*arguments):
-    done = subprocess.run([str(a) for a in arguments], capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(map(str, arguments))}\n{done.stdout}{done.stderr}")
 
 
 def data_set(out, seed, replicates, model):

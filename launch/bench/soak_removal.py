@@ -12,18 +12,13 @@ import math
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 from pathlib import Path
 
+from program import call
+
 ALM = os.environ.get("ALM", "build/alm")
 LOWEST, HIGHEST = 0.93, 0.97
-
-
-def call(*arguments):
-    done = subprocess.run([str(a) for a in arguments], capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(map(str, arguments))}\n{done.stdout}{done.stderr}")
 
 
 def replicate(out, seed, journeys):
