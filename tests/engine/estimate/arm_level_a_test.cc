@@ -7,39 +7,15 @@
 
 #include "engine/estimate/arm_effects.h"
 #include "engine/estimate/arm_tabular.h"
-#include "tests/engine/estimate/level_a.h"
+#include "tests/engine/estimate/level_a_nuisances.h"
 #include "tests/engine/estimate/thread_world.h"
 
 namespace alm {
 namespace {
 
+using level_a::exact;
 using level_a::kArms;
-
-// Nuisances of one x, owned.
-struct Owned {
-  std::vector<double> mediator, outcome0, outcome1, propensity;
-  ArmNuisances view() const { return {mediator, outcome0, outcome1, propensity}; }
-};
-
-// The exact nuisances, by summing the joint law.
-Owned exact(int x) {
-  Owned n;
-  double all = 0;
-  for (int t = 0; t < kArms; ++t) {
-    double p[2], y[2];
-    for (int m = 0; m < 2; ++m) {
-      p[m] = level_a::joint(x, t, m, 0) + level_a::joint(x, t, m, 1);
-      y[m] = level_a::joint(x, t, m, 1) / p[m];
-    }
-    n.mediator.push_back(p[1] / (p[0] + p[1]));
-    n.outcome0.push_back(y[0]);
-    n.outcome1.push_back(y[1]);
-    n.propensity.push_back(p[0] + p[1]);
-    all += p[0] + p[1];
-  }
-  for (double& pi : n.propensity) pi /= all;
-  return n;
-}
+using level_a::Owned;
 
 // Sum over the joint law of value(x, observation).
 double mean(const std::function<double(int, const ArmObservation&)>& value) {

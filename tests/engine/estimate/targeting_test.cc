@@ -6,38 +6,24 @@
 
 #include <cmath>
 
-#include "tests/engine/estimate/level_a.h"
+#include "tests/engine/estimate/level_a_nuisances.h"
 #include "tests/engine/estimate/thread_world.h"
 
 namespace alm {
 namespace {
 
 using level_a::kArms;
+using level_a::Owned;
 
-// Nuisances of one x, owned.
-struct Owned {
-  std::vector<double> mediator, outcome0, outcome1, propensity;
-  ArmNuisances view() const { return {mediator, outcome0, outcome1, propensity}; }
-};
-
-// Those of the law, by summing it; some of them replaced.
+// Those of the law; some of them replaced.
 Owned nuisances(int x, bool wrong_p, bool wrong_mu, bool wrong_pi) {
-  Owned n;
-  double all = 0;
-  for (int t = 0; t < kArms; ++t) {
-    double p[2], y[2];
-    for (int m = 0; m < 2; ++m) {
-      p[m] = level_a::joint(x, t, m, 0) + level_a::joint(x, t, m, 1);
-      y[m] = level_a::joint(x, t, m, 1) / p[m];
-    }
-    const double one = p[1] / (p[0] + p[1]);
-    n.mediator.push_back(wrong_p ? 0.25 + 0.5 * one : one);
-    n.outcome0.push_back(wrong_mu ? 0.1 + 0.03 * t : y[0]);
-    n.outcome1.push_back(wrong_mu ? 0.15 + 0.03 * t : y[1]);
-    n.propensity.push_back(p[0] + p[1]);
-    all += p[0] + p[1];
+  Owned n = level_a::exact(x);
+  for (size_t t = 0; t < static_cast<size_t>(kArms); ++t) {
+    if (wrong_p) n.mediator[t] = 0.25 + 0.5 * n.mediator[t];
+    if (wrong_mu) n.outcome0[t] = 0.1 + 0.03 * static_cast<double>(t);
+    if (wrong_mu) n.outcome1[t] = 0.15 + 0.03 * static_cast<double>(t);
+    if (wrong_pi) n.propensity[t] = 0.25;
   }
-  for (double& pi : n.propensity) pi = wrong_pi ? 0.25 : pi / all;
   return n;
 }
 
