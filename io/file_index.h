@@ -20,9 +20,10 @@ struct FileIndex {
   int64_t bytes = 0;  // of the file when it was indexed
   int64_t rows = 0;
   int64_t touches = 0;
-  int64_t modified_ns = 0;         // when it was last written, as of then
-  bool old_format = false;         // HDF5 metadata without checksums
-  std::vector<std::string> notes;  // what is odd, but no error
+  int64_t modified_ns = 0;                   // when it was last written, as of then
+  bool old_format = false;                   // HDF5 metadata without checksums
+  std::vector<std::string> notes;            // what is odd, but no error
+  std::vector<std::string> unchecked_names;  // lists of names that no checksum covers
   LogSchema schema;
   std::array<std::optional<DatasetIndex>, kSlots> sets;  // by slot
 };

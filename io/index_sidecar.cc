@@ -15,7 +15,7 @@ namespace alm::io {
 
 namespace {
 
-const std::string kMagic = "alm-index/2\n";
+const std::string kMagic = "alm-index/3\n";
 constexpr size_t kDigestBytes = 64;
 
 // One list of fields serves both directions: Pack appends, Unpack reads the same fields back.
@@ -133,6 +133,7 @@ void visit_index(Archive& archive, Index& index) {
   archive.field(index.touches);
   archive.field(index.old_format);
   archive.list(index.notes, [&](auto& note) { archive.field(note); });
+  archive.list(index.unchecked_names, [&](auto& path) { archive.field(path); });
   visit_schema(archive, index.schema);
   for (auto& slot : index.sets) {
     archive.optional(slot, [&](auto& set) { visit_set(archive, set); });

@@ -157,7 +157,7 @@ class WarningList {
 
 void warn_of(const std::string& path, const FileIndex& index, WarningList& warnings) {
   for (const std::string& note : index.notes) warnings.add(path, note);
-  std::vector<std::string> unchecked;
+  std::vector<std::string> unchecked = index.unchecked_names;
   std::vector<std::string> slow;
   for (const auto& set : index.sets) {
     if (!set || set->rows == 0) continue;
@@ -175,10 +175,12 @@ void warn_of(const std::string& path, const FileIndex& index, WarningList& warni
     std::vector<std::string> parts;
     if (index.old_format) parts.push_back("its structure (HDF5's old format)");
     if (!unchecked.empty()) parts.push_back(join(unchecked, ", "));
-    warnings.add(path, "no checksum over " + join(parts, " and ") +
-                           ": damage there cannot be seen; write it anew with h5py "
-                           "(libver=\"latest\", fletcher32=True) or by h5repack --latest -f FLET "
-                           "IN OUT");
+    warnings.add(path,
+                 "no checksum over " + join(parts, " and ") +
+                     ": damage there cannot be seen; write it anew with h5py "
+                     "(libver=\"latest\", fletcher32=True) or by h5repack --latest -f FLET "
+                     "IN OUT" +
+                     (index.unchecked_names.empty() ? "" : ", names as texts of a fixed length"));
   }
   if (!slow.empty()) {
     warnings.add(path, "stored in a way that only HDF5 reads, slowly: " + join(slow, ", ") +

@@ -43,11 +43,17 @@ def columns(continuous):
 
 
 def write_foreign(path, libver, continuous=False, wide=False, **storage):
+    """Where values are under a checksum, names are too: texts of fixed length in a chunk. Else they are of
+    variable length, as h5py makes them unasked, which HDF5 keeps in a heap without checksum."""
     with h5py.File(path, "w", libver=libver) as file:
         file.attrs["alm_schema"] = "alm-log/1"
         file.attrs["clusters"] = CLUSTERS
         file.attrs["block_rows"] = 50
-        file["/meta/cluster"] = [f"cluster {number}" for number in range(CLUSTERS)]
+        names = [f"cluster {number}" for number in range(CLUSTERS)]
+        if storage.get("fletcher32"):
+            file.create_dataset("/meta/cluster", data=numpy.array(names, "S"), chunks=True, fletcher32=True)
+        else:
+            file["/meta/cluster"] = names
         for name, values in columns(continuous).items():
             made = dict(storage)
             if "chunks" in made:

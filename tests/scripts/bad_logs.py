@@ -270,7 +270,12 @@ ODD = [
     ("plain", bad(), ""),
     ("no block_rows", bad(attributes={"block_rows": None}), ""),
     ("names of noise", bad(finish=lambda f: f.create_dataset(
-        "/meta/cluster", data=np.array([b"a\xff\n", b"b", b"c"]))), ""),
+        "/meta/cluster", data=np.array([b"a\xff\n", b"b", b"c"]), chunks=(3,), fletcher32=True)), ""),
+    ("names unchecked", bad(finish=lambda f: f.create_dataset(
+        "/meta/cluster", data=np.array([b"a", b"b", b"c"]))), "no checksum over /meta/cluster: "),
+    ("names of variable length", bad(finish=lambda f: f.create_dataset(
+        "/meta/cluster", data=["a", "b", "c"], dtype=h5py.string_dtype(), chunks=(3,), fletcher32=True)),
+     "names as texts of a fixed length"),
     ("misspelt optional", bad(finish=lambda f: f.create_dataset("/touch/mediatr", data=np.zeros(T, "u1"))),
      "/touch/mediatr is not one that a log has, so nothing reads it; was /touch/mediator meant?"),
     ("own column", bad(finish=lambda f: f.create_dataset("/journey/qqqqqqqq", data=np.zeros(N))),
