@@ -18,6 +18,10 @@ class Queue {
   // At least `bytes` of 64-byte aligned scratch, valid until the next call of scratch() on this
   // queue. Grows in the first steps, then never again.
   virtual void* scratch(int64_t bytes) = 0;
+  // Copies between memory of the host and of the device, in order with the ops. The host's stays as
+  // it is until wait().
+  virtual void upload(void* to_device, const void* from, int64_t bytes) = 0;
+  virtual void download(void* to, const void* from_device, int64_t bytes) = 0;
   // Waits until everything queued has finished.
   virtual void wait() = 0;
 };

@@ -994,7 +994,7 @@ double get(Type type, const unsigned char* at) {
 OpArguments::OpArguments(const OpCase& op_case) : scalars_(op_case.scalars) {
   for (const auto& [name, array] : op_case.arrays) {
     const int64_t size = size_of(array.type);
-    Slot slot{array, {}};
+    Slot slot{array, {}, nullptr};
     // One spare element keeps the pointer of an empty array non-null, as real callers' are.
     slot.memory.assign(static_cast<size_t>((array.rows * array.stride + 1) * size), kPadding);
     for (int64_t r = 0; r < array.rows; ++r) {
@@ -1007,12 +1007,36 @@ OpArguments::OpArguments(const OpCase& op_case) : scalars_(op_case.scalars) {
   }
 }
 
+unsigned char* OpArguments::Slot::view() {
+  return on_device != nullptr ? static_cast<unsigned char*>(on_device.get()) : memory.data();
+}
+
+int64_t OpArguments::Slot::bytes_in_rows() const {
+  if (shape.rows == 0) return 0;
+  return ((shape.rows - 1) * shape.stride + shape.cols) * size_of(shape.type);
+}
+
+void OpArguments::move_to(Device& device, Queue& queue) {
+  for (auto& [name, slot] : slots_) {
+    const int64_t bytes = slot.bytes_in_rows();
+    slot.on_device = {device.allocate(bytes), [&device](void* memory) { device.release(memory); }};
+    queue.upload(slot.on_device.get(), slot.memory.data(), bytes);
+  }
+  queue.wait();
+}
+
+void OpArguments::fetch(Queue& queue) {
+  for (auto& [name, slot] : slots_) {
+    queue.download(slot.memory.data(), slot.on_device.get(), slot.bytes_in_rows());
+  }
+  queue.wait();
+}
+
 Matrix<float> OpArguments::matrix(const std::string& name) {
   const auto found = slots_.find(name);
   if (found == slots_.end()) return {};
   const OpArray& shape = found->second.shape;
-  return {reinterpret_cast<float*>(found->second.memory.data()), shape.rows, shape.cols,
-          shape.stride};
+  return {reinterpret_cast<float*>(found->second.view()), shape.rows, shape.cols, shape.stride};
 }
 
 std::span<float> OpArguments::floats(const std::string& name) {
@@ -1022,24 +1046,23 @@ std::span<float> OpArguments::floats(const std::string& name) {
 
 std::span<int64_t> OpArguments::integers(const std::string& name) {
   Slot& slot = slots_.at(name);
-  return {reinterpret_cast<int64_t*>(slot.memory.data()), static_cast<size_t>(slot.shape.rows)};
+  return {reinterpret_cast<int64_t*>(slot.view()), static_cast<size_t>(slot.shape.rows)};
 }
 
 Matrix<int64_t> OpArguments::integer_matrix(const std::string& name) {
   const auto found = slots_.find(name);
   if (found == slots_.end()) return {};
   const OpArray& shape = found->second.shape;
-  return {reinterpret_cast<int64_t*>(found->second.memory.data()), shape.rows, shape.cols,
-          shape.stride};
+  return {reinterpret_cast<int64_t*>(found->second.view()), shape.rows, shape.cols, shape.stride};
 }
 
 std::span<uint8_t> OpArguments::bytes(const std::string& name) {
   Slot& slot = slots_.at(name);
-  return {slot.memory.data(), static_cast<size_t>(slot.shape.rows)};
+  return {slot.view(), static_cast<size_t>(slot.shape.rows)};
 }
 
 double* OpArguments::doubles(const std::string& name) {
-  return reinterpret_cast<double*>(slots_.at(name).memory.data());
+  return reinterpret_cast<double*>(slots_.at(name).view());
 }
 
 double OpArguments::scalar(const std::string& name) const {

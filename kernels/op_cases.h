@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -59,6 +60,13 @@ class OpArguments {
  public:
   explicit OpArguments(const OpCase& op_case);
 
+  // From here on the views below are of copies in the device's memory, which end with the last row.
+  // Device and queue must outlive this object and its copies, which share that memory.
+  void move_to(Device& device, Queue& queue);
+  // Waits for the queue and brings back what those copies hold, for values(), memory() and
+  // padding_untouched().
+  void fetch(Queue& queue);
+
   // Views of an array; empty when the case has none of that name (an optional argument).
   Matrix<float> matrix(const std::string& name);
   std::span<float> floats(const std::string& name);
@@ -79,6 +87,10 @@ class OpArguments {
   struct Slot {
     OpArray shape;
     std::vector<unsigned char> memory;
+    std::shared_ptr<void> on_device;
+
+    unsigned char* view();
+    int64_t bytes_in_rows() const;
   };
   std::map<std::string, Slot> slots_;
   std::map<std::string, double> scalars_;

@@ -1,7 +1,7 @@
 #!/bin/sh
 # usage: launch/test.sh [LABEL...]
 # Installs what is missing, builds everything and runs the tests, or only those of the given labels
-# (base kernels io engine launch mpi lint scripts fuzz). ALM_DATA names the folder of the real data sets,
+# (base kernels io engine launch mpi lint scripts fuzz cuda). ALM_DATA names the folder of the real data sets,
 # ALM_REQUIRE what may not be skipped (cuda-toolkit,real-data). ALM_BUILD: another build folder.
 # ALM_SANITIZE=address,undefined: built with these sanitizers, in a folder of its own.
 set -eu

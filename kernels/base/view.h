@@ -19,7 +19,7 @@ To narrow(From value) {
 }
 
 // Row-major matrix; row r begins at data + r * stride. `stride` >= cols, so a view may be a column
-// slice.
+// slice. What is constexpr here kernels of kernels/cuda use, too.
 template <class T>
 struct Matrix {
   T* data = nullptr;
@@ -35,8 +35,8 @@ struct Matrix {
   requires(std::is_same_v<T, const U>) Matrix(Matrix<U> other)
       : data(other.data), rows(other.rows), cols(other.cols), stride(other.stride) {}
 
-  T* row(int64_t index) const { return data + index * stride; }
-  T& operator()(int64_t row_index, int64_t col_index) const {
+  constexpr T* row(int64_t index) const { return data + index * stride; }
+  constexpr T& operator()(int64_t row_index, int64_t col_index) const {
     return data[row_index * stride + col_index];
   }
   Matrix columns(int64_t first, int64_t count) const { return {data + first, rows, count, stride}; }
@@ -54,7 +54,7 @@ std::span<T> flat(Matrix<T> matrix) {
 struct Csr {
   std::span<const int64_t> begin;
 
-  int64_t rows() const { return static_cast<int64_t>(begin.size()) - 1; }
+  constexpr int64_t rows() const { return static_cast<int64_t>(begin.size()) - 1; }
   int64_t total() const { return begin.empty() ? 0 : begin.back() - begin.front(); }
 };
 

@@ -60,9 +60,15 @@ class CpuQueue : public Queue {
     }
     return memory_;
   }
+  void upload(void* to, const void* from, int64_t bytes) override { copy(to, from, bytes); }
+  void download(void* to, const void* from, int64_t bytes) override { copy(to, from, bytes); }
   void wait() override {}
 
  private:
+  static void copy(void* to, const void* from, int64_t bytes) {
+    if (bytes > 0) std::memcpy(to, from, static_cast<size_t>(bytes));
+  }
+
   void* memory_ = nullptr;
   int64_t size_ = 0;
 };

@@ -177,7 +177,7 @@ def check_format(root):
     if tool is None:
         print("skipped: no clang-format on this machine")
         return 77
-    names = [name for name in tracked_files(root) if name.endswith((".cc", ".h"))]
+    names = [name for name in tracked_files(root) if name.endswith(CODE)]
     result = subprocess.run([tool, "--dry-run", "--Werror"] + names, cwd=root,
                             capture_output=True, text=True)
     files = sorted({line.split(":")[0] for line in result.stderr.split("\n") if ": error:" in line})

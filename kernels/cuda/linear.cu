@@ -1,0 +1,128 @@
+// Fully connected layers: products in tiles with bias, ReLU and accumulation on the way out. The
+// gradient of the weights is cut along the rows, 1,024 at a time, so that tall narrow layers fill
+// the device; the cuts depend on the shape alone.
+#include "kernels/cuda/launch.h"
+#include "kernels/cuda/product.cuh"
+#include "kernels/cuda/sums.cuh"
+
+namespace alm::cuda {
+namespace {
+
+constexpr int64_t kWeightRows = 1024;
+constexpr int kThreads = 64;
+
+struct StoreForward {
+  LinearForward a;
+  __device__ void operator()(int64_t r, int64_t c, int64_t, float sum) const {
+    float& y = a.y.row(r)[c];
+    float z = a.accumulate ? y + sum : sum;
+    if (a.bias.data() != nullptr) z += a.bias.data()[c];
+    y = a.relu && z < 0.0f ? 0.0f : z;  // a NaN stays
+  }
+};
+
+struct StoreInputGradient {
+  Matrix<float> d_x;
+  float alpha;
+  bool accumulate;
+  __device__ void operator()(int64_t r, int64_t c, int64_t, float sum) const {
+    float& d = d_x.row(r)[c];
+    d = accumulate ? d + alpha * sum : alpha * sum;
+  }
+};
+
+struct StorePartial {
+  float* partials;  // [chunks, rows, cols]
+  int64_t rows;
+  int64_t cols;
+  __device__ void operator()(int64_t r, int64_t c, int64_t chunk, float sum) const {
+    partials[(chunk * rows + r) * cols + c] = sum;
+  }
+};
+
+// d_y, masked in place on the way.
+struct MaskedRow {
+  Matrix<const float> y;
+  Matrix<float> d_y;
+  bool relu;
+  __device__ float operator()(int64_t r, int64_t c) const {
+    float& d = d_y.row(r)[c];
+    if (relu && !(y.row(r)[c] > 0.0f)) d = 0.0f;
+    return d;
+  }
+};
+
+// A block a journey, threads by columns.
+__global__ void __launch_bounds__(kThreads) join_context_forward_kernel(JoinContextForward a) {
+  const int64_t i = blockIdx.x;
+  for (int64_t c = threadIdx.x; c < a.context.cols; c += kThreads) {
+    const float context = a.context.row(i)[c];
+    for (int64_t j = a.touches.begin.data()[i]; j < a.touches.begin.data()[i + 1]; ++j) {
+      const float z = a.y.row(j)[c] + context;
+      a.y.row(j)[c] = z < 0.0f ? 0.0f : z;
+    }
+  }
+}
+
+__global__ void __launch_bounds__(kThreads) join_context_backward_kernel(JoinContextBackward a) {
+  const int64_t i = blockIdx.x;
+  for (int64_t c = threadIdx.x; c < a.d_context.cols; c += kThreads) {
+    float sum = 0;
+    for (int64_t j = a.touches.begin.data()[i]; j < a.touches.begin.data()[i + 1]; ++j) {
+      const float kept = a.y.row(j)[c] > 0.0f ? a.d_y.row(j)[c] : 0.0f;
+      a.d_y.row(j)[c] = kept;
+      sum += kept;
+    }
+    a.d_context.row(i)[c] = sum;
+  }
+}
+
+}  // namespace
+
+cudaError_t launch_linear_forward(CudaQueue& queue, const LinearForward& a) {
+  Launches launches(queue);
+  product(launches, plain(a.x), transposed(a.w), a.y.rows, a.y.cols, a.x.cols, 1, a.x.cols,
+          StoreForward{a});
+  return launches.error();
+}
+
+cudaError_t launch_linear_backward(CudaQueue& queue, const LinearBackward& a) {
+  const int64_t rows = a.d_y.rows;
+  const int64_t width = a.d_y.cols;
+  const bool weights = a.d_w.data != nullptr;
+  const int64_t weight_chunks = blocks_for(rows, kWeightRows);
+  const int64_t bias_chunks = blocks_for(rows, kChunkRows);
+  float* of_weights = nullptr;
+  float* of_bias = nullptr;
+  Pieces()
+      .add(&of_weights, weights ? weight_chunks * a.d_w.rows * a.d_w.cols : 0)
+      .add(&of_bias, column_partials_size(rows, width))
+      .take(queue);
+  Launches launches(queue);
+  if (a.relu || !a.d_bias.empty()) {
+    sum_columns(launches, MaskedRow{a.y, a.d_y, a.relu}, rows, width, of_bias);
+  }
+  if (!a.d_bias.empty()) {
+    add_partial_rows(launches, of_bias, bias_chunks, Matrix<float>(a.d_bias.data(), 1, width));
+  }
+  if (weights) {
+    product(launches, transposed(a.x), transposed(a.d_y), a.d_w.rows, width, rows, weight_chunks,
+            kWeightRows, StorePartial{of_weights, a.d_w.rows, width});
+    add_partial_rows(launches, of_weights, weight_chunks, a.d_w);
+  }
+  if (a.d_x.data != nullptr) {
+    product(launches, plain(a.d_y), plain(a.w), rows, a.d_x.cols, width, 1, width,
+            StoreInputGradient{a.d_x, a.alpha, a.accumulate_dx});
+  }
+  return launches.error();
+}
+
+cudaError_t launch_join_context_forward(CudaQueue& queue, const JoinContextForward& a) {
+  return Launches(queue).run<join_context_forward_kernel>(a.touches.rows(), kThreads, a).error();
+}
+
+cudaError_t launch_join_context_backward(CudaQueue& queue, const JoinContextBackward& a) {
+  return Launches(queue).run<join_context_backward_kernel>(a.touches.rows(), kThreads, a).error();
+}
+
+}  // namespace alm::cuda

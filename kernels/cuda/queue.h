@@ -1,0 +1,38 @@
+// A CUDA stream with its scratch memory, as kernels/device.h asks for it, and the device behind it.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include "kernels/device.h"
+
+namespace alm::cuda {
+
+// Throws MachineError naming what was done where `error` is one.
+void check(cudaError_t error, const char* what);
+
+class CudaQueue : public Queue {
+ public:
+  CudaQueue();
+  ~CudaQueue() override;
+  CudaQueue(const CudaQueue&) = delete;
+  CudaQueue& operator=(const CudaQueue&) = delete;
+
+  // Device memory, 256-byte aligned. Work queued earlier keeps what it was given until it is done.
+  void* scratch(int64_t bytes) override;
+  void upload(void* to, const void* from, int64_t bytes) override;
+  void download(void* to, const void* from, int64_t bytes) override;
+  void wait() override;
+  cudaStream_t stream() const { return stream_; }
+
+ private:
+  cudaStream_t stream_ = nullptr;
+  void* memory_ = nullptr;
+  int64_t size_ = 0;
+};
+
+// The table of kernels/cuda/table.cc.
+extern const Ops kOps;
+
+std::unique_ptr<Device> make_cuda_device();
+
+}  // namespace alm::cuda

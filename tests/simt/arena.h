@@ -1,0 +1,27 @@
+// Shared memory of one block: at most 48 KiB, full of NaN at first. Fresh for each block, with gaps
+// around its arrays that AddressSanitizer watches, so what a block leaves is of no use to the next.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace simt {
+
+class Arena {
+ public:
+  void begin_block();
+  void end_block();
+  // The array of this key; made at its first call. `line` is for errors.
+  void* array(const void* key, size_t bytes, const std::string& line);
+  bool holds(const void* address) const;
+
+ private:
+  char* memory_ = nullptr;
+  size_t next_ = 0;    // offset of the next array
+  size_t wanted_ = 0;  // bytes of the arrays so far, rounded up
+  std::vector<std::pair<const void*, void*>> arrays_;
+};
+
+}  // namespace simt

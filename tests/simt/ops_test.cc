@@ -1,0 +1,69 @@
+// The CUDA table against the double-precision reference, with the tolerances of the CPU's, and the
+// same bits in whatever order its threads and blocks run. ALM_CASE=name runs one case only.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "kernels/cuda/queue.h"
+#include "tests/kernels/op_check.h"
+#include "tests/simt/schedules.h"
+
+namespace alm {
+namespace {
+
+bool wanted(const OpCase& op_case) {
+  const char* const only = std::getenv("ALM_CASE");
+  if (only != nullptr) return op_case.name == only;
+  int64_t numbers = 0;
+  for (const auto& [name, array] : op_case.arrays) numbers += array.rows * array.cols;
+  return fits_this_build(numbers);
+}
+
+class EveryCudaOp : public testing::TestWithParam<std::string> {};
+
+INSTANTIATE_TEST_SUITE_P(Op, EveryCudaOp, testing::ValuesIn(op_names()),
+                         [](const auto& test) { return test.param; });
+
+TEST_P(EveryCudaOp, EqualsTheReferenceAndItselfUnderEverySchedule) {
+  const std::unique_ptr<Device> device = cuda::make_cuda_device();
+  const std::unique_ptr<Queue> queue = device->make_queue();
+  int64_t ran = 0;
+  for (const OpCase& op_case : correctness_cases()) {
+    if (op_case.op != GetParam() || !wanted(op_case)) continue;
+    ++ran;
+    std::unique_ptr<OpArguments> first;
+    for (int schedule = 0; schedule < schedules(); ++schedule) {
+      const std::string order = use_schedule(schedule);
+      SCOPED_TRACE(op_case.name + ", schedule " + order + "; repeat: ALM_CASE=" + op_case.name +
+                   " --gtest_filter=*" + op_case.op);
+      OpArguments arguments(op_case);
+      arguments.move_to(*device, *queue);
+      if (!op_case.forward.empty()) {
+        bind_op(op_case.forward, device->ops(), *queue, arguments)();
+        arguments.fetch(*queue);
+      }
+      const OpArguments before = arguments;
+      bind_op(op_case.op, device->ops(), *queue, arguments)();
+      arguments.fetch(*queue);
+      if (first == nullptr) {
+        reference::Arguments expected = as_seen(op_case, before);
+        reference::run(op_case.op, expected);
+        expect_as_reference(op_case, arguments, before, expected);
+        first = std::make_unique<OpArguments>(arguments);
+      }
+      for (const auto& [name, array] : op_case.arrays) {
+        EXPECT_EQ(arguments.memory(name), first->memory(name))
+            << name << ": other bits than by the first schedule";
+      }
+      if (HasFailure()) return;
+    }
+  }
+  EXPECT_TRUE(ran > 0 || std::getenv("ALM_CASE") != nullptr) << "no case for this op";
+}
+
+TEST(CudaTable, HasNoNullEntry) {
+  for (const std::string& op : op_names()) EXPECT_TRUE(has_op(cuda::kOps, op)) << op;
+}
+
+}  // namespace
+}  // namespace alm

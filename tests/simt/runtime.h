@@ -1,0 +1,29 @@
+// What tests may set and ask of the host runtime of kernels (kernels/cuda/simt_host.h). One OS
+// thread, one kernel at a time, its blocks one after another.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace simt {
+
+// In which order threads that could run do run, and blocks. random: anew in every round, by seed.
+enum class Order { forward, reverse, random };
+void set_schedule(Order order, uint64_t seed = 1);
+
+// For what is learnt of memory accesses (trace.cc).
+enum class Space { none, shared, global };
+namespace runtime {
+Space space_of(const void* address);
+unsigned thread_number();  // within the block
+const char* kernel();      // name of the one that runs
+// Called when a block has ended, where set.
+extern void (*at_block_end)(unsigned threads);
+}  // namespace runtime
+
+// Memory of the double of the CUDA runtime (cuda_double.cc): whether an address is the device's.
+bool is_device_memory(const void* address);
+// Kernels launched so far.
+int64_t launches();
+
+}  // namespace simt
