@@ -1,6 +1,8 @@
 // alm bench train: training steps on journeys kept in memory, beside what the processor could do.
 #include <algorithm>
+#include <functional>
 
+#include "engine/report/roofline.h"
 #include "engine/train/bench_step.h"
 #include "kernels/base/text.h"
 #include "launch/bench.h"
@@ -41,17 +43,35 @@ void add_profile(const StepBench& bench, int64_t steps, BenchResults& results) {
               {{"operation", "outside"}, {"share", rest / bench.total_processor_seconds}});
 }
 
+std::string roofline_page(const StepBench& bench, const std::string& title,
+                          const std::string& machine, int64_t steps) {
+  Roofline roofline{title,
+                    machine,
+                    bench.total_processor_seconds,
+                    bench.limits.flops_per_second,
+                    bench.limits.bytes_per_second,
+                    {}};
+  for (const OpCost& cost : bench.costs) {
+    const double calls = static_cast<double>(cost.calls) / static_cast<double>(steps);
+    roofline.ops.push_back({cost.name, calls, cost.seconds, cost.flops, cost.bytes});
+  }
+  std::ranges::sort(roofline.ops, std::greater{}, &RooflineOp::seconds);
+  return make_roofline_report(roofline);
+}
+
 }  // namespace
 
 void bench_train(const Options& options, Communicator& world, BenchResults& results) {
   const std::unique_ptr<Compute> compute = make_compute(options, world);
   const int64_t batch = options.integer("batch");
+  const std::string& report = options.text("report");
+  const bool profiled = options.flag("profile") || !report.empty();
   const StepBench bench = bench_steps({.model = model_options_by_name(options.text("model")),
                                        .shape = shape_by_name(options.text("shape")),
                                        .batch = batch,
                                        .steps = options.integer("steps"),
                                        .deterministic = options.flag("deterministic"),
-                                       .profile = options.flag("profile"),
+                                       .profile = profiled,
                                        .compute = *compute,
                                        .world = world});
   const PhaseSeconds& phases = bench.phases;
@@ -92,7 +112,19 @@ void bench_train(const Options& options, Communicator& world, BenchResults& resu
        {"memory_limit_gb_per_s", 1e-9 * bench.limits.bytes_per_second},
        {"product_utilisation", used},
        {"dense_parameters", bench.dense_parameters}});
-  if (options.flag("profile")) add_profile(bench, options.integer("steps"), results);
+  if (!profiled) return;
+  add_profile(bench, options.integer("steps"), results);
+  if (report.empty() || world.rank() != 0) return;
+  io::write_text_atomically(
+      report, roofline_page(
+                  bench,
+                  format("Training steps of %s, batch %lld", options.text("model").c_str(),
+                         static_cast<long long>(batch)),
+                  format("%s; ranks %lld, threads of each %lld; %lld steps, of rank 0",
+                         compute->device().describe().c_str(), static_cast<long long>(world.size()),
+                         static_cast<long long>(compute->threads()),
+                         static_cast<long long>(options.integer("steps"))),
+                  options.integer("steps")));
 }
 
 }  // namespace alm

@@ -9,14 +9,7 @@ std::string make_report(const io::Json& config, const io::Json& estimates,
                         const std::vector<io::Json>& metrics, const io::Json& examples) {
   using namespace report;
   const Effects effects = read_effects(config, estimates);
-  std::string html =
-      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
-      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
-      "<meta http-equiv=\"Content-Security-Policy\" "
-      "content=\"default-src 'none'; style-src 'unsafe-inline'\"/>\n<title>" +
-      escape(headline(effects)) + "</title>\n<style>" + page_style() +
-      "</style>\n</head>\n<body>\n<main>\n";
-  html += header_section(config, estimates, effects);
+  std::string html = header_section(config, estimates, effects);
   html += warnings_section(config, estimates, effects);
   if (effects.scores) {
     html += scores_section(estimates);
@@ -32,7 +25,7 @@ std::string make_report(const io::Json& config, const io::Json& estimates,
   html += prediction_section(estimates);
   html += training_section(metrics);
   html += footer_section(config, estimates);
-  return html + "</main>\n</body>\n</html>\n";
+  return page(headline(effects), html);
 }
 
 }  // namespace alm

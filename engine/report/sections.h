@@ -45,6 +45,8 @@ std::string training_section(const std::vector<io::Json>& metrics);
 std::string footer_section(const io::Json& config, const io::Json& estimates);
 
 // Building blocks shared by the parts.
+// A whole document, self-contained and without scripts. `title` is plain text, `body` safe HTML.
+std::string page(const std::string& title, const std::string& body);
 std::string section(const std::string& id, const std::string& title, const std::string& body);
 std::string figure(const std::string& content, const std::string& caption);
 // One labelled number; `value` is safe HTML.

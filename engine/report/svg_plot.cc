@@ -62,12 +62,23 @@ std::string tick_label(double value, int decimals) {
   return fixed(std::fabs(value) < 1e-12 ? 0 : value, decimals);
 }
 
+// Of an axis of powers of ten: 0.01, 1, 1,000.
+std::string power_label(double tick) {
+  return fixed(std::pow(10, tick), std::max(0, -static_cast<int>(std::lround(tick))));
+}
+
 double widest(const Ticks& ticks) {
   double width = 0;
   for (const double tick : ticks.at) {
     width = std::max(width, text_width(tick_label(tick, ticks.decimals), kFont));
   }
   return width;
+}
+
+Ticks whole_ticks(double low, double high) {
+  Ticks ticks;
+  for (double tick = std::ceil(low); tick <= high; ++tick) ticks.at.push_back(tick);
+  return ticks;
 }
 
 // As many ticks along `length` pixels as leave room between their labels.
@@ -175,9 +186,10 @@ void Chart::line(Points points, Role role, bool dashed) {
   add(std::move(layer));
 }
 
-void Chart::dots(Points points, Role role, double radius) {
+void Chart::dots(Points points, Role role, double radius, std::vector<std::string> labels) {
   Layer layer;
   layer.points = std::move(points);
+  layer.labels = std::move(labels);
   layer.role = role;
   layer.radius = radius;
   add(std::move(layer));
@@ -194,6 +206,10 @@ void Chart::intervals(Points where,
   add(std::move(layer));
 }
 
+std::string Chart::label(double tick, int decimals) const {
+  return powers_of_ten_ ? power_label(tick) : tick_label(tick, decimals);
+}
+
 std::string Chart::svg() const {
   double x_low, x_high, y_low, y_high;
   std::tie(x_low, x_high) = x_given_ ? *x_given_ : x_data_.padded(0.03);
@@ -203,9 +219,15 @@ std::string Chart::svg() const {
   int wanted = std::max(3, static_cast<int>((bottom - top) / 38));
   Ticks y_ticks = nice_ticks(y_low, y_high, wanted);
   while (y_ticks.at.size() < 2 && wanted < 8) y_ticks = nice_ticks(y_low, y_high, ++wanted);
-  const double left = std::ceil(widest(y_ticks)) + 10;
+  if (powers_of_ten_) y_ticks = whole_ticks(y_low, y_high);
+  double label_width = 0;
+  for (const double tick : y_ticks.at) {
+    label_width = std::max(label_width, text_width(label(tick, y_ticks.decimals), kFont));
+  }
+  const double left = std::ceil(label_width) + 10;
   double right = width_ - 16;
-  const Ticks x_ticks = horizontal_ticks(x_low, x_high, right - left);
+  const Ticks x_ticks =
+      powers_of_ten_ ? whole_ticks(x_low, x_high) : horizontal_ticks(x_low, x_high, right - left);
   right = std::min(right, width_ - widest(x_ticks) / 2 - 2);
   const auto x_of = [&](double x) {
     return left + (x - x_low) / (x_high - x_low) * (right - left);
@@ -220,12 +242,12 @@ std::string Chart::svg() const {
   std::string svg = open_svg(width_, height_, description_);
   for (const double tick : y_ticks.at) {
     svg += put_line(left, y_of(tick), right, y_of(tick), "grid");
-    svg += put_text(left - 8, y_of(tick) + 4, "tick end", tick_label(tick, y_ticks.decimals));
+    svg += put_text(left - 8, y_of(tick) + 4, "tick end", label(tick, y_ticks.decimals));
   }
   svg += put_line(left, bottom, right, bottom, "axis");
   for (const double tick : x_ticks.at) {
     svg += put_line(x_of(tick), bottom, x_of(tick), bottom + 4, "axis");
-    svg += put_text(x_of(tick), bottom + 18, "tick mid", tick_label(tick, x_ticks.decimals));
+    svg += put_text(x_of(tick), bottom + 18, "tick mid", label(tick, x_ticks.decimals));
   }
   if (!y_title_.empty()) svg += put_text(0, 13, "title", fit_text(y_title_, width_, kFont));
   if (!x_title_.empty()) {
@@ -261,6 +283,9 @@ std::string Chart::svg() const {
                         std::string("whisker ") + role_class(layer.role));
       }
       svg += mark(x_of(x), y_of(y), layer.radius, layer.role);
+      if (index < layer.labels.size()) {
+        svg += put_text(x_of(x) + layer.radius + 3, y_of(y) + 4, "tick", layer.labels[index]);
+      }
     }
   }
   return svg + "</svg>\n";

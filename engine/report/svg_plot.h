@@ -42,7 +42,7 @@ const char* role_class(Role role);
 // The mark of a role as a small SVG of its own, for legends in HTML.
 std::string role_swatch(Role role, bool line);
 
-// A chart with two linear axes. Not given ranges come from the data.
+// A chart with two linear axes, or two of powers of ten. Not given ranges come from the data.
 class Chart {
  public:
   // `description` is read aloud by screen readers. Sizes in CSS pixels.
@@ -53,8 +53,11 @@ class Chart {
   void x_range(double low, double high);
   void y_range(double low, double high);
   void include_y(double value) { y_data_.add(value); }
+  // Values and ranges are given as their logarithms to base 10; ticks are whole powers of ten.
+  void powers_of_ten() { powers_of_ten_ = true; }
   void line(Points points, Role role, bool dashed = false);
-  void dots(Points points, Role role, double radius);
+  // `labels`: short words beside the dots, or none.
+  void dots(Points points, Role role, double radius, std::vector<std::string> labels = {});
   // Marks with a vertical interval.
   void intervals(Points at, const std::vector<std::optional<std::pair<double, double>>>& bounds,
                  Role role);
@@ -69,6 +72,7 @@ class Chart {
   struct Layer {
     Points points;
     std::vector<std::optional<std::pair<double, double>>> bounds;
+    std::vector<std::string> labels;
     Role role = Role::muted;
     double radius = 0;  // 0: a line
     bool dashed = false;
@@ -85,7 +89,9 @@ class Chart {
   std::vector<Layer> layers_;
   std::vector<double> levels_;
   bool diagonal_ = false;
+  bool powers_of_ten_ = false;
 
+  std::string label(double tick, int decimals) const;
   void add(Layer layer);
 };
 
