@@ -15,6 +15,8 @@ constexpr int kSide = 32;
 constexpr int kThreads = 128;
 constexpr int kSharers = kThreads / kSide;  // threads that share a row
 constexpr int kScores = kSide / kSharers;   // scores of a thread in a tile
+// Blocks of the gradients that a multiprocessor has room for: 128 registers a thread.
+constexpr int kBlocks = 4;
 constexpr float kNone = -INFINITY;
 
 struct Range {
@@ -82,12 +84,15 @@ __device__ void load_tile(const float* from, int64_t rows, int64_t width, int64_
   }
 }
 
-__device__ bool masked(const InfoNce& a, int64_t row, int64_t column) {
-  for (int64_t k = 0; k < a.row_ids.cols; ++k) {
+// Whether a pair counts: of one group, and no false negative.
+__device__ bool counts(const InfoNce& a, const Range& columns, int64_t row, int64_t column,
+                       int64_t positive) {
+  bool so = column >= columns.first && column < columns.last;
+  for (int64_t k = 0; so && k < a.row_ids.cols && column != positive; ++k) {
     const int64_t id = a.row_ids.row(row)[k];
-    if (id >= 0 && id == a.column_ids.row(column)[k]) return true;
+    so = id < 0 || id != a.column_ids.row(column)[k];
   }
-  return false;
+  return so;
 }
 
 // The score of a pair, kNone where it does not count.
@@ -95,11 +100,10 @@ template <int kWidth>
 __device__ float score(const InfoNce& a, const Range& columns, const Tile<kWidth>& x,
                        const Tile<kWidth>& y, int64_t row, int64_t column, int64_t positive, int r,
                        int c) {
-  if (column < columns.first || column >= columns.last) return kNone;
-  if (column != positive && masked(a, row, column)) return kNone;
   float product = 0;
 #pragma unroll 16
   for (int k = 0; k < kWidth; ++k) product += x[r][k] * y[c][k];
+  if (!counts(a, columns, row, column, positive)) return kNone;
   product /= a.temperature;
   return a.log_frequency.data() == nullptr ? product : product - a.log_frequency.data()[column];
 }
@@ -146,6 +150,7 @@ __global__ void __launch_bounds__(kThreads) loss_kernel(InfoNce a, Working work,
        first += kSide) {
     load_tile<kWidth>(work.y, a.y.rows, a.y.cols, first, y);
     __syncthreads();
+#pragma unroll 1  // unrolled, its branches cost more registers than there are
     for (int i = 0; i < kScores; ++i) {
       const int c = sharer + kSharers * i;
       const float s = score<kWidth>(a, columns, x, y, row, first + c, positive, r, c);
@@ -191,6 +196,7 @@ __device__ void slope_tile(const InfoNce& a, const Working& work, const Tile<kWi
   const int64_t positive = real ? a.positive.data()[row] : -1;
   const float most = real ? work.most[row] : 0.0f;
   const float slope = real ? work.slope[row] : 0.0f;
+#pragma unroll 1
   for (int i = 0; i < kScores; ++i) {
     const int c = sharer + kSharers * i;
     const int64_t column = first_column + c;
@@ -225,7 +231,7 @@ __device__ void store_gradient(const Tile<kWidth>& scaled, const float (&d)[kWid
 
 // d_x: a block takes 32 rows through the columns of their groups.
 template <int kWidth>
-__global__ void __launch_bounds__(kThreads) rows_backward_kernel(InfoNce a, Working work) {
+__global__ void __launch_bounds__(kThreads, kBlocks) rows_backward_kernel(InfoNce a, Working work) {
   SIMT_SHARED(float, x, [kSide][kWidth + 1]);
   SIMT_SHARED(float, y, [kSide][kWidth + 1]);
   SIMT_SHARED(float, slopes, [kSide][kSide + 1]);
@@ -254,7 +260,8 @@ __global__ void __launch_bounds__(kThreads) rows_backward_kernel(InfoNce a, Work
 
 // d_y: a block takes 32 columns through the rows of their groups.
 template <int kWidth>
-__global__ void __launch_bounds__(kThreads) columns_backward_kernel(InfoNce a, Working work) {
+__global__ void __launch_bounds__(kThreads, kBlocks)
+    columns_backward_kernel(InfoNce a, Working work) {
   SIMT_SHARED(float, x, [kSide][kWidth + 1]);
   SIMT_SHARED(float, y, [kSide][kWidth + 1]);
   SIMT_SHARED(float, slopes, [kSide][kSide + 1]);
@@ -325,7 +332,7 @@ cudaError_t launch_infonce(CudaQueue& queue, const InfoNce& a) {
   } else {
     run<128>(launches, a, work, partials);
   }
-  add_sums(launches, partials, row_tiles, {{a.sum}});
+  add_sums(launches, partials, row_tiles, {a.sum});
   return launches.error();
 }
 

@@ -233,7 +233,7 @@ cudaError_t supervised(CudaQueue& queue, const SupervisedLoss& a) {
   Pieces().add(&partials, 2 * blocks).take(queue);
   Launches launches(queue);
   launches.run<supervised_kernel<Of>>(blocks, kThreads, a, partials);
-  add_sums(launches, partials, blocks, {{a.sum, a.weight_sum}});
+  add_sums(launches, partials, blocks, {a.sum, a.weight_sum});
   return launches.error();
 }
 
@@ -278,7 +278,7 @@ cudaError_t launch_separable_loss(CudaQueue& queue, const SeparableLoss& a) {
   Launches launches(queue);
   launches.run<separable_kernel>(blocks, kThreads, a, partials);
   add_sums(launches, partials, blocks,
-           {{&a.sums->mediator, &a.sums->outcome, &a.sums->second_stage, &a.sums->weight}});
+           {&a.sums->mediator, &a.sums->outcome, &a.sums->second_stage, &a.sums->weight});
   return launches.error();
 }
 
@@ -289,7 +289,7 @@ cudaError_t launch_additive_loss(CudaQueue& queue, const AdditiveLoss& a) {
   Launches launches(queue);
   launches.run<additive_kernel>(blocks, kThreads, a, partials);
   add_sums(launches, partials, blocks,
-           {{&a.sums->mediator, &a.sums->outcome, nullptr, &a.sums->weight}});
+           {&a.sums->mediator, &a.sums->outcome, nullptr, &a.sums->weight});
   return launches.error();
 }
 
@@ -309,7 +309,7 @@ cudaError_t launch_softmax_loss(CudaQueue& queue, const SoftmaxLoss& a) {
   Pieces().add(&partials, blocks).take(queue);
   Launches launches(queue);
   launches.run<softmax_kernel>(blocks, kThreads, a, partials);
-  add_sums(launches, partials, blocks, {{a.sum}});
+  add_sums(launches, partials, blocks, {a.sum});
   return launches.error();
 }
 

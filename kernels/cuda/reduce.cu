@@ -106,7 +106,7 @@ cudaError_t launch_sum_squares(CudaQueue& queue, const SumSquares& a) {
   Pieces().add(&partials, blocks).take(queue);
   Launches launches(queue);
   launches.run<sum_squares_kernel>(blocks, kThreads, a, partials);
-  add_sums(launches, partials, blocks, {{a.sum}});
+  add_sums(launches, partials, blocks, {a.sum});
   return launches.error();
 }
 

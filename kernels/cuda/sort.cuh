@@ -30,6 +30,7 @@ class RowSort {
 
 // Entries that one warp sums up.
 inline constexpr int64_t kRunEntries = 32;
+inline constexpr int kRunThreads = 128;
 
 // Entries [first, last) of a warp, and whether row `row` begins or ends among them.
 struct Stretch {
@@ -50,8 +51,8 @@ __device__ inline bool closes_before(const Sorted& sorted, int64_t at) {
 // partial sum: partials[2 stretch] of a row that came in from the stretch before, [2 stretch + 1]
 // of one that opens here and goes on. A warp a stretch, lanes by columns.
 template <class Value, class Target>
-__global__ void sum_stretches(Sorted sorted, int64_t width, Value value, Target target,
-                              float* partials) {
+__global__ void __launch_bounds__(kRunThreads)
+    sum_stretches(Sorted sorted, int64_t width, Value value, Target target, float* partials) {
   const int64_t stretch = warp_in_grid();
   const Stretch s(sorted, stretch);
   for (int64_t c = lane(); c < width; c += kWarp) {
@@ -73,7 +74,8 @@ __global__ void sum_stretches(Sorted sorted, int64_t width, Value value, Target 
 
 // Adds up the partial sums of the row that opens in this stretch and goes on, in order.
 template <class Target>
-__global__ void join_stretches(Sorted sorted, int64_t width, Target target, const float* partials) {
+__global__ void __launch_bounds__(kRunThreads)
+    join_stretches(Sorted sorted, int64_t width, Target target, const float* partials) {
   const int64_t stretch = warp_in_grid();
   const Stretch s(sorted, stretch);
   if (s.first >= s.last || closes_before(sorted, s.last)) return;
@@ -98,12 +100,11 @@ inline int64_t row_sums_size(int64_t count, int64_t width) {
 template <class Value, class Target>
 void add_row_sums(Launches& launches, const Sorted& sorted, int64_t width, const Value& value,
                   const Target& target, float* partials) {
-  constexpr int kThreads = 128;
   const int64_t stretches = blocks_for(sorted.count, kRunEntries);
-  const int64_t blocks = blocks_for(stretches, kThreads / kWarp);
-  launches.run<sum_stretches<Value, Target>>(blocks, kThreads, sorted, width, value, target,
+  const int64_t blocks = blocks_for(stretches, kRunThreads / kWarp);
+  launches.run<sum_stretches<Value, Target>>(blocks, kRunThreads, sorted, width, value, target,
                                              partials);
-  launches.run<join_stretches<Target>>(blocks, kThreads, sorted, width, target, partials);
+  launches.run<join_stretches<Target>>(blocks, kRunThreads, sorted, width, target, partials);
 }
 
 }  // namespace alm::cuda

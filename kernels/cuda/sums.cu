@@ -8,16 +8,15 @@ constexpr int kThreads = 256;
 // Block s adds up sum s.
 __global__ void __launch_bounds__(kThreads)
     add_sums_kernel(const double* partials, int64_t blocks, SumTargets targets) {
+  const unsigned s = blockIdx.x;
   double mine = 0;
-  for (int64_t i = threadIdx.x; i < blocks; i += kThreads)
-    mine += partials[blockIdx.x * blocks + i];
+  for (int64_t i = threadIdx.x; i < blocks; i += kThreads) mine += partials[s * blocks + i];
   const double total = block_sum<kThreads>(mine);
-  if (threadIdx.x != 0) return;
-    // An index that is known at compile time keeps the parameter out of local memory.
-#pragma unroll
-  for (int s = 0; s < SumTargets::kMost; ++s) {
-    if (s == static_cast<int>(blockIdx.x) && targets.to[s] != nullptr) *targets.to[s] += total;
-  }
+  double* const to = s == 0   ? targets.first
+                     : s == 1 ? targets.second
+                     : s == 2 ? targets.third
+                              : targets.fourth;
+  if (threadIdx.x == 0 && to != nullptr) *to += total;
 }
 
 __global__ void __launch_bounds__(kThreads)
@@ -34,11 +33,11 @@ __global__ void __launch_bounds__(kThreads)
 
 void add_sums(Launches& launches, const double* partials, int64_t blocks,
               const SumTargets& targets) {
-  int64_t wanted = 0;
-  for (int s = 0; s < SumTargets::kMost; ++s) {
-    if (targets.to[s] != nullptr) wanted = s + 1;
-  }
-  launches.run<add_sums_kernel>(blocks > 0 ? wanted : 0, kThreads, partials, blocks, targets);
+  const int64_t sums = targets.fourth != nullptr   ? 4
+                       : targets.third != nullptr  ? 3
+                       : targets.second != nullptr ? 2
+                                                   : 1;
+  launches.run<add_sums_kernel>(blocks > 0 ? sums : 0, kThreads, partials, blocks, targets);
 }
 
 void add_partial_rows(Launches& launches, const float* partials, int64_t chunks, Matrix<float> to) {

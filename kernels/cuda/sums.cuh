@@ -21,10 +21,13 @@ __device__ double block_sum(double value) {
   return total;
 }
 
-// Where sums go: *to[s] += sum of partials[s * blocks ...]; a null one is not wanted.
+// Where sums go: sum s of partials [sums, blocks] is added to the one in place s; a null one is not
+// wanted. (No array: an index that is not known at compile time would put it in local memory.)
 struct SumTargets {
-  static constexpr int kMost = 4;
-  double* to[kMost] = {};
+  double* first = nullptr;
+  double* second = nullptr;
+  double* third = nullptr;
+  double* fourth = nullptr;
 };
 void add_sums(Launches& launches, const double* partials, int64_t blocks,
               const SumTargets& targets);
@@ -33,13 +36,15 @@ void add_sums(Launches& launches, const double* partials, int64_t blocks,
 void add_partial_rows(Launches& launches, const float* partials, int64_t chunks, Matrix<float> to);
 
 inline constexpr int64_t kChunkRows = 64;
+inline constexpr int kColumnThreads = 64;
 
 // partials[chunk, c] = sum over the chunk's rows r of value(r, c).
 template <class Value>
-__global__ void column_partials(Value value, int64_t rows, int64_t columns, float* partials) {
+__global__ void __launch_bounds__(kColumnThreads)
+    column_partials(Value value, int64_t rows, int64_t columns, float* partials) {
   const int64_t first = blockIdx.x * kChunkRows;
   const int64_t last = first + kChunkRows < rows ? first + kChunkRows : rows;
-  for (int64_t c = threadIdx.x; c < columns; c += blockDim.x) {
+  for (int64_t c = threadIdx.x; c < columns; c += kColumnThreads) {
     float sum = 0;
     for (int64_t r = first; r < last; ++r) sum += value(r, c);
     partials[blockIdx.x * columns + c] = sum;
@@ -52,8 +57,8 @@ template <class Value>
 void sum_columns(Launches& launches, const Value& value, int64_t rows, int64_t columns,
                  float* partials) {
   if (columns == 0) return;
-  launches.run<column_partials<Value>>(blocks_for(rows, kChunkRows), 64, value, rows, columns,
-                                       partials);
+  launches.run<column_partials<Value>>(blocks_for(rows, kChunkRows), kColumnThreads, value, rows,
+                                       columns, partials);
 }
 
 }  // namespace alm::cuda
