@@ -873,7 +873,8 @@ std::vector<OpCase> correctness_cases() {
   const std::vector<ContrastGroups> contrasts = {{"no_groups", {}, {}},
                                                  {"one_pair", {1}, {1}},
                                                  {"ragged", {3, 0, 1, 0, 5}, {4, 6, 2, 0, 17}},
-                                                 {"tiles", {131, 64}, {37, 101}}};
+                                                 {"tiles", {131, 64}, {37, 101}},
+                                                 {"idle_columns", {0, 40, 0}, {40, 30, 33}}};
   for (const ContrastGroups& groups : contrasts) {
     for (const int64_t width : {1, 7, 32}) {
       for (const int64_t padding : {0, 5}) {

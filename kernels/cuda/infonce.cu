@@ -3,39 +3,14 @@
 // memory, each kernel makes them anew. FLOPs: 2 R C w forward; 4 R C w more for either gradient.
 // Tiles are cut from all rows, not from those of a group; pairs across groups are left out.
 // Memory: x, y and their gradients once, y (or x) again per tile of 32 on the other side.
-#include <cmath>
-
+#include "kernels/cuda/infonce_tile.cuh"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/sums.cuh"
 
 namespace alm::cuda {
 namespace {
 
-constexpr int kSide = 32;
-constexpr int kThreads = 128;
-constexpr int kSharers = kThreads / kSide;  // threads that share a row
-constexpr int kScores = kSide / kSharers;   // scores of a thread in a tile
-// Blocks of the gradients that a multiprocessor has room for: 128 registers a thread.
-constexpr int kBlocks = 4;
-constexpr float kNone = -INFINITY;
-
-struct Range {
-  int64_t first;
-  int64_t last;
-};
-
-// What the kernels leave for each other, in scratch.
-struct Working {
-  float* x;         // [R, w] as scored: of length one where asked
-  float* y;         // [C, w]
-  float* x_factor;  // [R] 1 / length
-  float* y_factor;  // [C]
-  Range* columns;   // [R] of the row's group
-  Range* rows;      // [C] of the column's group
-  float* most;      // [R] largest score
-  float* others;    // [R] sum of exp(score - most) without the positive
-  float* slope;     // [R] weight scale / temperature / total
-};
+using namespace contrastive;
 
 // The group of `at`: begin[group] <= at < begin[group + 1].
 __device__ int64_t group_of(const Csr& groups, int64_t at) {
@@ -69,71 +44,13 @@ __global__ void __launch_bounds__(kThreads)
   ranges[r] = {theirs.begin.data()[group], theirs.begin.data()[group + 1]};
 }
 
-// kWidth >= w numbers of 32 rows from `first`; 0 beyond.
-template <int kWidth>
-using Tile = float[kSide][kWidth + 1];
-
-template <int kWidth>
-__device__ void load_tile(const float* from, int64_t rows, int64_t width, int64_t first,
-                          Tile<kWidth>& tile) {
-  for (int at = static_cast<int>(threadIdx.x); at < kSide * kWidth; at += kThreads) {
-    const int r = at / kWidth;
-    const int c = at % kWidth;
-    const bool inside = first + r < rows && c < width;
-    tile[r][c] = inside ? from[(first + r) * width + c] : 0.0f;
-  }
-}
-
-// Whether a pair counts: of one group, and no false negative.
-__device__ bool counts(const InfoNce& a, const Range& columns, int64_t row, int64_t column,
-                       int64_t positive) {
-  bool so = column >= columns.first && column < columns.last;
-  for (int64_t k = 0; so && k < a.row_ids.cols && column != positive; ++k) {
-    const int64_t id = a.row_ids.row(row)[k];
-    so = id < 0 || id != a.column_ids.row(column)[k];
-  }
-  return so;
-}
-
-// The score of a pair, kNone where it does not count.
-template <int kWidth>
-__device__ float score(const InfoNce& a, const Range& columns, const Tile<kWidth>& x,
-                       const Tile<kWidth>& y, int64_t row, int64_t column, int64_t positive, int r,
-                       int c) {
-  float product = 0;
-#pragma unroll 16
-  for (int k = 0; k < kWidth; ++k) product += x[r][k] * y[c][k];
-  if (!counts(a, columns, row, column, positive)) return kNone;
-  product /= a.temperature;
-  return a.log_frequency.data() == nullptr ? product : product - a.log_frequency.data()[column];
-}
-
-// Over the threads that share a row, in each of them.
-__device__ float sharers_max(float value) {
-#pragma unroll
-  for (int flip = kSharers / 2; flip > 0; flip /= 2) {
-    value = fmaxf(value, __shfl_xor_sync(kAllLanes, value, flip));
-  }
-  return value;
-}
-__device__ float sharers_sum(float value) {
-#pragma unroll
-  for (int flip = kSharers / 2; flip > 0; flip /= 2) {
-    value += __shfl_xor_sync(kAllLanes, value, flip);
-  }
-  return value;
-}
-
-// exp(from - to) where the maximum moved; nothing to scale while there is none.
-__device__ float rescale(float from, float to) {
-  return from == to ? 1.0f : expf(from - to);
-}
-
 // A block takes 32 rows through all columns of their groups.
 template <int kWidth>
-__global__ void __launch_bounds__(kThreads) loss_kernel(InfoNce a, Working work, double* partials) {
+__global__ void __launch_bounds__(kThreads, kBlocks)
+    loss_kernel(InfoNce a, Working work, double* partials) {
   SIMT_SHARED(float, x, [kSide][kWidth + 1]);
   SIMT_SHARED(float, y, [kSide][kWidth + 1]);
+  SIMT_SHARED(float, frequencies, [kSide]);
   const int64_t first_row = int64_t{blockIdx.x} * kSide;
   const int64_t last_row = first_row + kSide < a.x.rows ? first_row + kSide : a.x.rows;
   const int r = static_cast<int>(threadIdx.x) / kSharers;
@@ -149,11 +66,12 @@ __global__ void __launch_bounds__(kThreads) loss_kernel(InfoNce a, Working work,
   for (int64_t first = work.columns[first_row].first; first < work.columns[last_row - 1].last;
        first += kSide) {
     load_tile<kWidth>(work.y, a.y.rows, a.y.cols, first, y);
+    load_frequencies(a, first, frequencies);
     __syncthreads();
 #pragma unroll 1  // unrolled, its branches cost more registers than there are
     for (int i = 0; i < kScores; ++i) {
       const int c = sharer + kSharers * i;
-      const float s = score<kWidth>(a, columns, x, y, row, first + c, positive, r, c);
+      const float s = score<kWidth>(a, columns, x, y, frequencies, row, first + c, positive, r, c);
       if (first + c == positive) {
         own = s;
       } else if (s != kNone) {
@@ -183,57 +101,12 @@ __global__ void __launch_bounds__(kThreads) loss_kernel(InfoNce a, Working work,
   if (threadIdx.x == 0) partials[blockIdx.x] = weighted;
 }
 
-// d loss / d (x . y) of each pair of the tile, 0 where it does not count.
-template <int kWidth>
-__device__ void slope_tile(const InfoNce& a, const Working& work, const Tile<kWidth>& x,
-                           const Tile<kWidth>& y, int64_t first_row, int64_t first_column,
-                           Tile<kSide>& slopes) {
-  const int r = static_cast<int>(threadIdx.x) / kSharers;
-  const int sharer = static_cast<int>(threadIdx.x) % kSharers;
-  const int64_t row = first_row + r;
-  const bool real = row < a.x.rows;
-  const Range columns = real ? work.columns[row] : Range{0, 0};
-  const int64_t positive = real ? a.positive.data()[row] : -1;
-  const float most = real ? work.most[row] : 0.0f;
-  const float slope = real ? work.slope[row] : 0.0f;
-#pragma unroll 1
-  for (int i = 0; i < kScores; ++i) {
-    const int c = sharer + kSharers * i;
-    const int64_t column = first_column + c;
-    if (column == positive) {
-      slopes[r][c] = -slope * work.others[row];
-    } else {
-      const float s = score<kWidth>(a, columns, x, y, row, column, positive, r, c);
-      slopes[r][c] = s == kNone ? 0.0f : slope * expf(s - most);
-    }
-  }
-}
-
-// Gradient of what prepare_kernel scaled: d = factor (d_scaled - scaled (scaled . d_scaled)). The
-// thread holds columns sharer, sharer + 4, ... of row r of `scaled`.
-template <int kWidth>
-__device__ void store_gradient(const Tile<kWidth>& scaled, const float (&d)[kWidth / kSharers],
-                               bool normalise, const float* factors, int64_t row,
-                               Matrix<float> to) {
-  const int r = static_cast<int>(threadIdx.x) / kSharers;
-  const int sharer = static_cast<int>(threadIdx.x) % kSharers;
-  float along = 0;
-#pragma unroll
-  for (int i = 0; i < kWidth / kSharers; ++i) along += scaled[r][sharer + kSharers * i] * d[i];
-  along = normalise ? sharers_sum(along) : 0.0f;
-  if (row >= to.rows) return;
-#pragma unroll
-  for (int i = 0; i < kWidth / kSharers; ++i) {
-    const int c = sharer + kSharers * i;
-    if (c < to.cols) to.row(row)[c] = factors[row] * (d[i] - along * scaled[r][c]);
-  }
-}
-
 // d_x: a block takes 32 rows through the columns of their groups.
 template <int kWidth>
 __global__ void __launch_bounds__(kThreads, kBlocks) rows_backward_kernel(InfoNce a, Working work) {
   SIMT_SHARED(float, x, [kSide][kWidth + 1]);
   SIMT_SHARED(float, y, [kSide][kWidth + 1]);
+  SIMT_SHARED(float, frequencies, [kSide]);
   SIMT_SHARED(float, slopes, [kSide][kSide + 1]);
   const int64_t first_row = int64_t{blockIdx.x} * kSide;
   const int64_t last_row = first_row + kSide < a.x.rows ? first_row + kSide : a.x.rows;
@@ -244,8 +117,9 @@ __global__ void __launch_bounds__(kThreads, kBlocks) rows_backward_kernel(InfoNc
   for (int64_t first = work.columns[first_row].first; first < work.columns[last_row - 1].last;
        first += kSide) {
     load_tile<kWidth>(work.y, a.y.rows, a.y.cols, first, y);
+    load_frequencies(a, first, frequencies);
     __syncthreads();
-    slope_tile<kWidth>(a, work, x, y, first_row, first, slopes);
+    slope_tile<kWidth>(a, work, x, y, frequencies, first_row, first, slopes);
     __syncthreads();
     for (int c = 0; c < kSide; ++c) {
 #pragma unroll
@@ -255,7 +129,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks) rows_backward_kernel(InfoNc
     }
     __syncthreads();
   }
-  store_gradient<kWidth>(x, d, a.normalise, work.x_factor, first_row + r, a.d_x);
+  store_gradient<kWidth>(x, d, a.normalise, work.x_factor, first_row, a.d_x);
 }
 
 // d_y: a block takes 32 columns through the rows of their groups.
@@ -264,6 +138,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
     columns_backward_kernel(InfoNce a, Working work) {
   SIMT_SHARED(float, x, [kSide][kWidth + 1]);
   SIMT_SHARED(float, y, [kSide][kWidth + 1]);
+  SIMT_SHARED(float, frequencies, [kSide]);
   SIMT_SHARED(float, slopes, [kSide][kSide + 1]);
   const int64_t first_column = int64_t{blockIdx.x} * kSide;
   const int64_t last_column = first_column + kSide < a.y.rows ? first_column + kSide : a.y.rows;
@@ -271,11 +146,12 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
   const int sharer = static_cast<int>(threadIdx.x) % kSharers;
   float d[kWidth / kSharers] = {};
   load_tile<kWidth>(work.y, a.y.rows, a.y.cols, first_column, y);
+  load_frequencies(a, first_column, frequencies);
   for (int64_t first = work.rows[first_column].first; first < work.rows[last_column - 1].last;
        first += kSide) {
     load_tile<kWidth>(work.x, a.x.rows, a.x.cols, first, x);
     __syncthreads();
-    slope_tile<kWidth>(a, work, x, y, first, first_column, slopes);
+    slope_tile<kWidth>(a, work, x, y, frequencies, first, first_column, slopes);
     __syncthreads();
     for (int r = 0; r < kSide; ++r) {
 #pragma unroll
@@ -285,7 +161,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
     }
     __syncthreads();
   }
-  store_gradient<kWidth>(y, d, a.normalise, work.y_factor, first_column + c, a.d_y);
+  store_gradient<kWidth>(y, d, a.normalise, work.y_factor, first_column, a.d_y);
 }
 
 template <int kWidth>

@@ -46,8 +46,11 @@ struct MaskedRow {
   Matrix<float> d_y;
   bool relu;
   __device__ float operator()(int64_t r, int64_t c) const {
-    float& d = d_y.row(r)[c];
-    if (relu && !(y.row(r)[c] > 0.0f)) d = 0.0f;
+    float d = d_y.row(r)[c];
+    if (relu) {
+      d = y.row(r)[c] > 0.0f ? d : 0.0f;
+      d_y.row(r)[c] = d;
+    }
     return d;
   }
 };
@@ -69,7 +72,8 @@ __global__ void __launch_bounds__(kThreads) join_context_backward_kernel(JoinCon
   for (int64_t c = threadIdx.x; c < a.d_context.cols; c += kThreads) {
     float sum = 0;
     for (int64_t j = a.touches.begin.data()[i]; j < a.touches.begin.data()[i + 1]; ++j) {
-      const float kept = a.y.row(j)[c] > 0.0f ? a.d_y.row(j)[c] : 0.0f;
+      const float d = a.d_y.row(j)[c];
+      const float kept = a.y.row(j)[c] > 0.0f ? d : 0.0f;
       a.d_y.row(j)[c] = kept;
       sum += kept;
     }

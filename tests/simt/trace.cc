@@ -1,0 +1,183 @@
+// How well the kernels use memory, counted exactly: for every access of a warp the 32-byte sectors
+// it touches and the passes it takes through the banks of shared memory. The kernels are compiled
+// as for ThreadSanitizer, but linked with the callbacks below in its place, which see every load
+// and store. Runs the performance cases and prints a line for each kernel, space and direction.
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstdio>
+#include <map>
+#include <set>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "kernels/cuda/queue.h"
+#include "kernels/op_cases.h"
+#include "tests/simt/runtime.h"
+
+namespace {
+
+struct Access {
+  void* instruction;
+  uintptr_t address;
+  size_t bytes;
+  simt::Space space;
+  bool store;
+};
+
+// Sums over the requests of a kernel; a request is one instruction of one warp.
+struct Counts {
+  int64_t requests = 0;
+  int64_t units = 0;  // sectors, or passes
+  int64_t least = 0;  // that many would do
+  int64_t bytes = 0;  // distinct ones
+};
+
+std::vector<std::vector<Access>> of_thread(1024);
+std::map<std::tuple<std::string, simt::Space, bool>, Counts> counts;
+
+constexpr uintptr_t kWord = 4;
+constexpr uintptr_t kSector = 32;
+constexpr int kBanks = 32;
+
+void count_global(const std::vector<Access>& request, Counts& sums) {
+  std::set<uintptr_t> sectors, bytes;
+  for (const Access& access : request) {
+    for (uintptr_t at = access.address; at < access.address + access.bytes; ++at) {
+      sectors.insert(at / kSector);
+      bytes.insert(at);
+    }
+  }
+  const auto distinct = static_cast<int64_t>(bytes.size());
+  sums.units += static_cast<int64_t>(sectors.size());
+  sums.least += (distinct + static_cast<int64_t>(kSector) - 1) / static_cast<int64_t>(kSector);
+  sums.bytes += distinct;
+}
+
+// A pass serves one word of each bank, to as many lanes as want it. Wide accesses go by parts of
+// the warp: 32 lanes of 4 bytes, 16 of 8, 8 of 16.
+void count_shared(const std::vector<Access>& request, Counts& sums) {
+  const size_t part = request[0].bytes >= 16 ? 8 : request[0].bytes >= 8 ? 16 : 32;
+  for (size_t first = 0; first < request.size(); first += part) {
+    std::array<std::set<uintptr_t>, kBanks> words;
+    size_t most = 0;
+    for (size_t i = first; i < std::min(first + part, request.size()); ++i) {
+      for (uintptr_t at = request[i].address; at < request[i].address + request[i].bytes;
+           at += kWord) {
+        std::set<uintptr_t>& bank = words[at / kWord % kBanks];
+        bank.insert(at / kWord);
+        most = std::max(most, bank.size());
+      }
+    }
+    sums.units += static_cast<int64_t>(most);
+    sums.least += 1;
+  }
+}
+
+// Lanes meet in a request when they were at the same instruction equally often.
+void end_block(unsigned threads) {
+  constexpr unsigned kWarp = 32;
+  for (unsigned first = 0; first < threads; first += kWarp) {
+    std::map<std::tuple<void*, simt::Space, int64_t>, std::vector<Access>> requests;
+    for (unsigned thread = first; thread < std::min(first + kWarp, threads); ++thread) {
+      std::map<std::pair<void*, simt::Space>, int64_t> been;
+      for (const Access& access : of_thread[thread]) {
+        const int64_t visit = been[{access.instruction, access.space}]++;
+        requests[{access.instruction, access.space, visit}].push_back(access);
+      }
+      of_thread[thread].clear();
+    }
+    for (const auto& [key, request] : requests) {
+      const Access& one = request[0];
+      Counts& sums = counts[{simt::runtime::kernel(), one.space, one.store}];
+      ++sums.requests;
+      if (one.space == simt::Space::global) {
+        count_global(request, sums);
+      } else {
+        count_shared(request, sums);
+      }
+    }
+  }
+}
+
+void seen(const volatile void* address, size_t bytes, bool store, void* instruction) {
+  const simt::Space space = simt::runtime::space_of(const_cast<const void*>(address));
+  if (space == simt::Space::none) return;
+  of_thread[simt::runtime::thread_number()].push_back(
+      {instruction, reinterpret_cast<uintptr_t>(address), bytes, space, store});
+}
+
+}  // namespace
+
+#define ALM_HERE __builtin_return_address(0)
+#define ALM_ACCESSES(bytes)                      \
+  void __tsan_read##bytes(void* at) {            \
+    seen(at, bytes, false, ALM_HERE);            \
+  }                                              \
+  void __tsan_write##bytes(void* at) {           \
+    seen(at, bytes, true, ALM_HERE);             \
+  }                                              \
+  void __tsan_unaligned_read##bytes(void* at) {  \
+    seen(at, bytes, false, ALM_HERE);            \
+  }                                              \
+  void __tsan_unaligned_write##bytes(void* at) { \
+    seen(at, bytes, true, ALM_HERE);             \
+  }
+
+extern "C" {
+ALM_ACCESSES(1)
+ALM_ACCESSES(2)
+ALM_ACCESSES(4)
+ALM_ACCESSES(8)
+ALM_ACCESSES(16)
+void __tsan_read_range(void* at, size_t bytes) {
+  seen(at, bytes, false, ALM_HERE);
+}
+void __tsan_write_range(void* at, size_t bytes) {
+  seen(at, bytes, true, ALM_HERE);
+}
+void __tsan_init() {}
+void __tsan_func_entry(void*) {}
+void __tsan_func_exit() {}
+void __tsan_vptr_update(void*, void*) {}
+void __tsan_vptr_read(void*) {}
+uint32_t __tsan_atomic32_load(const volatile uint32_t* at, int) {
+  return *at;
+}
+// The kernels' atomics are all made of it.
+int __tsan_atomic32_compare_exchange_strong(volatile uint32_t* at, uint32_t* expected,
+                                            uint32_t wanted, int, int) {
+  seen(at, sizeof *at, true, ALM_HERE);
+  if (*at == *expected) {
+    *at = wanted;
+    return 1;
+  }
+  *expected = *at;
+  return 0;
+}
+}
+
+int main() {
+  simt::runtime::at_block_end = end_block;
+  const std::unique_ptr<alm::Device> device = alm::cuda::make_cuda_device();
+  const std::unique_ptr<alm::Queue> queue = device->make_queue();
+  for (const alm::OpCase& op_case : alm::performance_cases()) {
+    alm::OpArguments arguments(op_case);
+    arguments.move_to(*device, *queue);
+    if (!op_case.forward.empty()) {
+      alm::bind_op(op_case.forward, device->ops(), *queue, arguments)();
+      queue->wait();
+    }
+    alm::bind_op(op_case.op, device->ops(), *queue, arguments)();
+    queue->wait();
+  }
+  for (const auto& [key, sums] : counts) {
+    const auto& [kernel, space, store] = key;
+    std::printf("%s\t%s\t%s\t%lld\t%lld\t%lld\t%lld\n", kernel.c_str(),
+                space == simt::Space::global ? "global" : "shared", store ? "store" : "load",
+                static_cast<long long>(sums.requests), static_cast<long long>(sums.units),
+                static_cast<long long>(sums.least), static_cast<long long>(sums.bytes));
+  }
+  return 0;
+}
