@@ -312,6 +312,25 @@ OpCase pool(const Shape& shape, int64_t width, double size, bool backward, int64
       .done();
 }
 
+OpCase weighted_sum(const Shape& shape, int64_t width, bool backward, int64_t padding) {
+  const int64_t t = shape.touches();
+  const int64_t n = shape.journeys();
+  Builder builder(backward ? "weighted_sum_backward" : "weighted_sum_forward",
+                  shape.name + "_w" + text(width), padding);
+  builder.journeys(shape.lengths)
+      .normal("x", t, width)
+      .normal("weight", t, 1)
+      .flops((backward ? 4 : 2) * product({t, width}));
+  if (t == 0) builder.mostly_zero();
+  if (!backward) return builder.output("out", n, width).done();
+  return builder.normal("out", n, width)
+      .normal("d_out", n, width)
+      .output("d_x", t, width)
+      .normal("d_weight", t, 1, Role::accumulated)
+      .forward("weighted_sum_forward")
+      .done();
+}
+
 OpCase bilinear(const Shape& shape, int64_t clusters, int64_t width, bool backward,
                 int64_t padding) {
   const int64_t t = shape.touches();
@@ -679,6 +698,17 @@ const std::vector<Entry>& entries() {
                                             .d_out = a.matrix("d_out"),
                                             .d_x = a.matrix("d_x"),
                                             .d_w = a.floats("d_w")}),
+      ALM_ENTRY(weighted_sum_forward, WeightedSumForward{.touches = csr(a),
+                                                         .x = a.matrix("x"),
+                                                         .weight = a.floats("weight"),
+                                                         .out = a.matrix("out")}),
+      ALM_ENTRY(weighted_sum_backward,
+                WeightedSumBackward{.touches = csr(a),
+                                    .x = a.matrix("x"),
+                                    .weight = a.floats("weight"),
+                                    .d_out = a.matrix("d_out"),
+                                    .d_x = a.matrix("d_x"),
+                                    .d_weight = a.floats("d_weight")}),
       ALM_ENTRY(bilinear_forward, BilinearForward{.touches = csr(a),
                                                   .cluster = a.integers("cluster"),
                                                   .bias = a.floats("bias"),
@@ -852,6 +882,7 @@ std::vector<OpCase> correctness_cases() {
         for (const int64_t width : {1, 7, 64}) {
           cases.push_back(join_context(shape, width, backward, padding));
           cases.push_back(pool(shape, width, 0.3, backward, padding));
+          cases.push_back(weighted_sum(shape, width, backward, padding));
           cases.push_back(bilinear(shape, 5, width, backward, padding));
         }
         cases.push_back(pool(shape, 16, 4, backward, padding));
@@ -929,6 +960,7 @@ std::vector<OpCase> performance_cases() {
     cases.push_back(join_context(block, 64, backward, 0));
     cases.push_back(attention(block, 4, 16, backward, 0));
     cases.push_back(pool(block, 64, 0.3, backward, 0));
+    cases.push_back(weighted_sum(block, 64, backward, 0));
     cases.push_back(bilinear(block, 1000, 64, backward, 0));
   }
   for (const char* op : {"separable_loss", "additive_loss"}) {

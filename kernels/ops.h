@@ -145,6 +145,24 @@ struct PoolBackward {
   std::span<float> d_w;
 };
 
+// Sum of a journey's touches, each times a number of its own: out[i, :] = sum_j weight[j] x[j, :].
+// x [t, W], weight [t], out [n, W].
+struct WeightedSumForward {
+  Csr touches;
+  Matrix<const float> x;
+  std::span<const float> weight;
+  Matrix<float> out;
+};
+// d_x[j, :] = weight[j] d_out[i, :]; d_weight[j] += x[j, :] . d_out[i, :].
+struct WeightedSumBackward {
+  Csr touches;
+  Matrix<const float> x;
+  std::span<const float> weight;
+  Matrix<const float> d_out;
+  Matrix<float> d_x;
+  std::span<float> d_weight;
+};
+
 // logit[j] += bias[k] + v[k, :] . context[i, :] with k = cluster[j], i the journey of j.
 // bias [K], v [K, C], context [n, C], logit [t].
 struct BilinearForward {
@@ -372,6 +390,8 @@ struct Ops {
   void (*attention_backward)(Queue&, const AttentionBackward&);
   void (*pool_forward)(Queue&, const PoolForward&);
   void (*pool_backward)(Queue&, const PoolBackward&);
+  void (*weighted_sum_forward)(Queue&, const WeightedSumForward&);
+  void (*weighted_sum_backward)(Queue&, const WeightedSumBackward&);
   void (*bilinear_forward)(Queue&, const BilinearForward&);
   void (*bilinear_backward)(Queue&, const BilinearBackward&);
   void (*separable_loss)(Queue&, const SeparableLoss&);

@@ -78,6 +78,12 @@ Work work_of(const PoolForward& a) {
 Work work_of(const PoolBackward& a) {
   return {10 * count_of(a.x), kFloat * (3 * count_of(a.x) + 2 * count_of(a.out))};
 }
+Work work_of(const WeightedSumForward& a) {
+  return {2 * count_of(a.x), kFloat * (count_of(a.x) + count_of(a.out))};
+}
+Work work_of(const WeightedSumBackward& a) {
+  return {3 * count_of(a.x), kFloat * (2 * count_of(a.x) + count_of(a.d_out))};
+}
 Work work_of(const BilinearForward& a) {
   const double touched = count_of(a.cluster) * static_cast<double>(a.v.cols);
   return {2 * touched, kFloat * (touched + count_of(a.context))};
@@ -161,6 +167,8 @@ std::vector<Counter*> put_between_all(Ops& ops) {
   add.operator()<&Ops::attention_backward>("attention_backward");
   add.operator()<&Ops::pool_forward>("pool_forward");
   add.operator()<&Ops::pool_backward>("pool_backward");
+  add.operator()<&Ops::weighted_sum_forward>("weighted_sum_forward");
+  add.operator()<&Ops::weighted_sum_backward>("weighted_sum_backward");
   add.operator()<&Ops::bilinear_forward>("bilinear_forward");
   add.operator()<&Ops::bilinear_backward>("bilinear_backward");
   add.operator()<&Ops::separable_loss>("separable_loss");

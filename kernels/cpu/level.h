@@ -18,6 +18,8 @@ void attention_forward(Queue& queue, const AttentionForward& a);
 void attention_backward(Queue& queue, const AttentionBackward& a);
 void pool_forward(Queue& queue, const PoolForward& a);
 void pool_backward(Queue& queue, const PoolBackward& a);
+void weighted_sum_forward(Queue& queue, const WeightedSumForward& a);
+void weighted_sum_backward(Queue& queue, const WeightedSumBackward& a);
 void bilinear_forward(Queue& queue, const BilinearForward& a);
 void bilinear_backward(Queue& queue, const BilinearBackward& a);
 void separable_loss(Queue& queue, const SeparableLoss& a);

@@ -233,6 +233,28 @@ void pool_backward(Arguments& a) {
   }
 }
 
+void weighted_sum_forward(Arguments& a) {
+  Array &x = a["x"], &out = a["out"];
+  for (int64_t i = 0; i < a.journeys(); ++i) {
+    for (int64_t c = 0; c < x.cols; ++c) {
+      out(i, c) = 0;
+      for (int64_t j = a.begin(i); j < a.begin(i + 1); ++j) out(i, c) += a["weight"](j) * x(j, c);
+    }
+  }
+}
+
+void weighted_sum_backward(Arguments& a) {
+  Array &x = a["x"], &d_out = a["d_out"];
+  for (int64_t i = 0; i < a.journeys(); ++i) {
+    for (int64_t j = a.begin(i); j < a.begin(i + 1); ++j) {
+      for (int64_t c = 0; c < x.cols; ++c) {
+        a["d_x"](j, c) = a["weight"](j) * d_out(i, c);
+        a["d_weight"](j) += x(j, c) * d_out(i, c);
+      }
+    }
+  }
+}
+
 void bilinear_forward(Arguments& a) {
   for (int64_t i = 0; i < a.journeys(); ++i) {
     for (int64_t j = a.begin(i); j < a.begin(i + 1); ++j) {
@@ -543,6 +565,8 @@ void run(const std::string& op, Arguments& arguments) {
       {"attention_backward", attention_backward},
       {"pool_forward", pool_forward},
       {"pool_backward", pool_backward},
+      {"weighted_sum_forward", weighted_sum_forward},
+      {"weighted_sum_backward", weighted_sum_backward},
       {"bilinear_forward", bilinear_forward},
       {"bilinear_backward", bilinear_backward},
       {"separable_loss", separable_loss},
