@@ -263,7 +263,7 @@ std::string reasons(const Effects& effects, Estimand estimand) {
     html += "<p class=\"note\">No one-step value for " +
             (times == static_cast<double>(effects.rows.size()) ? std::string("any of them")
                                                                : count(times) + " of them") +
-            ": " + escape(shorten(reason, 400)) + "</p>\n";
+            ": " + prose(shorten(reason, 400)) + "</p>\n";
   }
   return html;
 }

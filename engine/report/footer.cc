@@ -60,11 +60,38 @@ std::string identification_tiles(const io::Json& identification) {
   return html.empty() ? "" : "<dl class=\"tiles\">\n" + html + "</dl>\n";
 }
 
+// What the outcome head assumes, and how to check it. Sequence logs with an observed mediator.
+std::string head_note(const io::Json& estimates) {
+  const std::string head = text(estimates, "outcome_head");
+  if (text(estimates, "log_kind") != "sequence" || text(estimates, "mediator_mode") == "proxy") {
+    return "";
+  }
+  const std::string compare =
+      " on the same log and compare ett, cluster by cluster. Intervals that agree speak for the "
+      "separable head, which also gives do and removal. Where they part and the general head "
+      "predicts outcomes no worse, touches or mediators change what others do: read the general "
+      "one.";
+  std::string note;
+  if (head == "general") {
+    note =
+        "These values are by the general head, which lets mediators, touches and context act "
+        "together in any way. Train once more with --outcome-head separable" +
+        compare;
+  } else if (head == "separable") {
+    note =
+        "These values are by the separable head: what a touch does through its mediator does not "
+        "depend on the other touches. To check that, train once more with --outcome-head general" +
+        compare;
+  }
+  return note.empty() ? "" : "<p>" + prose(note) + "</p>\n";
+}
+
 }  // namespace
 
 std::string footer_section(const io::Json& config, const io::Json& estimates) {
   std::string html;
-  const std::string checks = identification_tiles(child(estimates, "identification"));
+  const std::string checks =
+      identification_tiles(child(estimates, "identification")) + head_note(estimates);
   if (!checks.empty()) {
     html += section(
         "identification", "What the effects rest on",

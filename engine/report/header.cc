@@ -210,7 +210,7 @@ std::string left_out(const Effects& effects) {
   for (size_t at = 0; at < effects.left_out.size() && at < kMostReasons; ++at) {
     const auto& [reason, times] = effects.left_out[at];
     html += "<p>Left out of the ranking: " + count(times) + " of " + all + " (" +
-            escape(shorten(reason, 300)) + ").</p>\n";
+            prose(shorten(reason, 300)) + ").</p>\n";
   }
   return html;
 }
@@ -296,6 +296,9 @@ std::string header_section(const io::Json& config, const io::Json& estimates,
   html += fact("Model", option(config, "model") +
                             (option(config, "nuisance") == "tabular" ? ", tabular nuisances" : ""));
   html += fact("Mediator", mediator.empty() ? option(config, "mediator") : mediator);
+  if (!effects.arm_log && !effects.scores) {
+    html += fact("Outcome head", text(estimates, "outcome_head"));
+  }
   html += fact("Seed", option(config, "seed"));
   html += fact("Device", text(estimates, "device"));
   html += fact("Ranks", whole(estimates, "world_size"));
@@ -305,7 +308,7 @@ std::string header_section(const io::Json& config, const io::Json& estimates,
   html += "</dl>\n";
   const std::string note = text(estimates, "estimand_note");
   if (!note.empty())
-    html += "<p class=\"note\" style=\"margin-top:18px\">" + escape(note) + "</p>\n";
+    html += "<p class=\"note\" style=\"margin-top:18px\">" + prose(note) + "</p>\n";
   return html + "</header>\n";
 }
 

@@ -1,6 +1,7 @@
 #include "engine/report/html.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <cstdint>
 
@@ -83,6 +84,24 @@ std::string escape(std::string_view text) {
     }
   }
   return safe;
+}
+
+std::string prose(std::string_view text) {
+  const std::string safe = escape(text);
+  std::string html;
+  size_t from = 0;
+  for (size_t at = safe.find("--"); at != safe.npos; at = safe.find("--", from)) {
+    size_t end = at + 2;
+    while (end < safe.size() && (std::islower(static_cast<unsigned char>(safe[end])) != 0 ||
+                                 (safe[end] == '-' && end > at + 2))) {
+      ++end;
+    }
+    const std::string option = safe.substr(at, end - at);
+    html += safe.substr(from, at - from) +
+            (option.size() > 2 ? "<span class=\"option\">" + option + "</span>" : option);
+    from = end;
+  }
+  return html + safe.substr(from);
 }
 
 std::string shorten(std::string_view text, int64_t most) {
@@ -171,7 +190,7 @@ std::string ordinal(int64_t place) {
 }
 
 std::string not_given(const std::string& reason) {
-  return "<span class=\"none\">not given" + (reason.empty() ? "" : ": " + escape(reason)) +
+  return "<span class=\"none\">not given" + (reason.empty() ? "" : ": " + prose(reason)) +
          "</span>";
 }
 

@@ -13,6 +13,9 @@ namespace alm::report {
 // it.
 std::string escape(std::string_view text);
 
+// The same for sentences between tags: an option such as --folds stays on one line.
+std::string prose(std::string_view text);
+
 // At most `most` characters (code points), the last one an ellipsis when the text was cut. Not
 // escaped.
 std::string shorten(std::string_view text, int64_t most);

@@ -85,7 +85,7 @@ std::string journeys_section(const io::Json& examples) {
   }
   if (html.empty()) return "";
   return section("journeys", "Some journeys, touch by touch",
-                 "<p>Left to right in time. The bar, where there is one, is the exact Shapley "
+                 "<p>Left to right in time. The bar, where there is one, is the Shapley "
                  "share of the touch in what all touches of the journey moved.</p>\n" +
                      html);
 }

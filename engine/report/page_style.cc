@@ -25,6 +25,7 @@ section{margin-top:56px;padding-top:18px;border-top:2px solid var(--rule)}
 .deck p{font-size:18px;line-height:1.5;max-width:40em}
 .soft,.note,figcaption{color:var(--soft)}
 .note,figcaption{font-size:14px;line-height:1.45}
+.option{white-space:nowrap}
 .none{color:var(--soft);font-style:italic;font-weight:400}
 .facts,.tiles{display:grid;gap:16px 20px;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));margin:24px 0 0}
 .facts{padding-top:16px;border-top:1px solid var(--faint)}

@@ -41,7 +41,7 @@ std::string truth_section(const io::Json& estimates, const Effects& effects) {
   });
   for (const Effect& effect : effects.rows) {
     const Number actual = use_do ? effect.truth_do : effect.truth_ett;
-    const Number estimate = use_do ? effect.do_effect.plugin : effect.ett.best();
+    const Number estimate = use_do ? effect.do_effect.plugin : effect.ett.plugin;
     if (!actual || effect.touches.value_or(kLeastTouches) < kLeastTouches) continue;
     y.add(*actual);
     if (estimate) ours.emplace_back(*estimate, *actual), x.add(*estimate);

@@ -81,6 +81,14 @@ const char* const kAreas[][2] = {{"auuc_05", "auuc_05: chance 0.5, perfect 1"},
                                  {"qini_causalml", "qini_causalml"},
                                  {"bin_error_bound", "error bound of binning"}};
 
+// The interval of an area, or why it has none: a ranking of two is 0 or 1 whatever it is worth.
+std::string width_text(const io::Json& area) {
+  const Interval bounds = interval(child(area, "ci95"));
+  if (bounds) return interval_text(bounds, 3);
+  const std::string reason = why(area, "ci95");
+  return "no interval" + (reason.empty() ? "" : ": " + prose(shorten(reason, 160)));
+}
+
 std::string area_table(const std::vector<std::pair<std::string, const io::Json*>>& columns) {
   std::string html = "<div class=\"scroll\"><table><thead><tr><th>area</th>";
   for (const auto& column : columns) html += "<th>" + escape(shorten(column.first, 30)) + "</th>";
@@ -93,10 +101,9 @@ std::string area_table(const std::vector<std::pair<std::string, const io::Json*>
       any |= value.has_value();
       row += "<td>" + (value ? fixed(*value, std::string(key) == "bin_error_bound" ? 6 : 4) : "–") +
              "</td>";
-      if (std::string(key) == "auuc_05" && interval(child(*column.second, "ci95"))) {
-        row.insert(row.size() - 5, " <span class=\"soft\">(" +
-                                       interval_text(interval(child(*column.second, "ci95")), 3) +
-                                       ")</span>");
+      if (std::string(key) == "auuc_05" && value) {
+        row.insert(row.size() - 5,
+                   " <span class=\"soft\">(" + width_text(*column.second) + ")</span>");
       }
     }
     if (any) html += "<tr><th>" + escape(label) + "</th>" + row + "</tr>\n";

@@ -14,7 +14,7 @@ constexpr double kWarnClipped = 0.05;
 constexpr double kWarnEss = 0.05;  // method 6.3.8: no overlap
 
 std::string warning(const std::string& what, const std::string& sentence) {
-  return "<li><b>" + escape(what) + "</b> " + escape(sentence) + "</li>\n";
+  return "<li><b>" + escape(what) + "</b> " + prose(sentence) + "</li>\n";
 }
 
 std::string all_texts(const io::Json& list, const std::string& what) {

@@ -491,5 +491,86 @@ TEST(Report, SensitivityIsATableAndAPlot) {
   }
 }
 
+TEST(Report, ShowsTargetedValuesAndRefittedErrorsWhereTheyWereMade) {
+  SampleRun arm = sample_run("arm");
+  EXPECT_FALSE(has(arm.render(), "<th>tmle</th>"));
+  EXPECT_FALSE(has(arm.render(), "<th>refitted se</th>"));
+  EXPECT_FALSE(has(visible_text(arm.render()), "Refitted se"));
+  for (io::Json& effect : arm.estimates["effects"]) {
+    effect["do"]["tmle"] = {{"value", 1126.25}, {"why", nullptr}};
+    effect["do"]["bootstrap"] = {{"one_step", {{"se", 345.75}}}, {"plugin", {{"se", 9.5}}}};
+  }
+  const std::string page = arm.render();
+  EXPECT_EQ(markup_fault(page), "");
+  EXPECT_TRUE(has(page, "<th>tmle</th>"));
+  EXPECT_TRUE(has(page, "<th>refitted se</th>"));
+  const std::string seen = visible_text(page);
+  EXPECT_TRUE(has(seen, "1,126.2")) << "the targeted value";
+  EXPECT_TRUE(has(seen, "345.8")) << "the error of the one-step value, not of the plug-in";
+  EXPECT_FALSE(has(seen, "9.50"));
+  EXPECT_TRUE(has(seen, "Refitted se: the standard error over replicates"));
+
+  // Where there is no one-step value the error is the plug-in's: do of sequence logs.
+  SampleRun sequence = sample_run("sequence");
+  for (io::Json& effect : sequence.estimates["effects"]) {
+    effect["do"]["bootstrap"] = {{"plugin", {{"se", 0.01234}}}};
+  }
+  EXPECT_TRUE(has(visible_text(sequence.render()), "0.0123"));
+}
+
+TEST(Report, KeepsOptionsInSentencesOnOneLine) {
+  SampleRun run = sample_run("sequence");
+  run.estimates["policy"] = nullptr;
+  run.estimates["policy_why"] = "no halves -- or --folds, --max-touches<b>";
+  const std::string page = run.render();
+  EXPECT_EQ(markup_fault(page), "");
+  EXPECT_TRUE(has(page,
+                  "no halves -- or <span class=\"option\">--folds</span>, "
+                  "<span class=\"option\">--max-touches</span>&lt;b&gt;"));
+  EXPECT_TRUE(has(visible_text(page), "no halves -- or --folds, --max-touches<b>"));
+}
+
+TEST(Report, AnAreaWithoutAnIntervalSaysSo) {
+  SampleRun run = sample_run("arm");
+  io::Json& area = run.estimates["grouped_auuc"]["difference"]["overall"];
+  area = {{"auuc_05", 1.0}, {"ci95", nullptr}, {"ci95_why", "a ranking of two clusters"}};
+  EXPECT_TRUE(has(visible_text(run.render()), "1.0000 (no interval: a ranking of two clusters)"));
+  area.erase("ci95_why");
+  EXPECT_TRUE(has(visible_text(run.render()), "1.0000 (no interval)"));
+  area["ci95"] = {0.0, 1.0};
+  EXPECT_TRUE(has(visible_text(run.render()), "1.0000 (0.000 to 1.000)"));
+}
+
+TEST(Report, SaysWhichOutcomeHeadMadeTheNumbersAndHowToCheckIt) {
+  SampleRun run = sample_run("sequence");
+  run.estimates["outcome_head"] = "separable";
+  std::string seen = visible_text(run.render());
+  EXPECT_TRUE(has(seen, "These values are by the separable head"));
+  EXPECT_TRUE(has(seen, "Train once more with --outcome-head general") ||
+              has(seen, "train once more with --outcome-head general"));
+  run.estimates["outcome_head"] = "general";
+  for (io::Json& effect : run.estimates["effects"]) {
+    effect["do"] = {{"plugin", nullptr}, {"one_step", nullptr}, {"why", "no do <here>"}};
+    effect["removal"] = effect["do"];
+    if (effect.contains("truth")) effect["truth"]["do"] = nullptr;
+  }
+  const std::string page = run.render();
+  keep("general", page);
+  EXPECT_EQ(markup_fault(page), "");
+  seen = visible_text(page);
+  EXPECT_TRUE(has(seen, "These values are by the general head"));
+  EXPECT_TRUE(has(seen, "Train once more with --outcome-head separable"));
+  EXPECT_TRUE(has(seen, "No one-step value for any of them: no do <here>"));
+  EXPECT_TRUE(has(seen, "drove the outcome most")) << "ranked by ett";
+  EXPECT_TRUE(has(seen, "True ett of the cluster"));
+  EXPECT_FALSE(has(visible_text(sample_run("arm").render()), "head"));
+}
+
+TEST(Report, NamesNoModeThatThereIsNot) {
+  for (const std::string kind : {"sequence", "arm"}) {
+    EXPECT_FALSE(has(visible_text(sample_run(kind).render()), "latent mode")) << kind;
+  }
+}
+
 }  // namespace
 }  // namespace alm

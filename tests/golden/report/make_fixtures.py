@@ -150,7 +150,7 @@ def sequence():
                     "above": {"backdoor": r(m - 36 + 30 * b, 2), "ci95": {"backdoor": [r(0.9 * m - 36, 2), r(1.1 * m - 36, 2)]}},
                     "truth": {"model": {"do": r(0.95 * m, 2), "ett": r(0.98 * m, 2)}, "random": {"do": 23.8, "ett": 24.4}}}
                    for b, m in [(0.01, 118.2), (0.02, 109.7), (0.05, 93.4), (0.1, 78.8), (0.2, 61.5)]],
-        "identification": {"mediator_variance_share": 0.871, "leak_test": None, "leak_test_why": "only in latent mode",
+        "identification": {"mediator_variance_share": 0.871, "leak_test": None, "leak_test_why": "not made: it would test proxies against a latent mediator, and none is fitted",
                            "negative_controls": None, "negative_controls_why": "not asked for",
                            "overlap": {"clipped_share": 0.0021, "clusters_clipped_above_5_percent": 0,
                                        "clusters_with_ess_below_5_percent": 0,
@@ -206,7 +206,7 @@ def arm():
                   "method": "exact", "curve": [[r(x / 20, 2), r(310 * (x / 20) ** 0.9, 1)] for x in range(21)]}],
         "grouped_auuc": None, "grouped_auuc_why": "one cluster cannot be ranked",
         "policy": None, "policy_why": "one arm leaves nothing to choose",
-        "identification": {"mediator_variance_share": 0.62, "leak_test": None, "leak_test_why": "only in latent mode",
+        "identification": {"mediator_variance_share": 0.62, "leak_test": None, "leak_test_why": "not made: it would test proxies against a latent mediator, and none is fitted",
                            "negative_controls": None, "negative_controls_why": "not asked for", "overlap": None,
                            "overlap_why": "tabular nuisances", "warnings": []}}
     write("arm_config.json", config("logs/jtpa", 9223, 9223, "arm log", {"nuisance": "tabular", "holdout": 0}))
