@@ -107,6 +107,13 @@ std::vector<OptionSpec> train_flags() {
                    .help = "Proxy mode: columns of /touch/proxy that the code reads; clean: those "
                            "not marked leaky.",
                    .choices = {"none", "clean", "all"}});
+  flags.push_back({.name = "outcome-head",
+                   .default_text = "separable",
+                   .help = "Sequence logs: how mediators and touches act together on the outcome; "
+                           "separable: each touch apart, closed forms, do and removal; general: "
+                           "any way, sums over mediators, ett alone. Agreement of both checks "
+                           "separability.",
+                   .choices = {"separable", "general"}});
   flags.push_back({.name = "nuisance",
                    .default_text = "network",
                    .help = "Nuisances by networks, or by counting (arm logs with few strata).",
@@ -270,6 +277,14 @@ TrainOptions train_options(const Options& options) {
   if (options.text("mediator") == "proxy") result.model.mediator = MediatorMode::proxy;
   if (options.text("proxy-input") == "clean") result.model.proxy_input = ProxyInput::clean;
   if (options.text("proxy-input") == "all") result.model.proxy_input = ProxyInput::all;
+  if (options.text("outcome-head") == "general") {
+    result.model.outcome_head = OutcomeHead::general;
+    if (result.model.proxy_mode()) {
+      throw UserError(
+          "--outcome-head general sums over observed mediators: --mediator proxy has none; leave "
+          "one of them out");
+    }
+  }
   if (result.model.proxy_mode() && result.tabular) {
     throw UserError("--mediator proxy learns a network: it has no --nuisance tabular");
   }
@@ -330,6 +345,11 @@ int run_train(const Options& options, Communicator& world) {
     throw UserError(
         "--tmle targets the arms of an arm log: journeys of many touches have no propensity to "
         "target with; leave it out");
+  }
+  if (resolved.model.general_head() && log->schema().is_arm_log()) {
+    throw UserError(
+        "--outcome-head is of sequence logs: the head of an arm log is always general; leave it "
+        "out");
   }
   const std::unique_ptr<Compute> compute = make_compute(options, world);
   const std::string run_dir = options.text("out");

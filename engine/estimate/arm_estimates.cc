@@ -353,7 +353,7 @@ void estimate_arm_log(const EstimateInputs& inputs, const ScoredUsers& users,
   json["identification"] = {
       {"mediator_variance_share", io::number(share)},
       {"leak_test", nullptr},
-      {"leak_test_why", "made in latent mode only"},
+      {"leak_test_why", kNoLeakTest},
       {"overlap", {{"touches_without_observed_mediator", total.effects.mediator_missing()}}},
       {"warnings", warnings}};
   warn_of_settled_outcome(json);

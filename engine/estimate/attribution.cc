@@ -35,6 +35,10 @@ uint8_t mediator_of(const io::Journeys& journeys, size_t touch) {
   return journeys.mediator.empty() ? kMediatorMissing : journeys.mediator[touch];
 }
 
+float or_none(const std::vector<double>& values, size_t at) {
+  return values.empty() ? std::numeric_limits<float>::quiet_NaN() : static_cast<float>(values[at]);
+}
+
 // Turns micro-batches into rows. Thread-safe for different threads.
 class TouchScorer {
  public:
@@ -70,7 +74,7 @@ class SequenceTouchScorer final : public TouchScorer {
                         .user = journeys.user[i],
                         .position = static_cast<uint32_t>(j - begin),
                         .cluster = journeys.cluster[j],
-                        .do_effect = static_cast<float>(scores.do_effect[j]),
+                        .do_effect = or_none(scores.do_effect, j),
                         .ett = static_cast<float>(scores.ett[j]),
                         .credit = static_cast<float>(scores.shapley[j]),
                         .share = static_cast<float>(total != 0 ? scores.shapley[j] / total : 0)});
@@ -102,10 +106,6 @@ class ProxyTouchScorer final : public TouchScorer {
   void score(const io::Journeys& journeys, size_t fold, int64_t thread, Rows& rows,
              MediatorVariation&) override {
     const ProxyScores& scores = scorers_[static_cast<size_t>(thread)][fold].score(journeys, thread);
-    const auto or_none = [](const std::vector<double>& values, size_t at) {
-      return values.empty() ? std::numeric_limits<float>::quiet_NaN()
-                            : static_cast<float>(values[at]);
-    };
     for (size_t i = 0; i < static_cast<size_t>(journeys.size()); ++i) {
       const size_t begin = static_cast<size_t>(journeys.touch_begin[i]);
       const size_t end = static_cast<size_t>(journeys.touch_begin[i + 1]);
@@ -189,6 +189,8 @@ class RankOutput {
         out, inputs.log->touches(), options.proxy_mode() ? "paper" : "shapley",
         {{"estimand_note", estimand_note(options, schema)},
          {"mediator_mode", mediator_mode_name(options.mediator)},
+         {"outcome_head",
+          schema.is_arm_log() ? "general" : outcome_head_name(options.outcome_head)},
          {"nuisance", inputs.bundle.tabular ? "tabular" : "network"},
          {"scored", scored},
          {"log_manifest", inputs.log->manifest_hash()}},

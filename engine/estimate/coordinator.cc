@@ -23,6 +23,13 @@ const char* estimand_note(const ModelOptions& options, const io::LogSchema& sche
            "reference "
            "arm). With a direct effect of the arm on the outcome both are the mediated part only.";
   }
+  if (options.general_head()) {
+    return "ett: fall of the outcome when the touch is deleted, for users who really had these "
+           "touches, other exposures held fixed, through the mediator; by an outcome head that "
+           "assumes nothing of how mediators, touches and context act together. It gives no do: "
+           "clusters are ranked, exposures chosen and the truth of a synthetic log compared by "
+           "ett.plugin. With a direct effect of touches it is the mediated part only.";
+  }
   return "do: fall of the outcome when the touch is deleted and the user's hidden disposition is "
          "averaged "
          "over; ett: the same for users who really had these touches. Other exposures are held "
@@ -128,6 +135,8 @@ Estimates make_estimates(const EstimateInputs& inputs) {
   json["world_size"] = inputs.world.size();
   json["device"] = inputs.compute.device().describe();
   json["mediator_mode"] = mediator_mode_name(inputs.bundle.options.mediator);
+  json["outcome_head"] =
+      schema.is_arm_log() ? "general" : outcome_head_name(inputs.bundle.options.outcome_head);
   json["nuisance"] = inputs.bundle.tabular ? "tabular" : "network";
   json["estimand_note"] = estimand_note(inputs.bundle.options, schema);
   if (schema.is_arm_log()) {

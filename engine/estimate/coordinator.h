@@ -42,6 +42,10 @@ void check_scored(const io::Log& log, int64_t journeys);
 // numbers are.
 void check_weight(const io::Log& log, int64_t journeys, double weight);
 
+// Why `identification.leak_test` is null.
+inline constexpr const char* kNoLeakTest =
+    "not made: it would test proxies against a latent mediator, and none is fitted";
+
 // mediator_variance_share below which a warning is given, and below which there is no front-door
 // value (contract 3, method 2.2).
 inline constexpr double kLowVariation = 0.05;

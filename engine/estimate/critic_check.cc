@@ -171,8 +171,9 @@ void put_nothing(io::Json& json, const std::string& why) {
 void put_critic(const EstimateInputs& inputs, const AlmMta& model,
                 std::vector<std::vector<CriticJourney>> mine, io::Json& json) {
   if (model.critic() == nullptr) {
-    return put_nothing(json, model.additive() ? "a continuous outcome has no Lambda to check"
-                                              : "the model has no critic (--critic off)");
+    return put_nothing(json, model.general()    ? "the general head has no Lambda to check"
+                             : model.additive() ? "a continuous outcome has no Lambda to check"
+                                                : "the model has no critic (--critic off)");
   }
   std::vector<std::vector<CriticJourney>> journeys;  // [folds]
   std::vector<Group> groups;

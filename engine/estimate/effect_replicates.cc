@@ -34,19 +34,21 @@ struct SequenceReplicate {
         removal(schema) {}
 
   void add(const io::Journeys& journeys, const SequenceScores& scores,
-           const RemovalScores& removed) {
+           const RemovalScores* removed) {
     for (size_t i = 0; i < journeys.user.size(); ++i) {
       const double weight = weight_of(journeys, i);
       for (int64_t touch = journeys.touch_begin[i]; touch < journeys.touch_begin[i + 1]; ++touch) {
         const size_t j = static_cast<size_t>(touch);
         const int64_t cluster = journeys.cluster[j];
-        do_plugin.add(cluster, journeys.user[i], scores.do_effect[j], weight);
+        if (!scores.do_effect.empty()) {
+          do_plugin.add(cluster, journeys.user[i], scores.do_effect[j], weight);
+        }
         ett_plugin.add(cluster, journeys.user[i], scores.ett[j], weight);
         if (std::isnan(scores.one_step[j])) continue;
         one_step.add(cluster, journeys.user[i], scores.one_step[j], weight);
       }
     }
-    removal.add(journeys, removed);
+    if (removed != nullptr) removal.add(journeys, *removed);
   }
   void merge(const SequenceReplicate& other) {
     do_plugin.merge(other.do_plugin);
@@ -75,7 +77,7 @@ struct SequenceThread {
   explicit SequenceThread(int64_t count) : folds(count) {}
 
   std::vector<std::unique_ptr<SequenceScorer>> main;    // [folds]
-  std::vector<std::unique_ptr<RemovalScorer>> removal;  // [folds]
+  std::vector<std::unique_ptr<RemovalScorer>> removal;  // [folds]; empty with the general head
   FoldBatches folds;
 };
 
@@ -91,6 +93,7 @@ std::vector<std::vector<double>> sequence_replicate(const EstimateInputs& inputs
     for (int64_t fold = 0; fold < bundle.folds; ++fold) {
       const ModelWeights& weights = bundle.fits.at(bundle.scoring_fit(fold));
       of.main.push_back(std::make_unique<SequenceScorer>(model, weights, inputs.compute));
+      if (model.general()) continue;
       of.removal.push_back(std::make_unique<RemovalScorer>(model, weights, inputs.compute));
     }
     sums.emplace_back(schema);
@@ -99,8 +102,9 @@ std::vector<std::vector<double>> sequence_replicate(const EstimateInputs& inputs
     SequenceThread& of = threads[static_cast<size_t>(thread)];
     of.folds.each(journeys, schema, [&](size_t fold, const io::Journeys& part) {
       const SequenceScores& scores = of.main[fold]->score(part, thread);
-      sums[static_cast<size_t>(thread)].add(part, scores,
-                                            of.removal[fold]->score(part, *of.main[fold], thread));
+      const RemovalScores* const removed =
+          of.removal.empty() ? nullptr : &of.removal[fold]->score(part, *of.main[fold], thread);
+      sums[static_cast<size_t>(thread)].add(part, scores, removed);
     });
   };
   // The weighted log says which users are scored as the one trained on does: it has its hash.

@@ -119,7 +119,7 @@ io::Json identification_json(const ProxySums& sums, const Bundle& bundle) {
   return {{"mediator_variance_share", io::number(share)},
           {"code", code},
           {"leak_test", nullptr},
-          {"leak_test_why", "made in latent mode only"},
+          {"leak_test_why", kNoLeakTest},
           {"overlap", nullptr},
           {"overlap_why", "scores of proxy mode have no weights"},
           {"warnings", warnings}};

@@ -34,11 +34,11 @@ double z_of(const MeanEstimate& by_chance, double front_door, double se) {
 
 io::Json result(const std::vector<double>& z) {
   const ControlScore score = score_of(z);
-  io::Json json{{"control", "randomised_subset"}, {"verdict", nullptr}};
   if (score.clusters == 0) {
-    json["why"] = "no cluster has enough randomised exposures beside a front-door effect";
-    return json;
+    return no_randomised_check(
+        "no cluster has enough randomised exposures beside a front-door effect");
   }
+  io::Json json{{"control", "randomised_subset"}};
   const Verdict verdict = verdict_of(score);
   const std::string found = found_text(score);
   json["verdict"] = verdict_name(verdict);
@@ -54,6 +54,10 @@ io::Json result(const std::vector<double>& z) {
 }
 
 }  // namespace
+
+io::Json no_randomised_check(const std::string& why) {
+  return {{"control", "randomised_subset"}, {"verdict", nullptr}, {"why", why}};
+}
 
 io::Json randomised_check(const GroupedSums& randomised, const GroupedSums& all,
                           const io::Json& effects) {

@@ -1,7 +1,7 @@
 // Front-door effects beside those of randomised exposures, where the log marks some (method 7.4).
 #pragma once
 
-#include <vector>
+#include <string>
 
 #include "engine/estimate/user_sums.h"
 #include "io/json.h"
@@ -15,6 +15,8 @@ namespace alm {
 // such exposure; reduced. `effects`: as in estimates.json.
 io::Json randomised_check(const GroupedSums& randomised, const GroupedSums& all,
                           const io::Json& effects);
+// The same without a verdict.
+io::Json no_randomised_check(const std::string& why);
 // Arm logs: mean outcome of randomised journeys of the arm minus that of the reference arm's, less
 // `do.one_step`.
 io::Json randomised_check_of_arms(const GroupedSums& randomised, int64_t reference,

@@ -24,6 +24,12 @@ constexpr const char* kNoIntervalWhy =
     "bootstrap "
     "that refits them";
 
+constexpr const char* kNoDoWhy =
+    "the general head would need the law of whole sequences given the context, to average the "
+    "outcome over them; --outcome-head separable gives do";
+constexpr const char* kNoRemovalWhy =
+    "the one-step form of removal rests on the separable head: --outcome-head separable gives it";
+
 io::Json example(const io::Journeys& journeys, int64_t row, const SequenceScores& scores,
                  const io::LogSchema& schema) {
   const size_t i = static_cast<size_t>(row);
@@ -38,9 +44,9 @@ io::Json example(const io::Journeys& journeys, int64_t row, const SequenceScores
                    {"name", schema.cluster_name(journeys.cluster[j])},
                    {"mediator", journeys.mediator.empty() ? 255 : journeys.mediator[j]},
                    {"p", scores.p[j]},
-                   {"do", scores.do_effect[j]},
                    {"ett", scores.ett[j]},
                    {"share", io::number(total != 0 ? scores.shapley[j] / total : NAN)}};
+    if (!scores.do_effect.empty()) touch["do"] = scores.do_effect[j];
     if (!journeys.time.empty() && !journeys.touch_time.empty()) {
       touch["hours_before"] =
           static_cast<double>(journeys.time[i] - journeys.touch_time[j]) / 3.6e6;
@@ -59,7 +65,7 @@ struct ThreadScorers {
   explicit ThreadScorers(int64_t count) : folds(count), examples(static_cast<size_t>(count)) {}
 
   std::vector<std::unique_ptr<SequenceScorer>> main;    // [folds]
-  std::vector<std::unique_ptr<RemovalScorer>> removal;  // [folds]
+  std::vector<std::unique_ptr<RemovalScorer>> removal;  // [folds]; empty with the general head
   std::vector<CriticSample> critic;                     // [folds]; empty without a critic
   std::unique_ptr<SequenceScorer> halves[2];            // [h]: fit on half h, applied to the other
   FoldBatches folds;
@@ -77,12 +83,17 @@ std::string why_no_interval(const SequenceSums& sums, int64_t cluster,
 io::Json estimate_json(const SequenceSums& sums, int64_t cluster, const std::string& undertrained) {
   const size_t at = static_cast<size_t>(cluster);
   const MeanEstimate one_step = sums.one_step.estimate(cluster);
-  io::Json json{{"plugin", io::number(sums.ett_plugin.estimate(cluster).mean)}};
+  io::Json json = io::Json::object();
   if (!(one_step.weight > 0)) {
     json = no_estimate("the mediator of no touch of this cluster was observed");
-    json["plugin"] = io::number(sums.ett_plugin.estimate(cluster).mean);
-    return json;
   }
+  json["plugin"] = io::number(sums.ett_plugin.estimate(cluster).mean);
+  if (sums.general) {
+    json["monte_carlo"] = {{"draws", MonteCarlo{}.draws},
+                           {"enumerated", MonteCarlo{}.enumerated},
+                           {"plugin_se", io::number(sums.monte_carlo_error(cluster))}};
+  }
+  if (!(one_step.weight > 0)) return json;
   json["one_step"] = io::number(one_step.mean);
   put_interval(json, one_step, why_no_interval(sums, cluster, undertrained),
                "too few users touch this cluster to tell the error");
@@ -111,7 +122,7 @@ io::Json effects_json(const SequenceSums& sums, const RemovalSums& removal,
   io::Json effects = io::Json::array();
   for (int64_t cluster = 0; cluster < schema.clusters; ++cluster) {
     const size_t at = static_cast<size_t>(cluster);
-    const MeanEstimate plugin = sums.do_plugin.estimate(cluster);
+    const MeanEstimate plugin = sums.ranked_plugin().estimate(cluster);
     if (plugin.touches == 0) continue;
     io::Json effect{
         {"cluster", cluster},
@@ -128,12 +139,19 @@ io::Json effects_json(const SequenceSums& sums, const RemovalSums& removal,
       effect["backdoor"] = nullptr;
       effect["backdoor_why"] = "the regression was not fitted";
     }
-    effect["do"] = no_estimate(identified ? std::string(kNoIntervalWhy) : why_not);
-    if (identified) effect["do"]["plugin"] = io::number(plugin.mean);
-    effect["removal"] = identified ? removal.estimate(cluster, undertrained) : no_estimate(why_not);
+    if (!identified) {
+      effect["do"] = effect["removal"] = no_estimate(why_not);
+    } else if (sums.general) {
+      effect["do"] = no_estimate(kNoDoWhy);
+      effect["removal"] = no_estimate(kNoRemovalWhy);
+    } else {
+      effect["do"] = no_estimate(kNoIntervalWhy);
+      effect["do"]["plugin"] = io::number(plugin.mean);
+      effect["removal"] = removal.estimate(cluster, undertrained);
+    }
     effect["ett"] = identified ? estimate_json(sums, cluster, undertrained) : no_estimate(why_not);
     if (schema.truth) {
-      effect["truth"] = {{"do", io::number(sums.truth.mean_do(cluster))},
+      effect["truth"] = {{"do", io::number(sums.general ? NAN : sums.truth.mean_do(cluster))},
                          {"ett", io::number(sums.truth.mean_ett(cluster))},
                          {"removal", io::number(removal.truth(cluster))}};
     }
@@ -148,7 +166,7 @@ ClusterTable cluster_table(const SequenceSums& sums, const io::LogSchema& schema
   const double journeys = sums.protocol.outcomes().all_total().weight;
   ClusterTable table;
   for (int64_t cluster = 0; cluster < schema.clusters; ++cluster) {
-    const MeanEstimate plugin = sums.do_plugin.estimate(cluster);
+    const MeanEstimate plugin = sums.ranked_plugin().estimate(cluster);
     table.score.push_back(plugin.weight > 0 ? plugin.mean : NAN);
     table.n.push_back(plugin.weight);
     table.exposure.push_back(sums.protocol.outcomes().touched_total(cluster).weight / journeys);
@@ -177,7 +195,7 @@ io::Json identification_json(const SequenceSums& sums, double share, const Bundl
   const std::string few = few_steps_warning(bundle);
   if (!few.empty()) warnings.push_back(few);
   json["leak_test"] = nullptr;
-  json["leak_test_why"] = "made in latent mode only";
+  json["leak_test_why"] = kNoLeakTest;
   int64_t clipped = 0;
   int64_t thin = 0;
   double clipped_weight = 0;
@@ -229,8 +247,10 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
     for (int64_t fold = 0; fold < bundle.folds; ++fold) {
       of.main.push_back(std::make_unique<SequenceScorer>(
           model, bundle.fits.at(bundle.scoring_fit(fold)), inputs.compute));
-      of.removal.push_back(std::make_unique<RemovalScorer>(
-          model, bundle.fits.at(bundle.scoring_fit(fold)), inputs.compute));
+      if (!model.general()) {
+        of.removal.push_back(std::make_unique<RemovalScorer>(
+            model, bundle.fits.at(bundle.scoring_fit(fold)), inputs.compute));
+      }
       if (model.critic() == nullptr) continue;
       of.critic.emplace_back(model, bundle.fits.at(bundle.scoring_fit(fold)), inputs.compute,
                              critic_share(users, inputs.log->rows(), bundle.options));
@@ -240,8 +260,8 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
       of.halves[half] =
           std::make_unique<SequenceScorer>(model, bundle.fits.at(half_fit(half)), inputs.compute);
     }
-    sums.push_back(
-        std::make_unique<SequenceSums>(schema, bundle.stats->outcome_mean, inputs.log->rows()));
+    sums.push_back(std::make_unique<SequenceSums>(schema, bundle.options.outcome_head,
+                                                  bundle.stats->outcome_mean, inputs.log->rows()));
   }
   io::ColumnSet columns = io::ColumnSet::model();
   columns.truth = schema.truth;
@@ -256,7 +276,9 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
                    sums[at]->add(part, scores, has_backdoor ? &backdoor[fold] : nullptr);
                    of.examples[fold].offer(
                        part, [&](int64_t row) { return example(part, row, scores, schema); });
-                   removal[at].add(part, of.removal[fold]->score(part, *of.main[fold], thread));
+                   if (!of.removal.empty()) {
+                     removal[at].add(part, of.removal[fold]->score(part, *of.main[fold], thread));
+                   }
                    if (!of.critic.empty()) of.critic[fold].add(part, thread);
                  });
                  for (const uint64_t user : journeys.user) {
@@ -317,8 +339,10 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
   put_sensitivity(total.sensitivity, total.one_step.overall(), json["effects"],
                   identified ? "" : why_not, json["identification"]);
   if (schema.randomised) {
-    json["identification"]["negative_controls"].push_back(randomised_check(
-        total.protocol.randomised(), total.protocol.all_randomised(), json["effects"]));
+    json["identification"]["negative_controls"].push_back(
+        model.general() ? no_randomised_check("the general head gives no do to compare with")
+                        : randomised_check(total.protocol.randomised(),
+                                           total.protocol.all_randomised(), json["effects"]));
   }
   json["auuc"] = nullptr;
   json["auuc_why"] = "given for arm logs only";
@@ -334,7 +358,7 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
     for (int64_t cluster = 0; cluster < schema.clusters; ++cluster) {
       const size_t at = static_cast<size_t>(cluster);
       backdoor_means.push_back(total.backdoor.sum[at].value() /
-                               total.do_plugin.estimate(cluster).weight);
+                               total.ranked_plugin().estimate(cluster).weight);
       one_step.push_back(total.one_step.estimate(cluster));
       shared = shared || (one_step.back().touches > 0 && shares_backdoor(bundle, cluster));
       if (!why_no_interval(total, cluster, no_interval).empty()) one_step.back().se = NAN;
@@ -346,7 +370,9 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
       truth["backdoor_auuc_05_why"] =
           "the regression has one coefficient for many clusters together: it does not rank them";
     }
-    if (schema.removal_truth) truth.update(removal[0].against_truth(no_interval));
+    truth["estimand"] = total.general ? "ett" : "do";
+    if (schema.removal_truth && !model.general())
+      truth.update(removal[0].against_truth(no_interval));
     json["truth"] = truth;
   }
   put_critic(inputs, model, std::move(drawn), json);

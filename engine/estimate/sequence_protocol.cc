@@ -83,7 +83,7 @@ void SequenceProtocol::add_values(const io::Journeys& from, const SequenceScores
       values_.values.add(2 * cluster + half, user, value, weight);
       residual_.add(cluster, scores.weight[j] * weight, 1);
       clipped_.add(cluster, scores.clipped[j], 1);
-      const float model = static_cast<float>(main.do_effect[main_begin + (j - begin)]);
+      const float model = static_cast<float>(main.ranked()[main_begin + (j - begin)]);
       const float regression =
           backdoor ? static_cast<float>(backdoor->model().removal_effect(linear, cluster)) : 0.0f;
       by_model_.add(model, user, value, weight);

@@ -20,23 +20,34 @@ double log_probability(double logit, bool one) {
   return -softplus(one ? -logit : logit);
 }
 
+uint8_t mediator_of(const io::Journeys& journeys, size_t touch) {
+  return journeys.mediator.empty() ? kMediatorMissing : journeys.mediator[touch];
+}
+
 void copy(std::span<const float> from, std::vector<double>& to) {
   to.assign(from.begin(), from.end());
 }
 
 }  // namespace
 
-SequenceScorer::SequenceScorer(const AlmMta& model, const ModelWeights& weights, Compute& compute)
-    : model_(model), weights_(weights), compute_(compute), deletions_(model, weights, compute) {}
+SequenceScorer::SequenceScorer(const AlmMta& model, const ModelWeights& weights, Compute& compute,
+                               MonteCarlo how)
+    : model_(model), weights_(weights), compute_(compute), deletions_(model, weights, compute) {
+  if (model.general()) general_.emplace(model, weights, how);
+}
 
 const SequenceScores& SequenceScorer::score(const io::Journeys& journeys, int64_t thread) {
   const size_t n = static_cast<size_t>(journeys.size());
   const size_t t = static_cast<size_t>(journeys.touches());
   for (std::vector<double>* column : {&scores_.predicted, &scores_.lambda}) column->assign(n, 0.0);
-  for (std::vector<double>* column :
-       {&scores_.p, &scores_.do_effect, &scores_.ett, &scores_.one_step, &scores_.raw,
-        &scores_.weight, &scores_.shapley}) {
+  for (std::vector<double>* column : {&scores_.p, &scores_.ett, &scores_.one_step, &scores_.raw,
+                                      &scores_.weight, &scores_.shapley}) {
     column->assign(t, 0.0);
+  }
+  if (model_.general()) {
+    scores_.ett_variance.assign(t, 0.0);
+  } else {
+    scores_.do_effect.assign(t, 0.0);
   }
   scores_.clipped.assign(t, 0);
   observed_.resize(n);
@@ -44,7 +55,9 @@ const SequenceScores& SequenceScorer::score(const io::Journeys& journeys, int64_
   if (n == 0) return scores_;
   run_model(journeys, thread);
   run_deletions(journeys, thread);
-  for (int64_t journey = 0; journey < journeys.size(); ++journey) score_journey(journeys, journey);
+  for (int64_t journey = 0; journey < journeys.size(); ++journey) {
+    model_.general() ? score_general(journeys, journey) : score_separable(journeys, journey);
+  }
   return scores_;
 }
 
@@ -59,6 +72,12 @@ void SequenceScorer::run_model(const io::Journeys& journeys, int64_t thread) {
   copy(flat(raw.potency), potency_);
   copy(flat(raw.confounding), survival_);
   for (size_t touch = 0; touch < logit_.size(); ++touch) scores_.p[touch] = sigmoid(logit_[touch]);
+  if (model_.general()) {
+    const std::span<const float> base = flat(raw.base), steps = flat(raw.steps);
+    base_.assign(base.begin(), base.end());
+    steps_.assign(steps.begin(), steps.end());
+    return;
+  }
   if (model_.additive()) return;
   for (double& value : potency_) value = -std::expm1(-softplus(value));
   for (double& value : survival_) value = sigmoid(-value);
@@ -91,17 +110,62 @@ JourneyHead SequenceScorer::head(int64_t journey) const {
           model_.stats().outcome_sd};
 }
 
-void SequenceScorer::score_journey(const io::Journeys& journeys, int64_t journey) {
+void SequenceScorer::check_usable(const io::Journeys& journeys, int64_t journey,
+                                  double prediction) {
+  if (std::fabs(prediction) < kLargestPrediction) return;
+  throw UserError(format(
+      "row %lld of the log: the model's scores are not finite or beyond measure; its values "
+      "lie too far from those it was trained on: look for extreme values in /journey/dense and "
+      "/touch/dense",
+      static_cast<long long>(journeys.row[static_cast<size_t>(journey)])));
+}
+
+double SequenceScorer::log_ratio(const io::Journeys& journeys, int64_t journey,
+                                 size_t touch) const {
+  const size_t begin = static_cast<size_t>(journeys.touch_begin[static_cast<size_t>(journey)]);
+  const size_t touches = static_cast<size_t>(journeys.touches_of(journey));
+  const double* without = this->without(static_cast<int64_t>(begin + touch));
+  double log_ratio = 0;
+  for (size_t other = 0; other < touches; ++other) {
+    if (other == touch) continue;
+    const double logit = *without++;
+    const uint8_t m = mediator_of(journeys, begin + other);
+    if (m == kMediatorMissing) continue;
+    log_ratio += log_probability(logit, m == 1) - log_probability(logit_[begin + other], m == 1);
+  }
+  return log_ratio;
+}
+
+void SequenceScorer::put_one_step(const io::Journeys& journeys, int64_t journey, size_t touch,
+                                  double mu, double edited_mu) {
+  const size_t i = static_cast<size_t>(journey);
+  const size_t j = static_cast<size_t>(journeys.touch_begin[i]) + touch;
+  const uint8_t own = mediator_of(journeys, j);
+  if (own == kMediatorMissing) {
+    scores_.one_step[j] = scores_.raw[j] = std::numeric_limits<double>::quiet_NaN();
+    return;
+  }
+  const double outcome = journeys.outcome[i];
+  const double log_w = log_ratio(journeys, journey, touch);
+  const double w = std::min(std::exp(log_w), kRatioCeiling);
+  const double none = sigmoid(-logit_[j]);  // 1 - p_j
+  const double residual = own == 0 ? outcome - mu : 0;
+  const double floored = std::max(none, kMediatorFloor);
+  scores_.clipped[j] = none < kMediatorFloor || log_w > std::log(kRatioCeiling);
+  scores_.weight[j] = own == 0 ? w / floored : 0;
+  scores_.one_step[j] = outcome - w * (residual / floored + edited_mu);
+  const double raw = outcome - std::exp(log_w) * (residual / std::max(none, 1e-30) + edited_mu);
+  scores_.raw[j] = std::fabs(raw) < kLargestRaw ? raw : std::numeric_limits<double>::quiet_NaN();
+}
+
+void SequenceScorer::score_separable(const io::Journeys& journeys, int64_t journey) {
   const size_t i = static_cast<size_t>(journey);
   const size_t begin = static_cast<size_t>(journeys.touch_begin[i]);
   const size_t touches = static_cast<size_t>(journeys.touches_of(journey));
   const bool additive = model_.additive();
   const double sd = model_.stats().outcome_sd;
-  const double outcome = journeys.outcome[i];
   const JourneyHead of = head(journey);
-  const auto mediator = [&](size_t touch) {
-    return journeys.mediator.empty() ? kMediatorMissing : journeys.mediator[begin + touch];
-  };
+  const auto mediator = [&](size_t touch) { return mediator_of(journeys, begin + touch); };
   // What touch l adds to the outcome head at mediator m, or at its law p where m is not observed: a
   // factor of the survival (binary) or a term of the sum (continuous).
   const auto part = [&](size_t touch, uint8_t m, double p) {
@@ -121,32 +185,19 @@ void SequenceScorer::score_journey(const io::Journeys& journeys, int64_t journey
   expected_[i] = expected;
   const double mu = of.value(observed);
   scores_.predicted[i] = mu;
-  const auto usable = [](double value) { return std::fabs(value) < kLargestPrediction; };
-  if (!usable(mu) || !usable(of.value(expected))) {
-    throw UserError(format(
-        "row %lld of the log: the model's scores are not finite or beyond measure; its values "
-        "lie too far from those it was trained on: look for extreme values in /journey/dense and "
-        "/touch/dense",
-        static_cast<long long>(journeys.row[i])));
-  }
+  for (const double value : {mu, of.value(expected)}) check_usable(journeys, journey, value);
 
   for (size_t touch = 0; touch < touches; ++touch) {
     const size_t j = begin + touch;
-    double log_ratio = 0;            // of w_j
     double expected_without = unit;  // parts at p' without touch j
     double edited = unit;            // parts at the observed mediators with m_j = 0
     size_t at = static_cast<size_t>(without_begin_[j]);
     for (size_t other = 0; other < touches; ++other) {
       if (other == touch) continue;
-      const double logit = (*without_)[at++];
-      const double p = sigmoid(logit);
+      const double p = sigmoid((*without_)[at++]);
       const uint8_t m = mediator(other);
       expected_without = join(expected_without, part(other, kMediatorMissing, p));
       edited = join(edited, part(other, m, p));
-      if (m != kMediatorMissing) {
-        log_ratio +=
-            log_probability(logit, m == 1) - log_probability(logit_[begin + other], m == 1);
-      }
     }
     if (additive) {
       scores_.do_effect[j] = sd * (expected - expected_without);
@@ -155,22 +206,7 @@ void SequenceScorer::score_journey(const io::Journeys& journeys, int64_t journey
       scores_.do_effect[j] = scores_.lambda[i] * (expected_without - expected);
       scores_.ett[j] = survival_[i] * (expected_without - expected);
     }
-
-    const uint8_t own = mediator(touch);
-    if (own == kMediatorMissing) {
-      scores_.one_step[j] = scores_.raw[j] = std::numeric_limits<double>::quiet_NaN();
-      continue;
-    }
-    const double w = std::min(std::exp(log_ratio), kRatioCeiling);
-    const double none = sigmoid(-logit_[j]);  // 1 - p_j
-    const double residual = own == 0 ? outcome - mu : 0;
-    const double floored = std::max(none, kMediatorFloor);
-    scores_.clipped[j] = none < kMediatorFloor || log_ratio > std::log(kRatioCeiling);
-    scores_.weight[j] = own == 0 ? w / floored : 0;
-    scores_.one_step[j] = outcome - w * (residual / floored + of.value(edited));
-    const double raw =
-        outcome - std::exp(log_ratio) * (residual / std::max(none, 1e-30) + of.value(edited));
-    scores_.raw[j] = std::fabs(raw) < kLargestRaw ? raw : std::numeric_limits<double>::quiet_NaN();
+    put_one_step(journeys, journey, touch, mu, of.value(edited));
   }
 
   std::vector<double> share(touches);

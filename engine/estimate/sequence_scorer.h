@@ -1,10 +1,11 @@
-// Effects of every touch of a run of journeys under one fit: the closed forms of method 3.1 and the
-// touch-wise influence values of contract 3.
+// Effects of every touch of a run of journeys under one fit: the closed forms of method 3.1, or
+// with the general head its sums over mediators, and the touch-wise influence values of contract 3.
 #pragma once
 
 #include <vector>
 
 #include "engine/estimate/edited_mediators.h"
+#include "engine/estimate/general_outcome.h"
 #include "engine/model/alm_mta.h"
 #include "engine/model/compute.h"
 #include "io/journeys.h"
@@ -21,15 +22,22 @@ inline constexpr double kRatioCeiling = 1e4;
 // the log's outcome. Reused from batch to batch.
 struct SequenceScores {
   std::vector<double> predicted;  // [n] E[Y | M, T, X]: the outcome head at the observed mediators
-  std::vector<double> lambda;     // [n] Lambda(X); 0 for continuous outcomes
+  std::vector<double> lambda;     // [n] Lambda(X); 0 for continuous outcomes and the general head
   std::vector<double> p;          // [t] P(m_j = 1 | touches to j, X)
-  std::vector<double> do_effect;  // [t] Delta_do(j)
+  std::vector<double> do_effect;  // [t] Delta_do(j); empty with the general head
   std::vector<double> ett;        // [t] Delta_ett(j)
   std::vector<double> one_step;   // [t] phi_j, floored; NaN when m_j is not observed
   std::vector<double> raw;       // [t] phi_j without floor and ceiling; NaN where that has no value
   std::vector<double> weight;    // [t] w_j 1{m_j = 0} / (1 - p_j), floored: the residual's weight
   std::vector<uint8_t> clipped;  // [t] the floor or the ceiling acted
-  std::vector<double> shapley;   // [t] exact Shapley value of P(Y=1|do(T)) - P(Y=1|do(none))
+  // [t] exact Shapley value of P(Y=1|do(T)) - P(Y=1|do(none)); general head: see GeneralOutcome.
+  std::vector<double> shapley;
+  // [t] Monte Carlo variance of ett; summed over the touches of a cluster in a journey, that of
+  // their summed ett. Empty with the separable head, which draws nothing.
+  std::vector<double> ett_variance;
+
+  // What clusters and exposures are ranked by.
+  const std::vector<double>& ranked() const { return do_effect.empty() ? ett : do_effect; }
 };
 
 // The outcome head of one journey: parts of its touches joined, and the outcome they make. A part
@@ -52,7 +60,8 @@ struct JourneyHead {
 // One per thread.
 class SequenceScorer {
  public:
-  SequenceScorer(const AlmMta& model, const ModelWeights& weights, Compute& compute);
+  SequenceScorer(const AlmMta& model, const ModelWeights& weights, Compute& compute,
+                 MonteCarlo how = {});
   // `thread`: the calling thread's index in compute.pool(). The result lives until the next call.
   // UserError naming the row whose values make scores that are not finite or beyond measure.
   const SequenceScores& score(const io::Journeys& journeys, int64_t thread);
@@ -61,12 +70,12 @@ class SequenceScorer {
 
   // Of the journeys scored last, what other edits of them are made of.
   std::span<const float> context() const { return context_; }  // [n, context_width]
-  JourneyHead head(int64_t journey) const;
+  JourneyHead head(int64_t journey) const;                     // separable head, as the two below
   // Joined parts at the observed mediators, and at the law of the mediators.
   double observed(int64_t journey) const { return observed_[static_cast<size_t>(journey)]; }
   double expected(int64_t journey) const { return expected_[static_cast<size_t>(journey)]; }
   double logit(size_t touch) const { return logit_[touch]; }      // of the mediator
-  double potency(size_t touch) const { return potency_[touch]; }  // q; continuous: g
+  double potency(size_t touch) const { return potency_[touch]; }  // q; continuous, general: g
   // Mediator logits of the other touches of its journey without `touch`, in their order.
   const double* without(int64_t touch) const {
     return without_->data() + without_begin_[static_cast<size_t>(touch)];
@@ -76,18 +85,31 @@ class SequenceScorer {
   void run_model(const io::Journeys& journeys, int64_t thread);
   // p' of every (journey, deleted touch) in turn.
   void run_deletions(const io::Journeys& journeys, int64_t thread);
-  void score_journey(const io::Journeys& journeys, int64_t journey);
+  void score_separable(const io::Journeys& journeys, int64_t journey);
+  void score_general(const io::Journeys& journeys, int64_t journey);
+  // UserError naming the row of a prediction that is none.
+  static void check_usable(const io::Journeys& journeys, int64_t journey, double prediction);
+  // log w_j of a touch: what its deletion does to the law of the other mediators.
+  double log_ratio(const io::Journeys& journeys, int64_t journey, size_t touch) const;
+  // phi_j and what goes with it, mu at the observed mediators and at those with m_j = 0.
+  void put_one_step(const io::Journeys& journeys, int64_t journey, size_t touch, double mu,
+                    double edited_mu);
+  // Monte Carlo variance of ett by the falls of each draw: [touches] of one value or one a draw.
+  void put_variance(const io::Journeys& journeys, int64_t journey,
+                    const std::vector<std::vector<double>>& falls);
 
   const AlmMta& model_;
   const ModelWeights& weights_;
   Compute& compute_;
   SequenceScores scores_;
-  std::vector<double> survival_;                  // [n] exp(-h); continuous: h
-  std::vector<double> potency_;                   // [t] q_j = 1 - exp(-g_j); continuous: g_j
-  std::vector<double> logit_;                     // [t] mediator logit
-  std::vector<double> observed_;                  // [n] joined parts at the observed mediators
-  std::vector<double> expected_;                  // [n] at the law of the mediators
-  std::vector<float> context_;                    // [n, context_width]
+  std::vector<double> survival_;  // [n] exp(-h); continuous: h
+  std::vector<double> potency_;   // [t] q_j = 1 - exp(-g_j); else g_j
+  std::vector<double> logit_;     // [t] mediator logit
+  std::vector<double> observed_;  // [n] joined parts at the observed mediators
+  std::vector<double> expected_;  // [n] at the law of the mediators
+  std::vector<float> context_;    // [n, context_width]
+  std::optional<GeneralOutcome> general_;
+  std::vector<float> base_, steps_;               // of AlmMta::Scores; general head
   EditedMediators deletions_;                     // of one touch each
   const std::vector<double>* without_ = nullptr;  // their logits
   std::vector<int64_t> without_begin_;            // [t] where those of the edit of touch j begin

@@ -1,16 +1,20 @@
 #include "engine/estimate/sequence_sums.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "engine/estimate/thin_data.h"
 
 namespace alm {
 
-SequenceSums::SequenceSums(const io::LogSchema& schema, double outcome_mean, int64_t expected_rows)
+SequenceSums::SequenceSums(const io::LogSchema& schema, OutcomeHead head, double outcome_mean,
+                           int64_t expected_rows)
     : binary(schema.outcome == io::OutcomeKind::binary),
+      general(head == OutcomeHead::general),
       do_plugin(schema.clusters, 1),
       ett_plugin(schema.clusters, 1),
       one_step(schema.clusters),
+      monte_carlo(schema.clusters),
       raw(schema.clusters),
       residual_weight(schema.clusters),
       clipped(schema.clusters),
@@ -49,13 +53,20 @@ void SequenceSums::add(const io::Journeys& from, const SequenceScores& scores,
     const double linear = backdoor_model ? backdoor_model->linear(from, row) : 0;
     for (size_t j = begin; j < end; ++j) {
       const int64_t cluster = from.cluster[j];
-      do_plugin.add(cluster, user, scores.do_effect[j], weight);
       ett_plugin.add(cluster, user, scores.ett[j], weight);
+      if (general) {
+        monte_carlo.add(cluster, scores.ett_variance[j], weight * weight);
+      } else {
+        do_plugin.add(cluster, user, scores.do_effect[j], weight);
+      }
       users.add(cluster, user);
       if (backdoor_model) {
         backdoor.add(cluster, backdoor_model->model().removal_effect(linear, cluster), weight);
       }
-      if (!from.delta_do.empty()) truth.add(cluster, scores.do_effect[j], from.delta_do[j], weight);
+      if (!from.delta_do.empty()) {
+        truth.add(cluster, scores.ranked()[j], general ? from.delta_ett[j] : from.delta_do[j],
+                  weight);
+      }
       if (std::isnan(scores.one_step[j])) {
         ++unobserved;
         continue;
@@ -79,6 +90,7 @@ void SequenceSums::merge(SequenceSums&& other) {
   do_plugin.merge(other.do_plugin);
   ett_plugin.merge(other.ett_plugin);
   one_step.merge(other.one_step);
+  monte_carlo.merge(other.monte_carlo);
   raw.merge(other.raw);
   residual_weight.merge(other.residual_weight);
   clipped.merge(other.clipped);
@@ -104,6 +116,7 @@ void SequenceSums::reduce(Communicator& world) {
   do_plugin.reduce(world, "do plug-in");
   ett_plugin.reduce(world, "ett plug-in");
   one_step.reduce(world, "ett one-step");
+  monte_carlo.reduce(world, "Monte Carlo variance");
   raw.reduce(world, "raw one-step");
   residual_weight.reduce(world, "residual weights");
   clipped.reduce(world, "clipped touches");
@@ -118,6 +131,11 @@ void SequenceSums::reduce(Communicator& world) {
   mediator.reduce(world);
   sensitivity.reduce(world);
   protocol.reduce(world);
+}
+
+double SequenceSums::monte_carlo_error(int64_t cluster) const {
+  const double variance = monte_carlo.sum[static_cast<size_t>(cluster)].value();
+  return std::sqrt(std::max(variance, 0.0)) / ett_plugin.weight(cluster);
 }
 
 double SequenceSums::effective_sample(int64_t cluster) const {

@@ -17,7 +17,8 @@
 namespace alm {
 
 struct SequenceSums {
-  SequenceSums(const io::LogSchema& schema, double outcome_mean, int64_t expected_rows);
+  SequenceSums(const io::LogSchema& schema, OutcomeHead head, double outcome_mean,
+               int64_t expected_rows);
 
   // Scores of the main fit. `backdoor` may be null.
   void add(const io::Journeys& journeys, const SequenceScores& scores,
@@ -26,6 +27,10 @@ struct SequenceSums {
   // COLLECTIVE.
   void reduce(Communicator& world);
 
+  // Of SequenceScores::ranked(): what clusters are ranked by.
+  const GroupedSums& ranked_plugin() const { return general ? ett_plugin : do_plugin; }
+  // Monte Carlo error of a cluster's ett_plugin.
+  double monte_carlo_error(int64_t cluster) const;
   // Kish size of the residual weights.
   double effective_sample(int64_t cluster) const;
   // Why the one-step value of a cluster has too little behind it for an interval; empty where it
@@ -33,12 +38,14 @@ struct SequenceSums {
   std::string thin(int64_t cluster) const;
 
   bool binary;
+  bool general;  // the outcome head
   int64_t journeys = 0;
   int64_t unobserved = 0;  // touches whose mediator was not observed
-  GroupedSums do_plugin;   // no error of its own: one user group
+  GroupedSums do_plugin;   // no error of its own: one user group; nothing with the general head
   GroupedSums ett_plugin;  // the same
   GroupedSums one_step;
-  ClusterTotals raw;  // one-step without floors
+  ClusterTotals monte_carlo;  // variance of the sum of ett_plugin; general head
+  ClusterTotals raw;          // one-step without floors
   ClusterTotals residual_weight;
   ClusterTotals clipped;
   ClusterTotals backdoor;
@@ -49,7 +56,7 @@ struct SequenceSums {
   PredictionSums prediction;
   RegressionSums regression;
   GaucRows gauc;
-  TruthSums truth;
+  TruthSums truth;             // of ranked_plugin()
   MediatorVariation mediator;  // touches with an observed mediator
   SensitivitySums sensitivity;
   SequenceProtocol protocol;  // gains of clusters, values of exposures

@@ -43,8 +43,8 @@ class TruthSums {
  public:
   explicit TruthSums(int64_t clusters);
 
-  // A held-out touch: predicted and true `do` effect, and its journey's weight. A touch whose truth
-  // is not finite is left out.
+  // A held-out touch: predicted and true `do` effect (general head: `ett`), and its journey's
+  // weight. A touch whose truth is not finite is left out.
   void add(int64_t cluster, double predicted, double truth, double weight = 1.0);
   // A touch that entered `ett.one_step`, with its true delta_ett; NaN (feedback) makes the coverage
   // undefined.

@@ -21,6 +21,7 @@ struct AlmMta::Activations {
   TouchOrder::Activations order;
   TouchHead::Activations mediator;
   TouchHead::Activations potency;
+  GeneralHead::Activations general;
   ConfoundingHead::Activations confounding;
   SecondStage::Activations second_stage;
   ProxyBranch::Activations proxy;
@@ -40,9 +41,13 @@ AlmMta::AlmMta(std::shared_ptr<const FeatureStats> stats, const ModelOptions& op
                                                    stats_->schema.clusters, false, 0))),
       potency_(TouchHead::add(layout_, "potency", options.touch_width, options.context_width,
                               options.head_hidden, stats_->schema.clusters, true,
-                              additive() ? 0 : kPotencyBias)),
+                              additive() || options.general_head() ? 0 : kPotencyBias)),
       confounding_(layout_, options_, additive() ? 0 : kConfoundingBias),
       second_stage_(layout_, options_) {
+  if (options_.general_head()) {
+    general_.emplace(layout_, options_);
+    return;
+  }
   if (options_.proxy_mode()) {
     proxy_.emplace(layout_, *stats_, options_);
   } else if (stats_->schema.clusters <= kRemovalClusters) {
@@ -61,11 +66,12 @@ int64_t AlmMta::discriminator_last() const {
 }
 
 int64_t AlmMta::refit_first() const {
-  return additive() ? (removal_ ? removal_->first() : 0) : second_stage_.first();
+  if (has_second_stage()) return second_stage_.first();
+  return removal_ ? removal_->first() : 0;
 }
 int64_t AlmMta::refit_last() const {
   if (removal_) return removal_->last();
-  return additive() ? 0 : second_stage_.last();
+  return has_second_stage() ? second_stage_.last() : 0;
 }
 
 AlmMta::Activations AlmMta::forward(const Pass& pass, const Inputs& inputs,
@@ -84,8 +90,10 @@ AlmMta::Activations AlmMta::forward(const Pass& pass, const Inputs& inputs,
   if (proxy_)
     a.proxy = proxy_->forward(pass, inputs, a.order.out, a.touch.known.out, a.context.out);
   a.potency = potency_.forward(pass, inputs.csr, inputs.cluster, a.touch.plain.out, a.context.out);
-  a.confounding = confounding_.forward(pass, inputs.csr, a.touch.known.out, a.context.out);
-  if (!additive()) a.second_stage = second_stage_.forward(pass, a.context.out);
+  if (general()) a.general = general_->forward(pass, inputs, a.mediator.logit, a.potency);
+  a.confounding =
+      confounding_.forward(pass, inputs.csr, a.touch.known.out, a.context.out, a.general.joined);
+  if (has_second_stage()) a.second_stage = second_stage_.forward(pass, a.context.out);
   return a;
 }
 
@@ -98,6 +106,13 @@ AlmMta::Scores AlmMta::score(const Pass& pass, const Inputs& inputs,
   scores.potency = a.potency.logit;
   scores.confounding = a.confounding.logit;
   scores.second_stage = a.second_stage.logit;
+  if (general()) {
+    const ConfoundingHead::Halves halves =
+        confounding_.halves(pass, inputs.csr, a.touch.known.out, a.context.out);
+    pass.ops.accumulate(pass.queue, {.x = flat(halves.touches), .y = flat(halves.context)});
+    scores.base = halves.context;
+    scores.steps = general_->steps(pass, a.potency);
+  }
   if (proxy_) {
     scores.code = a.proxy.code.code;
     scores.value_logit = a.proxy.code.logit;
@@ -157,7 +172,10 @@ void AlmMta::do_loss(const Pass& pass, const Inputs& inputs, const ModelWeights&
   const Matrix<float> d_potency = wanted(t);
   const Matrix<float> d_confounding = wanted(n);
   const Matrix<float> d_second = wanted(n);
-  if (additive()) {
+  if (general()) {
+    general_->loss(pass, inputs, !additive(), w_mediator, w_outcome, a.general, a.mediator.logit,
+                   a.confounding.logit, sums, d_mediator, d_confounding);
+  } else if (additive()) {
     pass.ops.additive_loss(pass.queue, {.touches = inputs.csr,
                                         .mediator_logit = flat(a.mediator.logit),
                                         .potency = flat(a.potency.logit),
@@ -205,11 +223,17 @@ void AlmMta::do_loss(const Pass& pass, const Inputs& inputs, const ModelWeights&
   }
   if (!backward) return;
 
-  if (!additive()) {
+  if (has_second_stage()) {
     second_stage_.backward(pass, a.context.out, a.second_stage, d_second, d_context);
   }
-  confounding_.backward(pass, inputs.csr, a.touch.known.out, a.context.out, a.confounding,
-                        d_confounding, d_touch, d_context);
+  const Matrix<float> d_joined =
+      confounding_.backward(pass, inputs.csr, a.touch.known.out, a.context.out, a.confounding,
+                            d_confounding, d_touch, d_context);
+  Matrix<float> d_hidden;  // of the potency head
+  if (general()) {
+    d_hidden = general_->backward(pass, inputs, a.general, a.potency, d_joined, d_confounding,
+                                  d_potency, d_mediator);
+  }
   if (mediator_) {
     mediator_->backward(pass, inputs.csr, inputs.cluster, a.order.out, a.context.out, a.mediator,
                         d_mediator, d_order, d_context);
@@ -217,12 +241,12 @@ void AlmMta::do_loss(const Pass& pass, const Inputs& inputs, const ModelWeights&
   order_.backward(pass, inputs.csr, a.touch.known.out, a.order, d_order, d_touch);
   if (weights.items_or_null() == nullptr) {
     potency_.backward(pass, inputs.csr, inputs.cluster, a.touch.plain.out, a.context.out, a.potency,
-                      d_potency, d_touch, d_context);
+                      d_potency, d_touch, d_context, d_hidden);
     touch_.backward(pass, inputs, a.touch.plain, d_touch);
   } else {
     const Matrix<float> d_plain = pass.memory.zero_matrix(t, options_.touch_width);
     potency_.backward(pass, inputs.csr, inputs.cluster, a.touch.plain.out, a.context.out, a.potency,
-                      d_potency, d_plain, d_context);
+                      d_potency, d_plain, d_context, d_hidden);
     touch_.backward_both(pass, inputs, a.touch, d_touch, d_plain, rows->items);
   }
   context_.backward(pass, inputs, a.context, d_context,

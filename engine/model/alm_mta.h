@@ -13,6 +13,10 @@
 // Continuous: the additive head, E[Y|M,T,X] = sum_j m_j g_j + h on the standardised scale, no
 // second stage.
 //
+// --outcome-head general (mediator observed, either outcome): the touches' potency head and the
+// confounding head join in one function of (M, T, X) without that assumption (general_head.h); no
+// second stage, and with it no Lambda, critic or removal net.
+//
 // Proxy mode (binary outcomes): m_j is the value of a learned code (proxy_branch.h) in place of an
 // event, in the head as its expectation: -log P(Y=0) = sum_j -log(1 - q_j value_j) + h. Where the
 // code reads proxies, the mediator head learns its law, p_j = E[value_j | touches, X]; else there
@@ -22,6 +26,7 @@
 #include <optional>
 
 #include "engine/model/context_encoder.h"
+#include "engine/model/general_head.h"
 #include "engine/model/journey_head.h"
 #include "engine/model/model.h"
 #include "engine/model/proxy_branch.h"
@@ -35,6 +40,8 @@ class AlmMta final : public Model {
   AlmMta(std::shared_ptr<const FeatureStats> stats, const ModelOptions& options, int64_t positions);
 
   bool additive() const { return stats_->schema.outcome == io::OutcomeKind::continuous; }
+  bool general() const { return general_.has_value(); }
+  bool has_second_stage() const { return !additive() && !general(); }
   // Proxy mode, and whether the code varies once touches and context are known.
   bool has_code() const { return proxy_.has_value(); }
   bool has_law() const { return mediator_.has_value(); }
@@ -46,7 +53,7 @@ class AlmMta final : public Model {
   int64_t refit_last() const override;
 
   const Critic* critic() const override { return critic_ ? &*critic_ : nullptr; }
-  // Null in proxy mode and in logs of more than kRemovalClusters clusters.
+  // Null in proxy mode, with the general head and in logs of more than kRemovalClusters clusters.
   const RemovalNet* removal() const { return removal_ ? &*removal_ : nullptr; }
 
   // Raw outputs of a micro-block; logits before sigmoid and softplus. Live in pass.memory.
@@ -55,7 +62,10 @@ class AlmMta final : public Model {
     Matrix<float> mediator_logit;  // [t, 1]; empty where the code has no law of its own
     Matrix<float> potency;         // [t, 1]
     Matrix<float> confounding;     // [n, 1]
-    Matrix<float> second_stage;    // [n, 1], empty when additive
+    Matrix<float> second_stage;    // [n, 1], empty when additive or general
+    // General head only: what eta is made of, see general_logit().
+    Matrix<float> base;   // [n, confounding_hidden]
+    Matrix<float> steps;  // [t, confounding_hidden]
     // Proxy mode only.
     Matrix<float> code;                 // [t, code_width]
     Matrix<float> value_logit;          // [t, 1]
@@ -63,6 +73,12 @@ class AlmMta final : public Model {
     std::span<const float> omega;       // [t] matching score, NaN where there is none
   };
   Scores score(const Pass& pass, const Inputs& inputs, const ModelWeights& weights) const;
+
+  // eta of a journey less its sum_j m_j g_j: `base` its row of it, `engaged` the sum of the steps
+  // of its engaged touches, [confounding_hidden] both.
+  double general_logit(const ModelWeights& weights, const float* base, const float* engaged) const {
+    return confounding_.logit_of_pair(weights.dense.data(), base, engaged);
+  }
 
   // What the critic's Lambda is made of. Live in pass.memory; only where there is a critic.
   struct CriticScores {
@@ -103,6 +119,7 @@ class AlmMta final : public Model {
   TouchHead potency_;
   ConfoundingHead confounding_;
   SecondStage second_stage_;
+  std::optional<GeneralHead> general_;
   std::optional<ProxyBranch> proxy_;
   std::optional<RemovalNet> removal_;
   std::optional<Critic> critic_;

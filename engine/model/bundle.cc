@@ -13,6 +13,8 @@ NLOHMANN_JSON_SERIALIZE_ENUM(MediatorMode,
 NLOHMANN_JSON_SERIALIZE_ENUM(ProxyInput, {{ProxyInput::none, "none"},
                                           {ProxyInput::clean, "clean"},
                                           {ProxyInput::all, "all"}})
+NLOHMANN_JSON_SERIALIZE_ENUM(OutcomeHead, {{OutcomeHead::separable, "separable"},
+                                           {OutcomeHead::general, "general"}})
 
 namespace {
 
@@ -81,6 +83,7 @@ void visit_options(Options& options, Visit visit) {
   visit("w_mediator", options.w_mediator);
   visit("w_outcome", options.w_outcome);
   visit("w_second", options.w_second);
+  visit("outcome_head", options.outcome_head);
   visit("critic", options.critic);
   visit("critic_width", options.critic_width);
   visit("critic_top_k", options.critic_top_k);

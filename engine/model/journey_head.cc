@@ -17,27 +17,29 @@ ConfoundingHead::ConfoundingHead(ParameterLayout& layout, const ModelOptions& op
 
 ConfoundingHead::Activations ConfoundingHead::forward(const Pass& pass, Csr touches,
                                                       Matrix<const float> encoded,
-                                                      Matrix<const float> context) const {
+                                                      Matrix<const float> context,
+                                                      Matrix<float> joined) const {
+  const bool joins = joined.data != nullptr;
   Activations activations;
   activations.alpha = pass.memory.floats(encoded.rows);
   activations.pooled = pass.memory.matrix(context.rows, encoded.cols + 1);
-  activations.hidden = pass.memory.matrix(context.rows, out_.w.rows);
+  activations.hidden = joins ? joined : pass.memory.matrix(context.rows, out_.w.rows);
   activations.logit = pass.memory.matrix(context.rows, 1);
   pass.ops.pool_forward(pass.queue, {.touches = touches,
                                      .x = encoded,
                                      .w = pool_.vector(pass.weights),
                                      .alpha = activations.alpha,
                                      .out = activations.pooled});
-  from_pool_.forward(pass, activations.pooled, activations.hidden, false);
+  from_pool_.forward(pass, activations.pooled, activations.hidden, false, joins);
   from_context_.forward(pass, context, activations.hidden, true, true);
   out_.forward(pass, activations.hidden, activations.logit, false);
   return activations;
 }
 
-void ConfoundingHead::backward(const Pass& pass, Csr touches, Matrix<const float> encoded,
-                               Matrix<const float> context, const Activations& activations,
-                               Matrix<float> d_logit, Matrix<float> d_encoded,
-                               Matrix<float> d_context) const {
+Matrix<float> ConfoundingHead::backward(const Pass& pass, Csr touches, Matrix<const float> encoded,
+                                        Matrix<const float> context, const Activations& activations,
+                                        Matrix<float> d_logit, Matrix<float> d_encoded,
+                                        Matrix<float> d_context) const {
   const Matrix<float> d_hidden = pass.memory.matrix(context.rows, out_.w.rows);
   out_.backward(pass, activations.hidden, {}, d_logit, d_hidden, false);
   // The ReLU mask is applied once, by the first of the two layers that share it.
@@ -52,6 +54,7 @@ void ConfoundingHead::backward(const Pass& pass, Csr touches, Matrix<const float
                                       .d_out = d_pooled,
                                       .d_x = d_encoded,
                                       .d_w = pool_.vector(pass.gradient)});
+  return d_hidden;
 }
 
 ConfoundingHead::Halves ConfoundingHead::halves(const Pass& pass, Csr touches,

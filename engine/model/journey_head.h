@@ -8,6 +8,7 @@ namespace alm {
 
 // The confounding term's logit: everything the touches reveal about the user's hidden disposition.
 //   relu(pool(touches) w_p + context w_c + b) -> 1; h = softplus of it (separable head).
+// In the general head the engaged touches join before the ReLU (general_head.h).
 class ConfoundingHead {
  public:
   struct Activations {
@@ -18,12 +19,15 @@ class ConfoundingHead {
   };
   // Starts constant at `bias` (last layer zero).
   ConfoundingHead(ParameterLayout& layout, const ModelOptions& options, double bias);
+  // joined [n, confounding_hidden]: an addend of the hidden layer before its ReLU, and then that
+  // layer itself; may be empty.
   Activations forward(const Pass& pass, Csr touches, Matrix<const float> encoded,
-                      Matrix<const float> context) const;
-  // d_encoded and d_context are added to.
-  void backward(const Pass& pass, Csr touches, Matrix<const float> encoded,
-                Matrix<const float> context, const Activations& activations, Matrix<float> d_logit,
-                Matrix<float> d_encoded, Matrix<float> d_context) const;
+                      Matrix<const float> context, Matrix<float> joined = {}) const;
+  // d_encoded and d_context are added to. Returns the gradient of `joined`.
+  Matrix<float> backward(const Pass& pass, Csr touches, Matrix<const float> encoded,
+                         Matrix<const float> context, const Activations& activations,
+                         Matrix<float> d_logit, Matrix<float> d_encoded,
+                         Matrix<float> d_context) const;
 
   // What touches and context each give to the hidden layer before its ReLU, [n, confounding_hidden]
   // both: all that the logit of other touches under a context is made of.

@@ -91,7 +91,8 @@ TouchHead::Activations TouchHead::forward(const Pass& pass, Csr touches,
 void TouchHead::backward(const Pass& pass, Csr touches, std::span<const int64_t> cluster,
                          Matrix<const float> encoded, Matrix<const float> journey_context,
                          const Activations& activations, Matrix<float> d_logit,
-                         Matrix<float> d_encoded, Matrix<float> d_context) const {
+                         Matrix<float> d_encoded, Matrix<float> d_context,
+                         Matrix<const float> d_hidden_beside) const {
   pass.ops.bilinear_backward(pass.queue,
                              {.touches = touches,
                               .cluster = cluster,
@@ -103,6 +104,9 @@ void TouchHead::backward(const Pass& pass, Csr touches, std::span<const int64_t>
                               .d_context = d_context});
   const Matrix<float> d_hidden = pass.memory.matrix(encoded.rows, touch.w.cols);
   out.backward(pass, activations.hidden, {}, d_logit, d_hidden, false);
+  if (d_hidden_beside.data != nullptr) {
+    pass.ops.accumulate(pass.queue, {.x = flat(d_hidden_beside), .y = flat(d_hidden)});
+  }
   const Matrix<float> d_of_context = pass.memory.matrix(journey_context.rows, touch.w.cols);
   pass.ops.join_context_backward(
       pass.queue,

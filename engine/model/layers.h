@@ -48,11 +48,12 @@ struct TouchHead {
                        double bias);
   Activations forward(const Pass& pass, Csr touches, std::span<const int64_t> cluster,
                       Matrix<const float> encoded, Matrix<const float> journey_context) const;
-  // d_encoded and d_context are added to.
+  // d_encoded and d_context are added to. d_hidden_beside: what reaches the hidden layer
+  // but through the logit; may be empty.
   void backward(const Pass& pass, Csr touches, std::span<const int64_t> cluster,
                 Matrix<const float> encoded, Matrix<const float> journey_context,
                 const Activations& activations, Matrix<float> d_logit, Matrix<float> d_encoded,
-                Matrix<float> d_context) const;
+                Matrix<float> d_context, Matrix<const float> d_hidden_beside = {}) const;
 };
 
 // Row i of `of`, one a journey, times the number of its touches: a mean over touches becomes a sum.

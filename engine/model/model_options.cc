@@ -21,6 +21,10 @@ const char* mediator_mode_name(MediatorMode mode) {
   return mode == MediatorMode::proxy ? "proxy" : "observed";
 }
 
+const char* outcome_head_name(OutcomeHead head) {
+  return head == OutcomeHead::general ? "general" : "separable";
+}
+
 ModelOptions model_options_by_name(const std::string& name) {
   ModelOptions options;
   if (name == "reference") return options;

@@ -15,6 +15,9 @@ enum class MediatorMode { observed, proxy };
 // mark as made after the outcome could act, or all.
 enum class ProxyInput { none, clean, all };
 
+// How the outcome head of sequence logs joins mediators with touches: each touch apart, or any way.
+enum class OutcomeHead { separable, general };
+
 struct ModelOptions {
   int64_t cat_width = 16;       // embedding of a context id
   int64_t cat_rows = 1 << 20;   // rows of the one table all context ids hash into
@@ -34,6 +37,8 @@ struct ModelOptions {
   double w_outcome = 1;     // a_Y
   double w_second = 1;      // a_S
 
+  OutcomeHead outcome_head = OutcomeHead::separable;  // sequence logs, mediator observed
+
   bool critic = true;         // sequence logs with a binary outcome: check Lambda by a critic
   int64_t critic_width = 32;  // of both its sides
   int64_t critic_top_k = 0;   // journeys whose weights count in its Lambda; 0: all of the group
@@ -49,6 +54,7 @@ struct ModelOptions {
   double w_contrastive = 0.1;  // a_C
   double temperature = 0.07;   // of the matching score
 
+  bool general_head() const { return outcome_head == OutcomeHead::general; }
   bool proxy_mode() const { return mediator == MediatorMode::proxy; }
 
   bool operator==(const ModelOptions&) const = default;
@@ -63,6 +69,9 @@ int64_t proxies_read(const ModelOptions& options, int64_t columns,
 
 // "observed" or "proxy".
 const char* mediator_mode_name(MediatorMode mode);
+
+// "separable" or "general".
+const char* outcome_head_name(OutcomeHead head);
 
 // "tiny", "reference" or "paper" (contract 5); UserError listing them otherwise.
 ModelOptions model_options_by_name(const std::string& name);

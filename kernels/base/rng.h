@@ -21,6 +21,7 @@ enum class Stream : uint32_t {
   permutation,
   scores,
   removal,
+  mediators,
 };
 
 inline std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter,

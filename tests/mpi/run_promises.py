@@ -243,6 +243,36 @@ def case_deterministic_proxy():
     check(all(float(row["paper"]) and row["do"] for row in rows[:50]), "no scores in a row")
 
 
+def case_deterministic_general():
+    """The general head: its draws, what evaluate and attribute make of such a run, folds, and a
+    run that is stopped again and again."""
+    log = sequence_log()
+    general = SMALL + ["--outcome-head", "general"]
+    *_, values, _ = same_bits(log, general, [(0, 1), (0, 2), (1, 1), (2, 1), (3, 2), (4, 1)])
+    check(values["outcome_head"] == "general", values["outcome_head"])
+    check(all(effect["do"]["plugin"] is None and effect["ett"]["monte_carlo"]["plugin_se"] > 0
+              for effect in values["effects"]), "ett by draws, and no do")
+    for ranks, threads in ((0, 2), (3, 1)):
+        alm(["evaluate", "--run", "log-0-1", "--log", log, "--out", "again.json", "--quiet",
+             "--threads", threads], ranks)
+        check_equal(estimates("log-0-1/estimates.json"), estimates("again.json"),
+                    f"estimates of training and of {ranks} ranks of {threads} threads")
+        alm(["attribute", "--run", "log-0-1", "--log", log, "--out", f"{ranks}.csv", "--quiet",
+             "--threads", threads], ranks)
+    check(Path("0.csv").read_bytes() == Path("3.csv").read_bytes(), "attributions differ")
+    with open("0.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    check(len(rows) == sum(effect["touches"] for effect in values["effects"]), "a row a touch")
+    check(all(float(row["ett"]) and float(row["shapley"]) and row["do"] == ""
+              for row in rows[:50]), f"not what the head gives: {rows[0]}")
+    options = LONG + ["--outcome-head", "general", "--epochs", "3", "--bootstrap-fits", "2"]
+    text = train(log, "whole", *options)
+    wanted = sha(text), learned("whole"), estimates("whole/estimates.json")
+    check_same_end(wanted, run_in_turns(log, "turns", options, 3), "turns")
+    folds = general[:general.index("--holdout")] + general[general.index("--holdout") + 2:]
+    same_bits(log, folds + ["--folds", "2"], [(1, 2), (3, 1)])
+
+
 def case_deterministic_pcgrad():
     same_bits(item_log(), SMALL + ["--cat-rows", "512", "--item-rows", "1024", "--item-admission",
                                    "5", "--pcgrad"], [(0, 1), (0, 2), (3, 1)])
@@ -708,6 +738,7 @@ def case_refused():
                               ("--holdout", "0.5", "0.7"), ("--max-touches", "8", "64"),
                               ("--head-hidden", "16", "32"), ("--mediator-weight", "1", "0.1"),
                               ("--adversary-weight", "1", "0.1"), ("--mediator", "proxy", "observed"),
+                              ("--outcome-head", "general", "separable"),
                               ("--deterministic", None, "false")):
         changed = [name] if value is None else [name, value]
         refused(log, "run", *SMALL, "--epochs", "1", "--resume", *changed, ranks=2,
@@ -719,6 +750,10 @@ def case_refused():
           "--checkpoint-every", "9")
     check_equal(before, estimates("run/estimates.json"), "estimates of a finished run")
     refused(log, "targeted", *SMALL, "--tmle", ranks=2, says=("--tmle", "arm log"))
+    refused(log, "both", *SMALL, "--outcome-head", "general", "--mediator", "proxy",
+            says=("--outcome-head general", "--mediator proxy"))
+    refused(arm_log(), "arms", *SMALL, "--outcome-head", "general", ranks=2,
+            says=("--outcome-head", "arm log"))
     refused(log, "once", *SMALL, "--bootstrap-fits", "1", says=("--bootstrap-fits 1",))
     # Nothing there: --resume starts.
     train(log, "fresh", *SMALL, "--epochs", "1", "--resume")

@@ -87,7 +87,7 @@ TEST(ThinData, TouchesWithoutAnObservedMediatorAreNothingBehindAnInterval) {
   schema.mediator = true;
   // 40 touches of cluster 1, and as many users; the first touches have a mediator, of few users.
   const auto thin = [&](int64_t observed, int64_t users_of_those) {
-    SequenceSums sums(schema, 0, 100);
+    SequenceSums sums(schema, OutcomeHead::separable, 0, 100);
     for (int64_t touch = 0; touch < 40; ++touch) {
       const bool is_observed = touch < observed;
       io::Journeys journey;

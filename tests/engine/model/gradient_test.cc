@@ -24,6 +24,7 @@ struct Shape {
   int64_t dense = 3;  // the second column misses values
   int64_t touch_dense = 0;
   bool missing_mediators = false;
+  bool general = false;
   bool proxy = false;
   ProxyInput proxy_input = ProxyInput::none;
 };
@@ -61,6 +62,7 @@ ModelOptions small_sizes() {
 
 ModelOptions sizes_of(const Shape& shape) {
   ModelOptions options = small_sizes();
+  if (shape.general) options.outcome_head = OutcomeHead::general;
   if (!shape.proxy) return options;
   options.mediator = MediatorMode::proxy;
   options.proxy_input = shape.proxy_input;
@@ -318,6 +320,18 @@ INSTANTIATE_TEST_SUITE_P(
               .cat = 2,
               .touch_dense = 2,
               .missing_mediators = true},
+        Shape{.name = "general", .general = true},
+        Shape{.name = "general_all",
+              .item = true,
+              .cat = 2,
+              .touch_dense = 2,
+              .missing_mediators = true,
+              .general = true},
+        Shape{.name = "general_no_context", .dense = 0, .general = true},
+        Shape{.name = "general_continuous",
+              .continuous = true,
+              .missing_mediators = true,
+              .general = true},
         Shape{.name = "arm", .arm = true},
         Shape{.name = "arm_all", .arm = true, .cat = 2, .missing_mediators = true},
         Shape{
