@@ -18,6 +18,8 @@ cudaError_t launch_attention_forward(CudaQueue& queue, const AttentionForward& a
 cudaError_t launch_attention_backward(CudaQueue& queue, const AttentionBackward& a);
 cudaError_t launch_pool_forward(CudaQueue& queue, const PoolForward& a);
 cudaError_t launch_pool_backward(CudaQueue& queue, const PoolBackward& a);
+cudaError_t launch_weighted_sum_forward(CudaQueue& queue, const WeightedSumForward& a);
+cudaError_t launch_weighted_sum_backward(CudaQueue& queue, const WeightedSumBackward& a);
 cudaError_t launch_bilinear_forward(CudaQueue& queue, const BilinearForward& a);
 cudaError_t launch_bilinear_backward(CudaQueue& queue, const BilinearBackward& a);
 cudaError_t launch_separable_loss(CudaQueue& queue, const SeparableLoss& a);

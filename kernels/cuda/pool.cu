@@ -1,5 +1,5 @@
-// Softmax pooling of a journey's touches, a warp a journey. Scores are clamped, so exp needs no
-// maximum taken out. Sums over touches in increasing order.
+// Pools of a journey's touches, by softmax or by weights that are given, a warp a journey. Softmax
+// scores are clamped, so exp needs no maximum taken out. Sums over touches in increasing order.
 #include <cmath>
 
 #include "kernels/cuda/launch.h"
@@ -56,6 +56,31 @@ __global__ void __launch_bounds__(kThreads) pool_backward_kernel(PoolBackward a,
   }
 }
 
+__global__ void __launch_bounds__(kThreads) weighted_sum_forward_kernel(WeightedSumForward a) {
+  const int64_t i = warp_in_grid();
+  if (i >= a.out.rows) return;
+  const int64_t first = a.touches.begin.data()[i];
+  const int64_t last = a.touches.begin.data()[i + 1];
+  for (int64_t c = lane(); c < a.x.cols; c += kWarp) {
+    float sum = 0;
+    for (int64_t j = first; j < last; ++j) sum += a.weight.data()[j] * a.x.row(j)[c];
+    a.out.row(i)[c] = sum;
+  }
+}
+
+__global__ void __launch_bounds__(kThreads) weighted_sum_backward_kernel(WeightedSumBackward a) {
+  const int64_t i = warp_in_grid();
+  if (i >= a.d_out.rows) return;
+  const int64_t width = a.x.cols;
+  const float* const d_out = a.d_out.row(i);
+  for (int64_t j = a.touches.begin.data()[i]; j < a.touches.begin.data()[i + 1]; ++j) {
+    const float weight = a.weight.data()[j];
+    const float d_weight = warp_dot(a.x.row(j), d_out, width);
+    for (int64_t c = lane(); c < width; c += kWarp) a.d_x.row(j)[c] = weight * d_out[c];
+    if (lane() == 0) a.d_weight.data()[j] += d_weight;
+  }
+}
+
 struct ScoredRow {
   const float* d_scores;
   Matrix<const float> x;
@@ -82,6 +107,18 @@ cudaError_t launch_pool_backward(CudaQueue& queue, const PoolBackward& a) {
   add_partial_rows(launches, partials, blocks_for(total, kChunkRows),
                    Matrix<float>(a.d_w.data(), 1, width));
   return launches.error();
+}
+
+cudaError_t launch_weighted_sum_forward(CudaQueue& queue, const WeightedSumForward& a) {
+  return Launches(queue)
+      .run<weighted_sum_forward_kernel>(blocks_for(a.out.rows, kJourneys), kThreads, a)
+      .error();
+}
+
+cudaError_t launch_weighted_sum_backward(CudaQueue& queue, const WeightedSumBackward& a) {
+  return Launches(queue)
+      .run<weighted_sum_backward_kernel>(blocks_for(a.d_out.rows, kJourneys), kThreads, a)
+      .error();
 }
 
 }  // namespace alm::cuda

@@ -92,6 +92,17 @@ void pool_backward(Queue& queue, const PoolBackward& a) {
   check(launch_pool_backward(queue_of(queue), a), "pool_backward");
 }
 
+void weighted_sum_forward(Queue& queue, const WeightedSumForward& a) {
+  ALM_CHECK(std::ssize(a.weight) == a.x.rows && has_shape(a.out, a.touches.rows(), a.x.cols));
+  check(launch_weighted_sum_forward(queue_of(queue), a), "weighted_sum_forward");
+}
+
+void weighted_sum_backward(Queue& queue, const WeightedSumBackward& a) {
+  ALM_CHECK(std::ssize(a.weight) == a.x.rows && a.d_weight.size() == a.weight.size() &&
+            has_shape(a.d_out, a.touches.rows(), a.x.cols) && same_shape(a.d_x, a.x));
+  check(launch_weighted_sum_backward(queue_of(queue), a), "weighted_sum_backward");
+}
+
 void bilinear_forward(Queue& queue, const BilinearForward& a) {
   ALM_CHECK(a.touches.rows() == a.context.rows && a.cluster.size() == a.logit.size() &&
             a.v.cols == a.context.cols && a.v.rows == std::ssize(a.bias));
@@ -222,6 +233,8 @@ const Ops kOps = {
     .attention_backward = attention_backward,
     .pool_forward = pool_forward,
     .pool_backward = pool_backward,
+    .weighted_sum_forward = weighted_sum_forward,
+    .weighted_sum_backward = weighted_sum_backward,
     .bilinear_forward = bilinear_forward,
     .bilinear_backward = bilinear_backward,
     .separable_loss = separable_loss,
