@@ -67,10 +67,11 @@ std::string head_note(const io::Json& estimates) {
     return "";
   }
   const std::string compare =
-      " on the same log and compare ett, cluster by cluster. Intervals that agree speak for the "
-      "separable head, which also gives do and removal. Where they part and the general head "
-      "predicts outcomes no worse, touches or mediators change what others do: read the general "
-      "one.";
+      " on the same log and compare how well outcomes are predicted, and the plug-in values of "
+      "ett. "
+      "About equal, nothing speaks against the separable head, which also gives do and removal. "
+      "Where the general head predicts better, touches or mediators change what others do: read "
+      "its values for single touches. One-step means over a cluster should agree either way.";
   std::string note;
   if (head == "general") {
     note =
