@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cmath>
+#include <cstdio>
 #include <filesystem>
 
 #include "engine/estimate/coordinator.h"
@@ -122,8 +123,10 @@ TEST_F(GeneralHeadRun, HoldsAnInteractionThatTheSeparableHeadAveragesAway) {
       EXPECT_GT(alone, 0.05) << "there is nothing to hold";
       EXPECT_LT(together, -0.05) << "there is nothing to hold";
     }
-    log_loss[head == OutcomeHead::general] =
-        estimates_.at("prediction").at("logloss").get<double>();
+    const double loss = estimates_.at("prediction").at("logloss").get<double>();
+    log_loss[head == OutcomeHead::general] = loss;
+    std::printf("%s: log loss %.3f, first touches off by %.3f and %.3f\n", name.c_str(), loss,
+                alone, together);
     EXPECT_EQ(estimates_.at("outcome_head"), name);
   }
   EXPECT_LT(log_loss[1], log_loss[0] - 0.005);
