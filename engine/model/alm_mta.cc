@@ -58,6 +58,9 @@ AlmMta::AlmMta(std::shared_ptr<const FeatureStats> stats, const ModelOptions& op
   }
 }
 
+int64_t AlmMta::loss_last() const {
+  return removal_ ? removal_->first() : critic_ ? critic_->first() : layout_.size();
+}
 int64_t AlmMta::discriminator_first() const {
   return proxy_ ? proxy_->discriminator().first() : layout_.size();
 }

@@ -45,6 +45,7 @@ class AlmMta final : public Model {
   // Proxy mode, and whether the code varies once touches and context are known.
   bool has_code() const { return proxy_.has_value(); }
   bool has_law() const { return mediator_.has_value(); }
+  int64_t loss_last() const override;
   int64_t trunk_last() const override { return trunk_last_; }
   int64_t discriminator_first() const override;
   int64_t discriminator_last() const override;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "kernels/base/hash.h"
 #include "kernels/ops.h"
@@ -12,26 +13,9 @@ namespace {
 
 constexpr int64_t kCountCap = 8;
 
-void fill_touch_scalars(const io::Journeys& from, std::vector<float>& scalars) {
-  const bool timed = !from.time.empty() && !from.touch_time.empty();
-  for (int64_t journey = 0; journey < from.size(); ++journey) {
-    const int64_t begin = from.touch_begin[static_cast<size_t>(journey)];
-    const int64_t end = from.touch_begin[static_cast<size_t>(journey) + 1];
-    for (int64_t touch = begin; touch < end; ++touch) {
-      const size_t at = static_cast<size_t>(touch);
-      float recency = 0;
-      if (timed) {
-        const int64_t before = from.time[static_cast<size_t>(journey)] - from.touch_time[at];
-        recency = std::log1p(static_cast<float>(std::max<int64_t>(before, 0)) * 1e-3f) * 0.1f;
-      }
-      int64_t earlier = 0;
-      for (int64_t other = begin; other < touch; ++other) {
-        earlier += from.cluster[static_cast<size_t>(other)] == from.cluster[at];
-      }
-      scalars[at * Inputs::kTouchScalars] = recency;
-      scalars[at * Inputs::kTouchScalars + 1] = static_cast<float>(std::min(earlier, kCountCap));
-    }
-  }
+template <class From, class To>
+void append(const std::vector<From>& from, int64_t first, int64_t last, std::vector<To>& to) {
+  to.insert(to.end(), from.begin() + first, from.begin() + last);
 }
 
 }  // namespace
@@ -93,56 +77,97 @@ void ProxyInputs::fill(const io::Journeys& from, const FeatureStats& stats,
   touch_begin[1] = from.touches();
 }
 
-void Inputs::fill(const io::Journeys& from, const FeatureStats& stats, const ModelOptions& options,
-                  int64_t positions) {
+void Inputs::clear() {
+  journeys = touches = 0;
+  touch_begin_.assign(1, 0);
+  for (auto* of : {&dense_, &touch_dense_, &touch_scalars, &outcome, &weight}) of->clear();
+  for (auto* of : {&cat_rows, &item_rows, &cluster, &position, &log_row}) of->clear();
+  mediator.clear();
+}
+
+void Inputs::add_touches(const JourneyRange& range, const FeatureStats& stats,
+                         const ModelOptions& options, int64_t positions) {
+  const io::Journeys& from = range.of;
+  const bool timed = !from.time.empty() && !from.touch_time.empty();
+  for (int64_t journey = range.first; journey < range.last; ++journey) {
+    const size_t begin = static_cast<size_t>(from.touch_begin[static_cast<size_t>(journey)]);
+    const size_t end = static_cast<size_t>(from.touch_begin[static_cast<size_t>(journey) + 1]);
+    touch_begin_.push_back(touch_begin_.back() + static_cast<int64_t>(end - begin));
+    for (size_t touch = begin; touch < end; ++touch) {
+      position.push_back(std::min(static_cast<int64_t>(touch - begin), positions - 1));
+      float recency = 0;
+      if (timed) {
+        const int64_t before = from.time[static_cast<size_t>(journey)] - from.touch_time[touch];
+        recency = std::log1p(static_cast<float>(std::max<int64_t>(before, 0)) * 1e-3f) * 0.1f;
+      }
+      int64_t earlier = 0;
+      for (size_t other = begin; other < touch; ++other) {
+        earlier += from.cluster[other] == from.cluster[touch];
+      }
+      touch_scalars.push_back(recency);
+      touch_scalars.push_back(static_cast<float>(std::min(earlier, kCountCap)));
+    }
+  }
+  if (!stats.schema.item) return;
+  const size_t first = item_rows.size();
+  const size_t first_touch =
+      static_cast<size_t>(from.touch_begin[static_cast<size_t>(range.first)]);
+  for (size_t touch = first_touch; item_rows.size() < position.size(); ++touch) {
+    item_rows.push_back(table_row(from.item[touch], 0, options.item_rows));
+    __builtin_prefetch(&stats.item_admitted[static_cast<size_t>(item_rows.back())]);
+  }
+  for (int64_t& row : std::span(item_rows).subspan(first)) {
+    row = stats.item_admitted[static_cast<size_t>(row)] != 0 ? row : 0;
+  }
+}
+
+void Inputs::add(const JourneyRange& range, const FeatureStats& stats, const ModelOptions& options,
+                 int64_t positions) {
   const io::LogSchema& schema = stats.schema;
-  journeys = from.size();
-  touches = from.touches();
-  csr = {from.touch_begin};
-  log_row = from.row;
-  dense = {from.dense.data(), journeys, schema.dense};
-  touch_dense = {from.touch_dense.data(), touches, schema.touch_dense};
-  const size_t touch_count = static_cast<size_t>(touches);
+  const io::Journeys& from = range.of;
+  const auto [first, last] = std::pair(range.first, range.last);
+  const int64_t first_touch = from.touch_begin[static_cast<size_t>(first)];
+  const int64_t last_touch = from.touch_begin[static_cast<size_t>(last)];
+  add_touches(range, stats, options, positions);
+  journeys += last - first;
+  touches += last_touch - first_touch;
+  csr = {touch_begin_};
+  append(from.dense, first * schema.dense, last * schema.dense, dense_);
+  append(from.touch_dense, first_touch * schema.touch_dense, last_touch * schema.touch_dense,
+         touch_dense_);
+  dense = {dense_.data(), journeys, schema.dense};
+  touch_dense = {touch_dense_.data(), touches, schema.touch_dense};
+  append(from.cluster, first_touch, last_touch, cluster);
+  if (!from.row.empty()) append(from.row, first, last, log_row);
+  for (int64_t at = first * schema.cat; at < last * schema.cat; ++at) {
+    cat_rows.push_back(table_row(static_cast<uint64_t>(from.cat[static_cast<size_t>(at)]),
+                                 static_cast<uint64_t>(at % schema.cat), options.cat_rows));
+  }
 
-  cat_rows.resize(static_cast<size_t>(journeys * schema.cat));
-  for (int64_t row = 0; row < journeys; ++row) {
-    for (int64_t column = 0; column < schema.cat; ++column) {
-      const size_t at = static_cast<size_t>(row * schema.cat + column);
-      cat_rows[at] = table_row(static_cast<uint64_t>(from.cat[at]), static_cast<uint64_t>(column),
-                               options.cat_rows);
-    }
-  }
-  item_rows.resize(schema.item ? touch_count : 0);
-  for (size_t touch = 0; touch < item_rows.size(); ++touch) {
-    const int64_t row = table_row(from.item[touch], 0, options.item_rows);
-    item_rows[touch] = stats.item_admitted[static_cast<size_t>(row)] != 0 ? row : 0;
-  }
-  cluster.assign(from.cluster.begin(), from.cluster.end());
-  position.resize(touch_count);
-  for (int64_t row = 0; row < journeys; ++row) {
-    const int64_t begin = from.touch_begin[static_cast<size_t>(row)];
-    for (int64_t touch = begin; touch < from.touch_begin[static_cast<size_t>(row) + 1]; ++touch) {
-      position[static_cast<size_t>(touch)] = std::min(touch - begin, positions - 1);
-    }
-  }
-  touch_scalars.resize(touch_count * kTouchScalars);
-  fill_touch_scalars(from, touch_scalars);
-
-  outcome.assign(from.outcome.begin(), from.outcome.end());
+  if (!from.outcome.empty()) append(from.outcome, first, last, outcome);
   if (schema.outcome == io::OutcomeKind::continuous) {
-    for (float& value : outcome) value = stats.standardised_outcome(value);
+    for (float& value :
+         std::span(outcome).subspan(outcome.size() - static_cast<size_t>(last - first))) {
+      value = stats.standardised_outcome(value);
+    }
   }
   if (from.weight.empty()) {
-    weight.assign(static_cast<size_t>(journeys), 1.0f);
+    weight.resize(static_cast<size_t>(journeys), 1.0f);
   } else {
-    weight.assign(from.weight.begin(), from.weight.end());
+    append(from.weight, first, last, weight);
   }
-  if (options.proxy_mode()) proxy.fill(from, stats, options, weight);
   if (from.mediator.empty() || options.proxy_mode()) {
-    mediator.assign(touch_count, kMediatorMissing);
+    mediator.resize(static_cast<size_t>(touches), kMediatorMissing);
   } else {
-    mediator.assign(from.mediator.begin(), from.mediator.end());
+    append(from.mediator, first_touch, last_touch, mediator);
   }
+}
+
+void Inputs::fill(const io::Journeys& from, const FeatureStats& stats, const ModelOptions& options,
+                  int64_t positions) {
+  clear();
+  add({from, 0, from.size()}, stats, options, positions);
+  if (options.proxy_mode()) proxy.fill(from, stats, options, weight);
 }
 
 }  // namespace alm

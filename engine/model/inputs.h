@@ -40,8 +40,15 @@ struct ProxyInputs {
             std::span<const float> weight);
 };
 
-// Reused from block to block; allocates nothing once it has seen the largest. Points into the
-// Journeys it was filled from, which must outlive it. n journeys, t touches.
+// Journeys [first, last) of a run of them.
+struct JourneyRange {
+  const io::Journeys& of;
+  int64_t first = 0;
+  int64_t last = 0;
+};
+
+// Reused from block to block; allocates nothing once it has seen the largest. n journeys, t
+// touches.
 struct Inputs {
   int64_t journeys = 0;
   int64_t touches = 0;
@@ -57,18 +64,31 @@ struct Inputs {
   std::vector<float> weight;         // [n]
   std::vector<uint8_t> mediator;     // [t] 0, 1, kMediatorMissing; proxy mode: all missing
   ProxyInputs proxy;                 // proxy mode only
-  std::span<const int64_t> log_row;  // [n] row in the log
+  std::vector<int64_t> log_row;      // [n] row in the log; empty where that is not known
   RemovalPairs removal;              // filled where a step of the removal net needs it
 
   static constexpr int64_t kTouchScalars = 2;
+  // Nothing, to be filled with add().
+  void clear();
   // touch_scalars of touch j: log(1 + seconds from touch to window) / 10, 0 without times;
   // number of earlier touches of the same cluster in the journey, at most 8.
+  void add(const JourneyRange& range, const FeatureStats& stats, const ModelOptions& options,
+           int64_t positions);
+  // These journeys and no others; the only way in proxy mode.
   void fill(const io::Journeys& from, const FeatureStats& stats, const ModelOptions& options,
             int64_t positions);
   // After fill(): the pairs of the removal net; see RemovalPairs::fill.
   void fill_removal(int64_t clusters, int64_t absent, uint64_t draw, bool with_present) {
     removal.fill({csr, cluster, mediator, weight, log_row}, clusters, absent, draw, with_present);
   }
+
+ private:
+  void add_touches(const JourneyRange& range, const FeatureStats& stats,
+                   const ModelOptions& options, int64_t positions);
+
+  std::vector<int64_t> touch_begin_{0};  // [n + 1]
+  std::vector<float> dense_;
+  std::vector<float> touch_dense_;
 };
 
 }  // namespace alm

@@ -71,6 +71,8 @@ class Model {
                                      const ModelWeights& weights) const;
   // Null in arm logs, for continuous outcomes, in proxy mode, and where it is not wanted.
   virtual const Critic* critic() const { return nullptr; }
+  // loss() gives a gradient to arena range [0, loss_last) alone.
+  virtual int64_t loss_last() const { return layout_.size(); }
   // Arena range [0, trunk_last) is what the losses of the outcome and of the mediator share.
   virtual int64_t trunk_last() const { return 0; }
   // Empty when the model has no second stage.

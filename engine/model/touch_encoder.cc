@@ -105,13 +105,14 @@ TouchEncoder::Both TouchEncoder::forward_both(const Pass& pass, const Inputs& in
 }
 
 void TouchEncoder::features_backward(const Pass& pass, const Inputs& inputs,
-                                     Matrix<const float> features, Matrix<float> d_hidden) const {
-  from_features_.backward(pass, features, {}, d_hidden, {}, false);
+                                     const Activations& activations, Matrix<float> d_hidden,
+                                     bool relu) const {
+  from_features_.backward(pass, activations.features, activations.hidden, d_hidden, {}, relu);
   // Of the features only the embeddings, which come first, want a gradient.
   const int64_t embedded = cluster_.cols + position_.cols;
   const Matrix<float> d_features = pass.memory.matrix(inputs.touches, embedded);
   const Matrix<const float> w = from_features_.w.matrix(pass.weights);
-  pass.ops.linear_backward(pass.queue, {.x = features.columns(0, embedded),
+  pass.ops.linear_backward(pass.queue, {.x = activations.features.columns(0, embedded),
                                         .w = {w.data, embedded, w.cols, w.stride},
                                         .y = {},
                                         .d_y = d_hidden,
@@ -126,43 +127,36 @@ void TouchEncoder::features_backward(const Pass& pass, const Inputs& inputs,
                                      .gradient = position_.matrix(pass.gradient)});
 }
 
-Matrix<float> TouchEncoder::hidden_backward(const Pass& pass, const Activations& activations,
-                                            Matrix<float> d_out) const {
-  const Matrix<float> d_hidden = pass.memory.matrix(d_out.rows, out_.w.rows);
-  out_.backward(pass, activations.hidden, activations.out, d_out, d_hidden, true);
-  // The mask alone.
-  pass.ops.linear_backward(pass.queue, {.x = activations.features,
-                                        .w = from_features_.w.matrix(pass.weights),
-                                        .y = activations.hidden,
-                                        .d_y = d_hidden,
-                                        .d_x = {},
-                                        .d_w = {},
-                                        .d_bias = {},
-                                        .relu = true});
-  return d_hidden;
-}
-
-void TouchEncoder::items_backward(const Pass& pass, const Inputs& inputs,
-                                  const Activations& activations, Matrix<float> d_hidden,
-                                  RowUses& uses) const {
-  const Matrix<float> d_item = pass.memory.matrix(inputs.touches, from_item_.w.rows);
-  from_item_.backward(pass, activations.item, {}, d_hidden, d_item, false);
-  uses.append(inputs.item_rows, d_item);
-}
-
 void TouchEncoder::backward(const Pass& pass, const Inputs& inputs, const Activations& activations,
                             Matrix<float> d_out) const {
-  features_backward(pass, inputs, activations.features, hidden_backward(pass, activations, d_out));
+  const Matrix<float> d_hidden = pass.memory.matrix(d_out.rows, out_.w.rows);
+  out_.backward(pass, activations.hidden, activations.out, d_out, d_hidden, true);
+  features_backward(pass, inputs, activations, d_hidden, true);
 }
 
 void TouchEncoder::backward_both(const Pass& pass, const Inputs& inputs, const Both& both,
                                  Matrix<float> d_known, Matrix<float> d_plain,
                                  RowUses& item_uses) const {
-  const Matrix<float> d_hidden = hidden_backward(pass, both.known, d_known);
-  items_backward(pass, inputs, both.known, d_hidden, item_uses);
-  const Matrix<float> d_plain_hidden = hidden_backward(pass, both.plain, d_plain);
+  const Matrix<float> d_hidden = pass.memory.matrix(d_known.rows, out_.w.rows);
+  out_.backward(pass, both.known.hidden, both.known.out, d_known, d_hidden, true);
+  const Matrix<float> d_item = pass.memory.matrix(inputs.touches, from_item_.w.rows);
+  // The mask of the hidden ReLU is applied by the first of the two layers that share it.
+  from_item_.backward(pass, both.known.item, both.known.hidden, d_hidden, d_item, true);
+  item_uses.append(inputs.item_rows, d_item);
+
+  const Matrix<float> d_plain_hidden = pass.memory.matrix(d_plain.rows, out_.w.rows);
+  out_.backward(pass, both.plain.hidden, both.plain.out, d_plain, d_plain_hidden, true);
+  // The mask alone.
+  pass.ops.linear_backward(pass.queue, {.x = both.plain.features,
+                                        .w = from_features_.w.matrix(pass.weights),
+                                        .y = both.plain.hidden,
+                                        .d_y = d_plain_hidden,
+                                        .d_x = {},
+                                        .d_w = {},
+                                        .d_bias = {},
+                                        .relu = true});
   pass.ops.accumulate(pass.queue, {.x = flat(d_plain_hidden), .y = flat(d_hidden)});
-  features_backward(pass, inputs, both.known.features, d_hidden);
+  features_backward(pass, inputs, both.known, d_hidden, false);
 }
 
 TouchOrder::TouchOrder(ParameterLayout& layout, const ModelOptions& options)

@@ -41,13 +41,9 @@ class TouchEncoder {
   // hidden = relu(hidden + items w).
   void add_items(const Pass& pass, const Inputs& inputs, const RowTable& items,
                  Activations& activations) const;
-  // d loss / d (what the hidden ReLU is of).
-  Matrix<float> hidden_backward(const Pass& pass, const Activations& activations,
-                                Matrix<float> d_out) const;
-  void features_backward(const Pass& pass, const Inputs& inputs, Matrix<const float> features,
-                         Matrix<float> d_hidden) const;
-  void items_backward(const Pass& pass, const Inputs& inputs, const Activations& activations,
-                      Matrix<float> d_hidden, RowUses& uses) const;
+  // d_hidden: of what the hidden ReLU gives, or, without `relu`, of what it is of.
+  void features_backward(const Pass& pass, const Inputs& inputs, const Activations& activations,
+                         Matrix<float> d_hidden, bool relu) const;
 
   const FeatureStats& stats_;
   Tensor cluster_;   // [K, cluster_width]

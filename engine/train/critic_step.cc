@@ -50,22 +50,19 @@ double CriticStep::take(StepState& state, std::span<const io::Journeys> blocks, 
   state.world.all_reduce_sum(std::span<FixedSum>(sums), "loss of the critic");
   if (sums[1].value() > 0 || !(weight > 0)) return NAN;
 
-  state.dense.clear(state.compute);
+  state.dense.begin(state.model.critic()->first(), state.model.critic()->last());
   backward(state);
   float largest = 0;
   if (state.options.deterministic) {
-    largest = state.dense.largest(state.compute);
+    largest = state.dense.largest();
     state.world.all_reduce_max(std::span(&largest, 1), "critic's gradient scale");
   }
   if (!std::isfinite(largest)) return NAN;
   state.dense.reduce(state.world, state.compute, largest);
-  const int64_t first = state.model.critic()->first();
-  const int64_t last = state.model.critic()->last();
-  const std::span<const float> mine =
-      state.dense.sum().subspan(static_cast<size_t>(first), static_cast<size_t>(last - first));
-  if (!std::ranges::all_of(mine, [](float of) { return std::isfinite(of); })) return NAN;
-  state.optimizer.update_dense(state.compute, state.weights, state.dense.sum(), 1 / weight, first,
-                               last, step, settings);
+  const std::span<const float> sum = state.dense.sum();
+  if (!std::ranges::all_of(sum, [](float of) { return std::isfinite(of); })) return NAN;
+  state.optimizer.update_dense(state.compute, state.weights, state.dense, 1 / weight,
+                               state.dense.first(), state.dense.last(), step, settings);
   return sums[0].value() / weight;
 }
 
@@ -158,6 +155,7 @@ void CriticStep::backward(StepState& state) {
       std::copy_n(from + width_, width_, d_y.row(row));
     }
     state.model.critic()->backward(pass, block.inputs, block.activations, d_x, d_y);
+    if (state.options.deterministic) state.dense.measure(at, pass.queue, pass.ops);
   };
   state.compute.pool().parallel_for(std::ssize(blocks_), std::cref(body));
 }

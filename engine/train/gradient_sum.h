@@ -23,58 +23,96 @@ class DenseGradientSum {
   // `slots`: micro-blocks of this rank when deterministic, else threads. `total_blocks`: over all
   // ranks.
   DenseGradientSum(int64_t parameters, int64_t slots, int64_t total_blocks, bool deterministic);
-  // The arena a micro-block adds its gradient to.
-  float* slot(int64_t index) { return arenas_[static_cast<size_t>(index)].data(); }
-  int64_t slots() const { return static_cast<int64_t>(arenas_.size()); }
-  void clear(Compute& compute);
-  // Largest absolute value of all slots, infinite when one is not finite. Deterministic mode only.
-  float largest(Compute& compute);
+  // A new sum, over arena range [first, last): all that a pass gives a gradient to. The rest of
+  // slots and sum means nothing.
+  void begin(int64_t first, int64_t last);
+  // The arena a micro-block adds its gradient to; zero in the range at the first call after
+  // begin(). One thread a slot at a time.
+  float* slot(int64_t index);
+  // Once a micro-block has added its gradient, while that lies in a cache. Deterministic mode only.
+  void measure(int64_t index, Queue& queue, const Ops& ops);
+  // Largest absolute value of the slots measured since begin(), infinite when one is not finite.
+  float largest() const;
   // COLLECTIVE. Afterwards sum() is the gradient over all ranks. `largest` is over all ranks.
   void reduce(Communicator& world, Compute& compute, float largest);
-  std::span<float> sum() { return arenas_.front(); }
+  std::span<float> sum() { return in_range(arenas_.front()); }
+  // First place in the arena, as seen from its start, whose value in some slot is not finite; -1
+  // without one.
+  int64_t first_not_finite() const;
+  int64_t first() const { return first_; }
+  int64_t last() const { return last_; }
 
  private:
+  template <class T>
+  std::span<T> in_range(std::vector<T>& arena) const {
+    return std::span(arena).subspan(static_cast<size_t>(first_),
+                                    static_cast<size_t>(last_ - first_));
+  }
+
   bool deterministic_;
   int64_t total_blocks_;
+  int64_t first_ = 0;
+  int64_t last_ = 0;
   std::vector<std::vector<float>> arenas_;
+  std::vector<uint8_t> used_;   // by slot: since begin()
   std::vector<float> largest_;  // by slot
   std::vector<int64_t> fixed_;
 };
 
 // Same for the rows of one table: uses of all micro-blocks -> distinct rows with summed gradients,
-// equal on every rank. Only used rows travel.
+// equal on every rank. Only used rows travel. Threads share the rows of the table.
 class RowGradientSum {
  public:
-  RowGradientSum(int64_t width, int64_t most_uses, bool deterministic)
-      : width_(width), most_uses_(most_uses), deterministic_(deterministic) {}
-  // `uses`: of this rank's micro-blocks, in their order.
-  float largest(std::span<const RowUses* const> uses, Queue& queue, const Ops& ops) const;
-  // COLLECTIVE.
-  void reduce(std::span<const RowUses* const> uses, Communicator& world, Queue& queue,
-              const Ops& ops, float largest);
+  RowGradientSum(int64_t table_rows, int64_t width, int64_t most_uses, bool deterministic)
+      : table_rows_(table_rows),
+        width_(width),
+        most_uses_(most_uses),
+        deterministic_(deterministic) {}
+  // COLLECTIVE. `uses`: of this rank's micro-blocks, in their order. `largest`: the largest
+  // absolute value of their gradients over all ranks; deterministic mode only.
+  void reduce(std::span<const RowUses* const> uses, Communicator& world, Compute& compute,
+              float largest);
+  // Ascending.
   std::span<const int64_t> rows() const { return rows_; }
   Matrix<const float> gradient() const {
     return {gradient_.data(), static_cast<int64_t>(rows_.size()), width_};
   }
 
  private:
+  // Rows of uses and their gradients, anywhere in memory.
+  struct Source {
+    const std::byte* rows;      // [count] int64
+    const std::byte* gradient;  // [count, width] numbers
+    int64_t count;
+  };
   struct Use {
     int64_t row;
-    const std::byte* gradient;  // [width] numbers, anywhere
+    const std::byte* gradient;  // [width] numbers
   };
-  // By row; uses of one row stay in the order of the micro-blocks, then of the ranks.
-  void sort_uses();
-  // Sorts uses_, then add(use's gradient, its row's sum) for each of them.
-  template <class Number, class Add>
-  void sum_uses(std::vector<Number>& sums, Add add);
+  // Uses of an equal share of the table's rows.
+  struct Piece {
+    std::vector<Use> uses;
+    std::vector<Use> sorted;
+    int64_t first = 0;     // of its distinct rows among all
+    int64_t distinct = 0;  // rows
+  };
+  static void sort_uses(Piece& piece);
+  // Fills a piece from sources_, whose gradients are of so many bytes a row: by row, uses of one
+  // row in the order of the sources.
+  void collect(int64_t piece, size_t row_bytes);
+  // Sums the uses of sources_, of From numbers, by row: add(queue, use's gradient, its row's sum)
+  // for each of them.
+  template <class From, class Number, class Add>
+  void sum_sources(std::vector<Number>& sums, Compute& compute, Add add);
   template <class Number>
-  void merge_ranks(std::vector<Number>& sums, Communicator& world);
+  void merge_ranks(std::vector<Number>& sums, Communicator& world, Compute& compute);
 
+  int64_t table_rows_;
   int64_t width_;
   int64_t most_uses_;
   bool deterministic_;
-  std::vector<Use> uses_;
-  std::vector<Use> sorted_;
+  std::vector<Source> sources_;
+  std::vector<Piece> pieces_;  // by thread
   std::vector<std::byte> mine_;
   std::vector<std::byte> all_;
   std::vector<int64_t> counts_;

@@ -18,14 +18,13 @@ struct OptimizerSettings {
 class Optimizer {
  public:
   explicit Optimizer(const Model& model);
-  // AdamW on arena range [first, last), gradient times `scale`, on all threads. `step` counts
-  // from 1.
-  void update_dense(Compute& compute, ModelWeights& weights, std::span<const float> gradient,
-                    double scale, int64_t first, int64_t last, int64_t step,
-                    const OptimizerSettings& settings);
-  // Row-wise Adagrad on the rows of `sum`.
-  void update_rows(Queue& queue, const Ops& ops, RowTable& table, const RowGradientSum& sum,
-                   double scale, const OptimizerSettings& settings);
+  // AdamW on arena range [first, last), gradient times `scale`, on all threads. The range is
+  // within that of the sum. `step` counts from 1.
+  void update_dense(Compute& compute, ModelWeights& weights, DenseGradientSum& sum, double scale,
+                    int64_t first, int64_t last, int64_t step, const OptimizerSettings& settings);
+  // Row-wise Adagrad on the rows of `sum`, on all threads.
+  void update_rows(Compute& compute, RowTable& table, const RowGradientSum& sum, double scale,
+                   const OptimizerSettings& settings);
   void reset_moments();
 
   std::vector<float> first_moment;

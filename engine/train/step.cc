@@ -8,44 +8,14 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
+#include <utility>
 
+#include "engine/train/batch_pass.h"
 #include "kernels/base/clock.h"
 
 namespace alm {
 namespace {
-
-// Which part of the model learns in a pass over the batch.
-enum class Part { model, second_stage, discriminator };
-
-// Forward, losses, backward of this rank's micro-blocks, one thread a micro-block. The dense
-// gradient goes to `into`. `draw`: of what a pass samples.
-LossTotals forward_and_backward(StepState& state, std::span<const io::Journeys> blocks, Part part,
-                                Objective objective, DenseGradientSum& into, uint64_t draw = 0) {
-  into.clear(state.compute);
-  const auto body = [&](int64_t block, int64_t thread) {
-    const size_t at = static_cast<size_t>(block);
-    Inputs& inputs = state.compute.thread(thread).inputs;
-    inputs.fill(blocks[at], state.model.stats(), state.model.options(), state.model.positions());
-    float* const gradient = into.slot(state.options.deterministic ? block : thread);
-    Pass pass = state.compute.pass(thread, state.weights.dense.data(), gradient);
-    pass.objective = objective;
-    pass.reversal = state.reversal;
-    state.block_losses[at] = {};
-    if (objective != Objective::mediator) state.block_rows[at].clear();
-    if (part == Part::second_stage) {
-      inputs.fill_removal(state.model.stats().schema.clusters, kAbsentInTraining, draw, true);
-      state.model.refit_loss(pass, inputs, state.weights, state.block_losses[at]);
-    } else if (part == Part::discriminator) {
-      state.model.discriminator_loss(pass, inputs, state.weights, state.block_losses[at]);
-    } else {
-      state.model.loss(pass, inputs, state.weights, state.block_losses[at], &state.block_rows[at]);
-    }
-  };
-  state.compute.pool().parallel_for(static_cast<int64_t>(blocks.size()), std::cref(body));
-  LossTotals totals;
-  for (const LossSums& block : state.block_losses) totals.add(block);
-  return totals;
-}
 
 // COLLECTIVE. What PCGrad asks for (Yu et al. 2020): where the outcome's and the mediator's
 // gradients of the trunk oppose each other, each loses its part along the other. Then, and outside
@@ -73,14 +43,12 @@ double add_without_conflict(std::span<float> outcome, std::span<const float> med
 
 // COLLECTIVE. The gradient of the whole batch, equal on every rank. False when some part of it is
 // not finite.
-bool sum_gradients(StepState& state, Queue& queue, double* trunk_cosine) {
-  const Ops& ops = state.compute.ops();
+bool sum_gradients(StepState& state, double* trunk_cosine) {
   float largest[3] = {0, 0, 0};
   if (state.options.deterministic) {
-    largest[0] = state.dense.largest(state.compute);
-    largest[1] = std::max(state.cats.largest(state.cat_uses, queue, ops),
-                          state.items.largest(state.item_uses, queue, ops));
-    if (state.of_mediator) largest[2] = state.of_mediator->largest(state.compute);
+    largest[0] = state.dense.largest();
+    largest[1] = std::ranges::max(state.largest_of_rows);
+    if (state.of_mediator) largest[2] = state.of_mediator->largest();
     state.world.all_reduce_max(std::span(largest), "gradient scale");
     if (!std::all_of(largest, largest + 3, [](float of) { return std::isfinite(of); }))
       return false;
@@ -92,23 +60,32 @@ bool sum_gradients(StepState& state, Queue& queue, double* trunk_cosine) {
         add_without_conflict(state.dense.sum(), state.of_mediator->sum(), state.model.trunk_last());
   }
   if (state.weights.cats.rows > 0) {
-    state.cats.reduce(state.cat_uses, state.world, queue, ops, largest[1]);
+    state.cats.reduce(state.cat_uses, state.world, state.compute, largest[1]);
   }
   if (state.weights.items.rows > 0) {
-    state.items.reduce(state.item_uses, state.world, queue, ops, largest[1]);
+    state.items.reduce(state.item_uses, state.world, state.compute, largest[1]);
   }
   return true;
 }
 
-double gradient_norm(StepState& state, Queue& queue, double scale) {
-  const Ops& ops = state.compute.ops();
-  double squares = 0;
-  ops.sum_squares(queue, {.x = state.dense.sum(), .sum = &squares});
+// Sum of squares, of pieces in order, which threads share.
+double sum_of_squares(StepState& state, std::span<const float> x) {
+  constexpr size_t kPiece = 1 << 16;
+  state.squares.assign((x.size() + kPiece - 1) / kPiece, 0.0);
+  const auto body = [&](int64_t piece, int64_t thread) {
+    const size_t first = static_cast<size_t>(piece) * kPiece;
+    state.compute.ops().sum_squares(*state.compute.thread(thread).queue,
+                                    {.x = x.subspan(first, std::min(kPiece, x.size() - first)),
+                                     .sum = &state.squares[static_cast<size_t>(piece)]});
+  };
+  state.compute.pool().parallel_for(std::ssize(state.squares), std::cref(body));
+  return std::accumulate(state.squares.begin(), state.squares.end(), 0.0);
+}
+
+double gradient_norm(StepState& state, double scale) {
+  double squares = sum_of_squares(state, state.dense.sum());
   for (const RowGradientSum* rows : {&state.cats, &state.items}) {
-    const Matrix<const float> gradient = rows->gradient();
-    ops.sum_squares(queue,
-                    {.x = {gradient.data, static_cast<size_t>(gradient.rows * gradient.cols)},
-                     .sum = &squares});
+    squares += sum_of_squares(state, flat(rows->gradient()));
   }
   return std::sqrt(squares) * scale;
 }
@@ -126,11 +103,8 @@ std::string first_bad_tensor(StepState& state) {
     }
   }
   for (DenseGradientSum* of : {&state.dense, state.of_mediator ? &*state.of_mediator : nullptr}) {
-    for (int64_t slot = 0; of != nullptr && slot < of->slots(); ++slot) {
-      const float* const begin = of->slot(slot);
-      const float* const found = std::find_if(begin, begin + std::min(first, dense), bad);
-      if (found != begin + std::min(first, dense)) first = found - begin;
-    }
+    const int64_t found = of != nullptr ? of->first_not_finite() : -1;
+    if (found >= 0) first = std::min(first, found);
   }
   state.world.all_reduce_min(std::span(&first, 1), "tensor that is not finite");
   if (first < dense) return state.model.layout().name_at(first);
@@ -142,22 +116,20 @@ int64_t passes(const StepState::Options& options) {
   return options.pcgrad ? 2 : 1;
 }
 
-void update(StepState& state, Queue& queue, int64_t step, double scale,
-            const OptimizerSettings& settings) {
-  const Ops& ops = state.compute.ops();
+void update(StepState& state, int64_t step, double scale, const OptimizerSettings& settings) {
   const auto update_range = [&](int64_t first, int64_t last, int64_t steps) {
-    state.optimizer.update_dense(state.compute, state.weights, state.dense.sum(), scale, first,
-                                 last, steps, settings);
+    state.optimizer.update_dense(state.compute, state.weights, state.dense, scale, first, last,
+                                 steps, settings);
   };
   if (state.refit) {
     update_range(state.model.refit_first(), state.model.refit_last(), step);
     return;
   }
-  update_range(0, state.model.discriminator_first(), step);
+  update_range(0, std::min(state.model.loss_last(), state.model.discriminator_first()), step);
   update_range(state.model.discriminator_first(), state.model.discriminator_last(),
                step * state.options.discriminator_steps);
-  state.optimizer.update_rows(queue, ops, state.weights.cats, state.cats, scale, settings);
-  state.optimizer.update_rows(queue, ops, state.weights.items, state.items, scale, settings);
+  state.optimizer.update_rows(state.compute, state.weights.cats, state.cats, scale, settings);
+  state.optimizer.update_rows(state.compute, state.weights.items, state.items, scale, settings);
 }
 
 // COLLECTIVE. One of the steps that the discriminator takes alone, on the codes as they are.
@@ -171,27 +143,23 @@ void discriminator_step(StepState& state, std::span<const io::Journeys> blocks, 
   totals.reduce(state.world, &unused);
   float largest = 0;
   if (state.options.deterministic) {
-    largest = state.dense.largest(state.compute);
+    largest = state.dense.largest();
     state.world.all_reduce_max(std::span(&largest, 1), "discriminator's gradient scale");
   }
   if (totals.broken() > 0 || !std::isfinite(largest)) return;
   state.dense.reduce(state.world, state.compute, largest);
   const double weight = totals.means().weight;
-  const int64_t first = state.model.discriminator_first();
-  const int64_t last = state.model.discriminator_last();
-  const std::span<const float> mine =
-      state.dense.sum().subspan(static_cast<size_t>(first), static_cast<size_t>(last - first));
-  if (!(weight > 0) || !std::ranges::all_of(mine, [](float of) { return std::isfinite(of); }))
+  const std::span<const float> sum = state.dense.sum();
+  if (!(weight > 0) || !std::ranges::all_of(sum, [](float of) { return std::isfinite(of); }))
     return;
-  state.optimizer.update_dense(state.compute, state.weights, state.dense.sum(), 1 / weight, first,
-                               last, count, settings);
+  state.optimizer.update_dense(state.compute, state.weights, state.dense, 1 / weight,
+                               state.dense.first(), state.dense.last(), count, settings);
 }
 
 }  // namespace
 
 StepResult train_step(StepState& state, std::span<const io::Journeys> blocks, int64_t step,
                       const OptimizerSettings& settings, bool stop) {
-  Queue& queue = *state.compute.thread(0).queue;
   StepResult result;
 
   Timer timer;
@@ -217,20 +185,19 @@ StepResult train_step(StepState& state, std::span<const io::Journeys> blocks, in
   totals.reduce(state.world, &stops);
   result.losses = totals.means();
   result.stop_requested = stops > 0;
-  const bool finite = sum_gradients(state, queue, &result.trunk_cosine);
+  const bool finite = sum_gradients(state, &result.trunk_cosine);
   state.phases.reduce += timer.restart();
 
   const double scale = result.losses.weight > 0 ? 1 / result.losses.weight : 0;
   result.gradient_norm =
-      finite ? gradient_norm(state, queue, scale) : std::numeric_limits<double>::infinity();
+      finite ? gradient_norm(state, scale) : std::numeric_limits<double>::infinity();
   if (totals.broken() > 0 || !std::isfinite(result.gradient_norm)) {
     result.skipped = true;
     result.bad_tensor = first_bad_tensor(state);
     return result;
   }
   const bool clip = state.clip_norm > 0 && result.gradient_norm > state.clip_norm;
-  update(state, queue, step, clip ? scale * state.clip_norm / result.gradient_norm : scale,
-         settings);
+  update(state, step, clip ? scale * state.clip_norm / result.gradient_norm : scale, settings);
   state.phases.update += timer.restart();
   return result;
 }
@@ -244,25 +211,33 @@ StepState::StepState(const Model& model_in, Compute& compute_in, Communicator& w
       weights(weights_in),
       optimizer(model_in),
       options(options_in),
+      parts_of_block(whole_blocks() ? 1 : (rows_per_block + kJourneysAtOnce - 1) / kJourneysAtOnce),
+      blocks_at_once(whole_blocks() ? 1
+                                    : std::clamp<int64_t>(
+                                          kJourneysAtOnce / rows_per_block, 1,
+                                          (my_blocks + compute.threads() - 1) / compute.threads())),
       dense(model_in.layout().size(), options_in.deterministic ? my_blocks : compute_in.threads(),
             total_blocks, options_in.deterministic),
-      cats(weights_in.cats.width,
+      cats(weights_in.cats.rows, weights_in.cats.width,
            passes(options_in) * total_blocks * rows_per_block *
                std::max<int64_t>(model_in.stats().schema.cat, 1),
            options_in.deterministic),
-      items(weights_in.items.width,
+      items(weights_in.items.rows, weights_in.items.width,
             passes(options_in) * total_blocks * rows_per_block *
                 std::max<int64_t>(model_in.stats().longest, 1),
             options_in.deterministic),
-      block_losses(static_cast<size_t>(my_blocks)),
-      block_rows(static_cast<size_t>(my_blocks)) {
+      largest_of_rows(static_cast<size_t>(my_blocks)),
+      losses(
+          static_cast<size_t>((my_blocks * parts_of_block + blocks_at_once - 1) / blocks_at_once)),
+      rows(losses.size()) {
   if (options.pcgrad) {
-    of_mediator.emplace(model_in.layout().size(), dense.slots(), total_blocks,
+    of_mediator.emplace(model_in.layout().size(),
+                        options.deterministic ? my_blocks : compute.threads(), total_blocks,
                         options.deterministic);
   }
-  for (const BlockRows& rows : block_rows) {
-    cat_uses.push_back(&rows.cats);
-    item_uses.push_back(&rows.items);
+  for (const BlockRows& unit : rows) {
+    cat_uses.push_back(&unit.cats);
+    item_uses.push_back(&unit.items);
   }
 }
 

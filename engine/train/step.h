@@ -60,6 +60,10 @@ struct PhaseSeconds {
   double total() const { return wait + compute + reduce + update; }
 };
 
+// Journeys that go through the model together: enough rows for its products, few enough that what
+// one layer leaves is still in the second cache for the next.
+inline constexpr int64_t kJourneysAtOnce = 64;
+
 // Everything a step reads and writes. Made once per fit; a step allocates nothing once the largest
 // micro-block has been seen.
 struct StepState {
@@ -71,7 +75,7 @@ struct StepState {
     int64_t discriminator_steps = 1;  // that the discriminator takes in a step; proxy mode
   };
   StepState(const Model& model, Compute& compute, Communicator& world, ModelWeights& weights,
-            int64_t my_blocks, int64_t total_blocks, int64_t block_rows, Options options);
+            int64_t my_blocks, int64_t total_blocks, int64_t rows_per_block, Options options);
 
   const Model& model;
   Compute& compute;
@@ -79,18 +83,28 @@ struct StepState {
   ModelWeights& weights;
   Optimizer optimizer;
   Options options;
-  bool refit = false;  // only the second stage learns
-  float reversal = 0;  // what the code receives of the discriminator's gradient, negated
+  // What a thread takes at a time, a unit: where each micro-block has a sum of its own, and in
+  // proxy mode, where it is the group of a loss, one of them; else kJourneysAtOnce journeys, be it
+  // a part of one or several.
+  int64_t parts_of_block;  // units of one micro-block, or
+  int64_t blocks_at_once;  // micro-blocks of one unit; one of the two is 1
+  bool refit = false;      // only the second stage learns
+  float reversal = 0;      // what the code receives of the discriminator's gradient, negated
   DenseGradientSum dense;
   std::optional<DenseGradientSum> of_mediator;  // PCGrad: `dense` is then the outcome's alone
   RowGradientSum cats;
   RowGradientSum items;
-  std::vector<LossSums> block_losses;     // [my_blocks]
-  std::vector<BlockRows> block_rows;      // [my_blocks]
-  std::vector<const RowUses*> cat_uses;   // [my_blocks], into block_rows
-  std::vector<const RowUses*> item_uses;  // [my_blocks], into block_rows
+  std::vector<float> largest_of_rows;     // [my_blocks] absolute row gradient; deterministic
+  std::vector<double> squares;            // of pieces of a gradient
+  std::vector<LossSums> losses;           // [units]
+  std::vector<BlockRows> rows;            // [units]
+  std::vector<const RowUses*> cat_uses;   // [units], into rows
+  std::vector<const RowUses*> item_uses;  // [units], into rows
   PhaseSeconds phases;
   double clip_norm = 0;
+
+ private:
+  bool whole_blocks() const { return options.deterministic || model.options().proxy_mode(); }
 };
 
 struct StepResult {

@@ -42,7 +42,11 @@ inline int half_of(uint64_t user) {
 
 // Row of a hashed embedding table. `feature` keeps equal ids of different columns apart.
 inline int64_t table_row(uint64_t id, uint64_t feature, int64_t rows) {
-  return static_cast<int64_t>(hash(id, Salt::table, feature) % static_cast<uint64_t>(rows));
+  const uint64_t word = hash(id, Salt::table, feature);
+  const uint64_t count = static_cast<uint64_t>(rows);
+  // Most tables have a power of two rows, and divisions are slow.
+  const bool power = (count & (count - 1)) == 0;
+  return static_cast<int64_t>(power ? word & (count - 1) : word % count);
 }
 
 }  // namespace alm

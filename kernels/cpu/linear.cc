@@ -80,10 +80,16 @@ void weight_gradient_in_tiles(const LinearBackward& a, int64_t first, int64_t la
 
 // alpha w^T, its rows filled up with zeros to whole packs.
 void transpose_weights(const LinearBackward& a, Matrix<float> to) {
+  int64_t i = 0;
+  for (; i + 4 <= a.w.rows; i += 4) {
+    for (int64_t c = 0; c < a.w.cols; c += 4) {
+      transpose_four(a.alpha, a.w.row(i) + c, a.w.stride, to.row(c) + i, to.stride);
+    }
+  }
   for (int64_t c = 0; c < a.w.cols; ++c) {
     float* const row = to.row(c);
-    for (int64_t i = 0; i < a.w.rows; ++i) row[i] = a.alpha * a.w(i, c);
-    for (int64_t i = a.w.rows; i < to.cols; ++i) row[i] = 0.0f;
+    for (int64_t left = i; left < a.w.rows; ++left) row[left] = a.alpha * a.w(left, c);
+    for (int64_t left = a.w.rows; left < to.cols; ++left) row[left] = 0.0f;
   }
 }
 
@@ -134,6 +140,65 @@ void backward_in_tiles(Queue& queue, const LinearBackward& a) {
   }
 }
 
+// One column, the last layer of a head: no product of matrices, rows are read once.
+bool is_column(Matrix<const float> w) {
+  return w.cols == 1 && w.stride == 1;
+}
+
+void forward_of_column(const LinearForward& a) {
+  const float bias = a.bias.empty() ? 0.0f : a.bias[0];
+  for (int64_t r = 0; r < a.y.rows; ++r) {
+    float sum = dot(a.x.row(r), a.w.data, a.x.cols) + bias;
+    if (a.accumulate) sum += a.y(r, 0);
+    a.y(r, 0) = a.relu && sum < 0.0f ? 0.0f : sum;
+  }
+}
+
+// Columns [c, c + kPacks * kLanes) of x and of both gradients.
+template <int kPacks>
+void packs_of_column_backward(const LinearBackward& a, int64_t c) {
+  Pack sum[kPacks];
+  for (int p = 0; p < kPacks; ++p) sum[p] = broadcast(0);
+  for (int64_t r = 0; r < a.d_y.rows; ++r) {
+    const float d = a.d_y(r, 0);
+    if (a.d_w.data != nullptr) {
+#pragma GCC unroll 4
+      for (int p = 0; p < kPacks; ++p) {
+        sum[p] = multiply_add(broadcast(d), load(a.x.row(r) + c + p * kLanes), sum[p]);
+      }
+    }
+    if (a.d_x.data == nullptr) continue;
+#pragma GCC unroll 4
+    for (int p = 0; p < kPacks; ++p) {
+      float* const to = a.d_x.row(r) + c + p * kLanes;
+      const Pack share = broadcast(a.alpha * d) * load(a.w.data + c + p * kLanes);
+      store(to, a.accumulate_dx ? load(to) + share : share);
+    }
+  }
+  if (a.d_w.data == nullptr) return;
+  for (int p = 0; p < kPacks; ++p) {
+    float* const to = a.d_w.data + c + p * kLanes;
+    store(to, load(to) + sum[p]);
+  }
+}
+
+void backward_of_column(const LinearBackward& a) {
+  int64_t c = 0;
+  for (; c + kTilePacks * kLanes <= a.w.rows; c += kTilePacks * kLanes) {
+    packs_of_column_backward<kTilePacks>(a, c);
+  }
+  for (; c + kLanes <= a.w.rows; c += kLanes) packs_of_column_backward<1>(a, c);
+  for (; c < a.w.rows; ++c) {
+    float sum = 0;
+    for (int64_t r = 0; r < a.d_y.rows; ++r) {
+      const float share = a.alpha * a.d_y(r, 0) * a.w.data[c];
+      if (a.d_w.data != nullptr) sum += a.x(r, c) * a.d_y(r, 0);
+      if (a.d_x.data != nullptr) a.d_x(r, c) = a.accumulate_dx ? a.d_x(r, c) + share : share;
+    }
+    if (a.d_w.data != nullptr) a.d_w.data[c] += sum;
+  }
+}
+
 }  // namespace
 
 void linear_forward(Queue&, const LinearForward& a) {
@@ -141,6 +206,10 @@ void linear_forward(Queue&, const LinearForward& a) {
   if (in_tiles(a.w) && a.w.cols % kLanes == 0) {
     ALM_CHECK(a.x.rows == a.y.rows && a.x.cols == a.w.rows && a.y.cols == a.w.cols);
     return forward_in_tiles(a);
+  }
+  if (is_column(a.w)) {
+    ALM_CHECK(a.x.rows == a.y.rows && a.x.cols == a.w.rows && a.y.cols == 1);
+    return forward_of_column(a);
   }
   gemm(Transpose::no, Transpose::no, 1.0f, a.x, a.w, a.accumulate ? 1.0f : 0.0f, a.y);
   if (!a.bias.empty()) {
@@ -159,6 +228,10 @@ void linear_backward(Queue& queue, const LinearBackward& a) {
     return backward_in_tiles(queue, a);
   }
   if (a.relu || !a.d_bias.empty()) mask_and_sum(a, 0, a.d_y.rows);
+  if (is_column(a.w) && (a.d_w.data == nullptr || a.d_w.stride == 1)) {
+    ALM_CHECK(a.x.rows == a.d_y.rows && a.x.cols == a.w.rows && a.d_y.cols == 1);
+    return backward_of_column(a);
+  }
   if (a.d_w.data != nullptr) gemm(Transpose::yes, Transpose::no, 1.0f, a.x, a.d_y, 1.0f, a.d_w);
   if (a.d_x.data != nullptr) {
     gemm(Transpose::no, Transpose::yes, a.alpha, a.d_y, a.w, a.accumulate_dx ? 1.0f : 0.0f, a.d_x);

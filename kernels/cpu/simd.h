@@ -99,6 +99,27 @@ inline Pack where_positive(const Pack& a, const Pack& b) {
 #undef ALM_EACH_PART
 
 using Four = float __attribute__((vector_size(16)));
+using LooseFour = float __attribute__((vector_size(16), aligned(4), may_alias));
+
+// to[c][r] = factor * from[r][c], four by four; rows are a stride apart.
+inline void transpose_four(float factor, const float* from, int64_t from_stride, float* to,
+                           int64_t to_stride) {
+  Four row[4];
+#pragma GCC unroll 4
+  for (int64_t r = 0; r < 4; ++r) {
+    row[r] = factor * *reinterpret_cast<const LooseFour*>(from + r * from_stride);
+  }
+  const Four low01 = __builtin_shufflevector(row[0], row[1], 0, 4, 1, 5);
+  const Four low23 = __builtin_shufflevector(row[2], row[3], 0, 4, 1, 5);
+  const Four high01 = __builtin_shufflevector(row[0], row[1], 2, 6, 3, 7);
+  const Four high23 = __builtin_shufflevector(row[2], row[3], 2, 6, 3, 7);
+  const Four column[4] = {__builtin_shufflevector(low01, low23, 0, 1, 4, 5),
+                          __builtin_shufflevector(low01, low23, 2, 3, 6, 7),
+                          __builtin_shufflevector(high01, high23, 0, 1, 4, 5),
+                          __builtin_shufflevector(high01, high23, 2, 3, 6, 7)};
+#pragma GCC unroll 4
+  for (int64_t c = 0; c < 4; ++c) *reinterpret_cast<LooseFour*>(to + c * to_stride) = column[c];
+}
 
 // Folds 16 lanes to 4 with `fold`: lane i with i + 8, then i with i + 4.
 template <class Fold>

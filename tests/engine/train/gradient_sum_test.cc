@@ -35,12 +35,15 @@ std::vector<float> dense_sum(Communicator& world, Compute& compute, int64_t size
   const auto [first, last] = blocks_of(world.rank(), world.size());
   const int64_t slots = deterministic ? last - first : threads;
   DenseGradientSum sum(size, slots, kBlocks, deterministic);
-  sum.clear(compute);
+  Queue& queue = *compute.thread(0).queue;
+  sum.begin(0, size);
   for (int64_t block = first; block < last; ++block) {
-    float* const slot = sum.slot(deterministic ? block - first : block % threads);
+    const int64_t index = deterministic ? block - first : block % threads;
+    float* const slot = sum.slot(index);
     for (int64_t at = 0; at < size; ++at) slot[at] += part(block, at, exponent);
+    if (deterministic) sum.measure(index, queue, compute.ops());
   }
-  float largest = deterministic ? sum.largest(compute) : 0;
+  float largest = sum.largest();
   world.all_reduce_max(std::span(&largest, 1), "largest");
   sum.reduce(world, compute, largest);
   return {sum.sum().begin(), sum.sum().end()};
@@ -84,11 +87,12 @@ TEST(DenseGradientSum, OfNumbersOfManySizesIsTheSameForAnyRanks) {
       const auto compute = compute_of(1);
       const auto [first, last] = blocks_of(comm.rank(), ranks);
       DenseGradientSum sum(kSize, last - first, kBlocks, true);
-      sum.clear(*compute);
+      sum.begin(0, kSize);
       for (int64_t block = first; block < last; ++block) {
         for (int64_t at = 0; at < kSize; ++at) sum.slot(block - first)[at] = value(block, at);
+        sum.measure(block - first, *compute->thread(0).queue, compute->ops());
       }
-      float largest = sum.largest(*compute);
+      float largest = sum.largest();
       comm.all_reduce_max(std::span(&largest, 1), "largest");
       sum.reduce(comm, *compute, largest);
       if (comm.rank() > 0) return;
@@ -113,10 +117,37 @@ TEST(DenseGradientSum, SeesWhatIsNotFinite) {
   const auto compute = compute_of(2);
   for (const float bad : {INFINITY, -INFINITY, NAN}) {
     DenseGradientSum sum(37, 3, 3, true);
-    sum.clear(*compute);
+    sum.begin(0, 37);
     sum.slot(2)[36] = bad;
-    EXPECT_EQ(sum.largest(*compute), INFINITY);
+    sum.measure(2, *compute->thread(0).queue, compute->ops());
+    EXPECT_EQ(sum.largest(), INFINITY);
+    EXPECT_EQ(sum.first_not_finite(), 36);
   }
+}
+
+// A sum over a range leaves the rest out, and starts from zero whatever the sum before it left.
+TEST(DenseGradientSum, OfARangeKnowsNothingElse) {
+  const auto compute = compute_of(2);
+  ThreadWorld world(1);
+  world.run([&](Communicator& comm) {
+    for (const bool deterministic : {true, false}) {
+      DenseGradientSum sum(40, 2, 2, deterministic);
+      for (const auto& [first, last] : {std::pair(0, 40), std::pair(16, 33), std::pair(0, 40)}) {
+        sum.begin(first, last);
+        // The second slot alone: the first one, where the sum ends up, must be zero by itself.
+        for (int64_t at = first; at < last; ++at) sum.slot(1)[at] += static_cast<float>(at);
+        if (deterministic) sum.measure(1, *compute->thread(0).queue, compute->ops());
+        EXPECT_EQ(sum.largest(), deterministic ? static_cast<float>(last - 1) : 0);
+        EXPECT_EQ(sum.first_not_finite(), -1);
+        sum.reduce(comm, *compute, sum.largest());
+        ASSERT_EQ(std::ssize(sum.sum()), last - first);
+        for (int64_t at = first; at < last; ++at) {
+          EXPECT_EQ(sum.sum()[static_cast<size_t>(at - first)], static_cast<float>(at));
+        }
+        sum.slot(1)[first == 0 ? 0 : 39] = INFINITY;  // in no later range, or zeroed for it
+      }
+    }
+  });
 }
 
 // Uses of a table's rows by micro-block: rows repeat within and between blocks, some blocks use
@@ -152,18 +183,21 @@ TEST(RowGradientSum, IsTheExactSumOfEveryUsedRowForAnyRanks) {
       for (int64_t ranks = 1; ranks <= 7; ++ranks) {
         ThreadWorld world(ranks);
         world.run([&](Communicator& comm) {
-          const auto compute = compute_of(1);
-          Queue& queue = *compute->thread(0).queue;
+          const auto compute = compute_of(1 + comm.rank() % 3);
           const auto [first, last] = blocks_of(comm.rank(), ranks);
           std::vector<RowUses> mine;
           for (int64_t block = first; block < last; ++block) mine.push_back(uses_of(block, width));
           std::vector<const RowUses*> pointers;
           for (const RowUses& uses : mine) pointers.push_back(&uses);
-          RowGradientSum sum(width, all_uses, deterministic);
+          float largest = 0;
+          for (const RowUses& uses : mine) {
+            compute->ops().max_abs(*compute->thread(0).queue,
+                                   {.x = uses.gradient, .largest = &largest});
+          }
+          comm.all_reduce_max(std::span(&largest, 1), "largest");
+          RowGradientSum sum(23 * 2'097'169, width, all_uses, deterministic);
           for (int repeat = 0; repeat < 2; ++repeat) {  // buffers are used again
-            float largest = sum.largest(pointers, queue, compute->ops());
-            comm.all_reduce_max(std::span(&largest, 1), "largest");
-            sum.reduce(pointers, comm, queue, compute->ops(), largest);
+            sum.reduce(pointers, comm, *compute, largest);
             ASSERT_EQ(sum.rows().size(), wanted.size());
             size_t at = 0;
             for (const auto& [row, values] : wanted) {
@@ -190,8 +224,8 @@ TEST(RowGradientSum, OfNoUsesIsEmpty) {
   ThreadWorld world(3);
   world.run([](Communicator& comm) {
     const auto compute = compute_of(1);
-    RowGradientSum sum(4, 10, true);
-    sum.reduce({}, comm, *compute->thread(0).queue, compute->ops(), 0);
+    RowGradientSum sum(5, 4, 10, true);
+    sum.reduce({}, comm, *compute, 0);
     EXPECT_TRUE(sum.rows().empty());
     EXPECT_EQ(sum.gradient().rows, 0);
   });
