@@ -860,6 +860,10 @@ std::vector<OpCase> correctness_cases() {
         cases.push_back(adagrad_rows(31, count, width, padding));
       }
     }
+    // Many entries of few rows, and rows whose numbers take three bytes.
+    cases.push_back(scatter_rows(3, 301, 2, padding));
+    cases.push_back(scatter_rows(3, 301, 17, padding));
+    cases.push_back(scatter_rows(70001, 2100, 3, padding));
     const int64_t sizes[][3] = {{0, 5, 3},   {1, 1, 1},    {3, 0, 4},     {13, 7, 1},
                                 {5, 17, 11}, {64, 64, 64}, {131, 19, 67}, {0, 5, 16},
                                 {3, 0, 16},  {8, 65, 16},  {37, 19, 80},  {101, 23, 144}};

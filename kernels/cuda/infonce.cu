@@ -48,8 +48,8 @@ __global__ void __launch_bounds__(kThreads)
 template <int kWidth>
 __global__ void __launch_bounds__(kThreads, kBlocks)
     loss_kernel(InfoNce a, Working work, double* partials) {
-  SIMT_SHARED(float, x, [kSide][kWidth + 1]);
-  SIMT_SHARED(float, y, [kSide][kWidth + 1]);
+  SIMT_SHARED(float, x, [kSide][kWidth + kPad]);
+  SIMT_SHARED(float, y, [kSide][kWidth + kPad]);
   SIMT_SHARED(float, frequencies, [kSide]);
   const int64_t first_row = int64_t{blockIdx.x} * kSide;
   const int64_t last_row = first_row + kSide < a.x.rows ? first_row + kSide : a.x.rows;
@@ -104,10 +104,10 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
 // d_x: a block takes 32 rows through the columns of their groups.
 template <int kWidth>
 __global__ void __launch_bounds__(kThreads, kBlocks) rows_backward_kernel(InfoNce a, Working work) {
-  SIMT_SHARED(float, x, [kSide][kWidth + 1]);
-  SIMT_SHARED(float, y, [kSide][kWidth + 1]);
+  SIMT_SHARED(float, x, [kSide][kWidth + kPad]);
+  SIMT_SHARED(float, y, [kSide][kWidth + kPad]);
   SIMT_SHARED(float, frequencies, [kSide]);
-  SIMT_SHARED(float, slopes, [kSide][kSide + 1]);
+  SIMT_SHARED(float, slopes, [kSide][kSide + kPad]);
   const int64_t first_row = int64_t{blockIdx.x} * kSide;
   const int64_t last_row = first_row + kSide < a.x.rows ? first_row + kSide : a.x.rows;
   const int r = static_cast<int>(threadIdx.x) / kSharers;
@@ -136,10 +136,10 @@ __global__ void __launch_bounds__(kThreads, kBlocks) rows_backward_kernel(InfoNc
 template <int kWidth>
 __global__ void __launch_bounds__(kThreads, kBlocks)
     columns_backward_kernel(InfoNce a, Working work) {
-  SIMT_SHARED(float, x, [kSide][kWidth + 1]);
-  SIMT_SHARED(float, y, [kSide][kWidth + 1]);
+  SIMT_SHARED(float, x, [kSide][kWidth + kPad]);
+  SIMT_SHARED(float, y, [kSide][kWidth + kPad]);
   SIMT_SHARED(float, frequencies, [kSide]);
-  SIMT_SHARED(float, slopes, [kSide][kSide + 1]);
+  SIMT_SHARED(float, slopes, [kSide][kSide + kPad]);
   const int64_t first_column = int64_t{blockIdx.x} * kSide;
   const int64_t last_column = first_column + kSide < a.y.rows ? first_column + kSide : a.y.rows;
   const int c = static_cast<int>(threadIdx.x) / kSharers;

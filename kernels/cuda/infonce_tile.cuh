@@ -34,9 +34,12 @@ struct Working {
   float* slope;     // [R] weight scale / temperature / total
 };
 
+// A number more than a row holds: rows begin at different banks.
+inline constexpr int kPad = 1;
+
 // kWidth >= w numbers of 32 rows from `first`; 0 beyond.
 template <int kWidth>
-using Tile = float[kSide][kWidth + 1];
+using Tile = float[kSide][kWidth + kPad];
 
 template <int kWidth>
 __device__ void load_tile(const float* from, int64_t rows, int64_t width, int64_t first,

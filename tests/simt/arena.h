@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +17,10 @@ class Arena {
   // The array of this key; made at its first call. `line` is for errors.
   void* array(const void* key, size_t bytes, const std::string& line);
   bool holds(const void* address) const;
+  // Addresses by which ThreadSanitizer knows what a meeting of threads orders: fresh in each block,
+  // so that blocks stay unordered.
+  void* barrier_tag(int64_t number);
+  void* warp_tag(size_t warp, int64_t number);
 
  private:
   char* memory_ = nullptr;

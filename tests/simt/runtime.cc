@@ -43,6 +43,7 @@ struct Meeting {
   uint32_t arrived = 0;
   uint32_t left = 0;
   Line at{};
+  void* tag = nullptr;
   uint64_t values[32] = {};
   bool over() const { return arrived == mask; }
 };
@@ -51,7 +52,7 @@ Order order = Order::forward;
 uint64_t random_state = 1;
 int64_t launched = 0;
 
-std::vector<std::unique_ptr<Fibre>> fibres;
+std::vector<std::unique_ptr<Fibre>> fibres[2];
 std::vector<Thread> threads;
 std::vector<std::vector<std::unique_ptr<Meeting>>> meetings;  // by warp
 std::vector<std::unique_ptr<Meeting>> spare_meetings;
@@ -63,7 +64,9 @@ Arena arena;
 bool running = false;
 unsigned waiting_at_barrier = 0;
 std::string fault;
-char launch_tag, end_tag, barrier_tag;
+char launch_tag, end_tag;
+int64_t barriers_opened = 0;           // in this block
+std::vector<int64_t> meetings_called;  // by warp, in this block
 
 uint64_t draw() {
   random_state ^= random_state << 13;
@@ -153,6 +156,7 @@ void open_barrier() {
     if (thread.state == State::at_barrier) thread.state = State::ready;
   }
   waiting_at_barrier = 0;
+  ++barriers_opened;
 }
 
 void run_threads() {
@@ -179,17 +183,18 @@ void run_threads() {
   }
 }
 
-// `turn`: fibres change places from block to block, so that ThreadSanitizer sees blocks as
-// unordered.
+// `turn` counts the blocks of a grid. One and the next have fibres of their own: to ThreadSanitizer
+// a fibre's accesses are ordered, and a barrier would spread that order to the whole block.
 void ready_threads(dim3 block, uint64_t turn) {
+  std::vector<std::unique_ptr<Fibre>>& of_block = fibres[turn % 2];
   const size_t count = size_t{block.x} * block.y * block.z;
-  while (fibres.size() < count) fibres.push_back(std::make_unique<Fibre>());
+  while (of_block.size() < count) of_block.push_back(std::make_unique<Fibre>());
   threads.resize(count);
   meetings.clear();
   meetings.resize((count + 31) / 32);
   for (size_t i = 0; i < count; ++i) {
     Thread& thread = threads[i];
-    thread.fibre = fibres[(i + 37 * turn) % count].get();
+    thread.fibre = of_block[i].get();
     thread.fibre->prepare(entry);
     thread.number = static_cast<unsigned>(i);
     thread.index = {thread.number % block.x, thread.number / block.x % block.y,
@@ -199,6 +204,8 @@ void ready_threads(dim3 block, uint64_t turn) {
     thread.copy_group = 0;
   }
   waiting_at_barrier = 0;
+  barriers_opened = 0;
+  meetings_called.assign(meetings.size(), 0);
 }
 
 Meeting& arrive(uint32_t mask, uint64_t value, Line at) {
@@ -219,6 +226,8 @@ Meeting& arrive(uint32_t mask, uint64_t value, Line at) {
     meeting->mask = mask;
     meeting->arrived = meeting->left = 0;
     meeting->at = at;
+    const size_t warp = current->number / 32;
+    meeting->tag = arena.warp_tag(warp, meetings_called[warp]++);
   }
   if (meeting->at.number != at.number) {
     fail("lanes of a warp meet at different lines, " + text_of(meeting->at) + " and " +
@@ -249,14 +258,14 @@ Meeting& meet(uint32_t mask, uint64_t value, bool orders_memory, Line at) {
     const Unwatched unwatched;
     meeting = &arrive(mask, value, at);
   }
-  if (orders_memory) order_release(meeting);
+  if (orders_memory) order_release(meeting->tag);
   if (meeting->over()) {
     wake(*meeting);
   } else {
     current->state = State::in_warp;
     current->fibre->leave(false);
   }
-  if (orders_memory) order_acquire(meeting);
+  if (orders_memory) order_acquire(meeting->tag);
   return *meeting;
 }
 
@@ -304,9 +313,10 @@ void barrier(Line at) {
   current->state = State::at_barrier;
   current->at = at;
   ++waiting_at_barrier;
-  order_release(&barrier_tag);
+  void* const tag = arena.barrier_tag(barriers_opened);
+  order_release(tag);
   current->fibre->leave(false);
-  order_acquire(&barrier_tag);
+  order_acquire(tag);
 }
 
 void exchange(uint32_t mask, uint64_t value, uint64_t (&of_lanes)[32], bool orders_memory,

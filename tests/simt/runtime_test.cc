@@ -94,9 +94,6 @@ __global__ void too_much_shared(float* x) {
 }
 
 TEST_F(SimtRuntime, RefusesWhatAGpuDoesNotDefine) {
-#ifdef SIMT_TSAN
-  GTEST_SKIP() << "threads that are given up end after nothing, and clearing up looks like a race";
-#endif
   float* const x = device_array(std::vector<float>(kThreads));
   for (int schedule = 0; schedule < schedules(); ++schedule) {
     SCOPED_TRACE(use_schedule(schedule));

@@ -158,11 +158,13 @@ int __tsan_atomic32_compare_exchange_strong(volatile uint32_t* at, uint32_t* exp
 }
 }
 
-int main() {
+int main(int argc, char** argv) {
+  const std::set<std::string> wanted(argv + 1, argv + argc);
   simt::runtime::at_block_end = end_block;
   const std::unique_ptr<alm::Device> device = alm::cuda::make_cuda_device();
   const std::unique_ptr<alm::Queue> queue = device->make_queue();
   for (const alm::OpCase& op_case : alm::performance_cases()) {
+    if (!wanted.empty() && wanted.count(op_case.op) == 0) continue;
     alm::OpArguments arguments(op_case);
     arguments.move_to(*device, *queue);
     if (!op_case.forward.empty()) {

@@ -1,0 +1,285 @@
+"""Seeded bugs in the CUDA kernels, each of which the stage that claims to catch it must catch: so the
+tests themselves are tested. Standard library only.
+
+usage: mutations.py run CONFIG FAMILY...    the bugs of some families (all: every one)
+       mutations.py table                   the list as Markdown
+       mutations.py documented FILE         whether FILE holds that list
+
+A bug is an edit of one file of kernels/cuda in a copy of that folder. The kernels it touches are compiled
+anew, linked with the other objects of a build, and the test of one op runs. Caught: the test fails, and
+where a sanitizer claims the bug, by a report of its own. Stages: plain, asan, tsan as built by tests/simt;
+trace (accesses.py); nvcc (spills and local memory are errors).
+CONFIG is written by the build.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import namedtuple
+
+Bug = namedtuple("Bug", "family what stage file old new op")
+HERE = os.path.dirname(os.path.abspath(__file__))
+KERNELS = os.path.join(HERE, "..", "..", "kernels", "cuda")
+# Units that a header is part of, where it is not the family's own file.
+FAMILIES = ("reduce", "optimizer", "dense", "pool", "bilinear", "losses", "attention", "linear",
+            "infonce")
+
+BARRIER = "__syncthreads();"
+BUGS = (
+    # --- reduce
+    Bug("reduce", "sums of warps are read before they are written", "plain", "sums.cuh",
+        "of_warps[threadIdx.x / kWarp] = value;\n  " + BARRIER,
+        "of_warps[threadIdx.x / kWarp] = value;", "sum_squares"),
+    Bug("reduce", "squares are added up in single precision", "plain", "reduce.cu",
+        "  double mine = 0;", "  float mine = 0;", "sum_squares"),
+    Bug("reduce", "numbers are cut, not rounded", "plain", "reduce.cu",
+        "llrint(", "static_cast<int64_t>(", "quantise"),
+    Bug("reduce", "reads past the end", "asan", "reduce.cu",
+        "i < first + kBlockNumbers && i < count; i += kThreads) {\n    const int size",
+        "i < first + kBlockNumbers; i += kThreads) {\n    const int size", "max_abs"),
+    Bug("reduce", "a maximum without its atomic", "tsan", "reduce.cu",
+        "if (lane() == 0)\n    atomicMax(reinterpret_cast<int*>(a.largest), "
+        "most > kInfinity ? kInfinity : most);",
+        "if (lane() == 0 && __float_as_int(*a.largest) < most)\n"
+        "    *reinterpret_cast<int*>(a.largest) = most;", "max_abs"),
+    Bug("reduce", "an array that only local memory can hold", "nvcc", "reduce.cu",
+        "const float rounded = static_cast<float>(a.sum.data()[i]);",
+        "float held[64];\n  for (int k = 0; k < a.shift; ++k) held[k * k % 64] = "
+        "static_cast<float>(a.sum.data()[i] + k);\n  const float rounded = held[i % 64];",
+        "dequantise"),
+    # --- optimizer
+    Bug("optimizer", "the second moment keeps its bias", "plain", "optimizer.cu",
+        "sqrtf(v * unbias2)", "sqrtf(v)", "adamw"),
+    Bug("optimizer", "the sum of squares in place of their mean", "plain", "optimizer.cu",
+        "square / static_cast<float>(width)", "square", "adagrad_rows"),
+    Bug("optimizer", "one thread too many", "asan", "optimizer.cu",
+        "if (i >= static_cast<int64_t>(a.weights.size())) return;",
+        "if (i > static_cast<int64_t>(a.weights.size())) return;", "adamw"),
+    Bug("optimizer", "every lane updates the state", "tsan", "optimizer.cu",
+        "  if (lane() == 0) {\n    state =", "  {\n    state =", "adagrad_rows"),
+    # --- dense
+    Bug("dense", "missing values are let through", "plain", "dense.cu",
+        "missing ? 0.0f : (x", "false ? 0.0f : (x", "dense_features"),
+    Bug("dense", "entries of earlier warps are not counted", "plain", "sort.cu",
+        "to += of_warps[w][digit];", "to += 0 * of_warps[w][digit];", "scatter_rows"),
+    Bug("dense", "one pass of the sort too few", "plain", "sort.cu",
+        "(table_rows - 1) >> shift > 0", "(table_rows - 1) >> shift > 255", "scatter_rows"),
+    Bug("dense", "a feature too many", "asan", "dense.cu",
+        "f < a.x.cols; f += kWarp", "f <= a.x.cols; f += kWarp", "dense_features"),
+    Bug("dense", "counts of warps are read before they are written", "tsan", "sort.cu",
+        "of_warps[warp][digit] = __popc(alike);\n    " + BARRIER,
+        "of_warps[warp][digit] = __popc(alike);", "scatter_rows"),
+    Bug("dense", "the count of digits without its atomic", "tsan", "sort.cu",
+        "atomicAdd(&of_digit[digit_of(row[i], shift)], 1);",
+        "of_digit[digit_of(row[i], shift)] += 1;", "scatter_rows"),
+    # --- pool
+    Bug("pool", "clamped scores pass a gradient", "plain", "pool.cu",
+        "fabsf(score) > kPoolClamp ? 0.0f : slope", "slope", "pool_backward"),
+    Bug("pool", "the mean slope is left out", "plain", "pool.cu",
+        "d_out, width) - mean_slope)", "d_out, width))", "pool_backward"),
+    Bug("pool", "the gradient overwrites", "plain", "pool.cu",
+        "a.d_x.row(j)[c] +=", "a.d_x.row(j)[c] =", "pool_backward"),
+    Bug("pool", "weights are read before lane 0 wrote them", "tsan", "pool.cu",
+        "    total += e;\n  }\n  __syncwarp();", "    total += e;\n  }", "pool_forward"),
+    # --- bilinear
+    Bug("bilinear", "the bias is left out", "plain", "bilinear.cu",
+        "a.bias.data()[k] + product", "product", "bilinear_forward"),
+    Bug("bilinear", "a row that goes on is taken for one that came in", "plain", "sort.cuh",
+        "(opens ? 1 : 0)", "0", "bilinear_backward"),
+    Bug("bilinear", "the context of the touch, not of its journey", "asan", "bilinear.cu",
+        "context.row(journeys[j])[c]", "context.row(j)[c]", "bilinear_backward"),
+    Bug("bilinear", "every lane adds to the logit", "tsan", "bilinear.cu",
+        "if (lane() == 0) a.logit", "a.logit", "bilinear_forward"),
+    # --- losses
+    Bug("losses", "missing mediators pass no gradient", "plain", "losses.cu",
+        "touch.by_logit = both * p.not_p / none;", "touch.by_logit = 0;", "separable_loss"),
+    Bug("losses", "the label is among the others", "plain", "losses.cu",
+        "if (k != label) others", "others", "softmax_loss"),
+    Bug("losses", "rows without a target count", "plain", "losses.cu",
+        "    if (known) {", "    {", "bce_loss"),
+    Bug("losses", "every lane hands in the weight", "plain", "losses.cu",
+        "one ? losses.weight : 0", "losses.weight", "additive_loss"),
+    Bug("losses", "blocks share a partial sum", "tsan", "losses.cu",
+        "partials[s * int64_t{gridDim.x} + blockIdx.x] = of_block[s];",
+        "partials[s * int64_t{gridDim.x}] = of_block[s];", "separable_loss"),
+    Bug("losses", "the next sum overwrites the last before it is read", "tsan", "sums.cuh",
+        BARRIER + "  // it may be called again", "", "separable_loss"),
+    # --- attention
+    Bug("attention", "sums are not scaled to the new maximum", "plain", "attention.cu",
+        "total = total * keep + e;", "total = total + e;", "attention_forward"),
+    Bug("attention", "a touch does not see itself", "plain", "attention.cu",
+        "for (int64_t l = journey.first; l <= j; ++l) {\n      const float score",
+        "for (int64_t l = journey.first; l < j; ++l) {\n      const float score",
+        "attention_forward"),
+    Bug("attention", "touches see those after them", "plain", "attention.cu",
+        "for (int64_t j = l; j < journey.last; ++j)",
+        "for (int64_t j = journey.first; j < journey.last; ++j)", "attention_backward"),
+    Bug("attention", "groups that part wait for the whole warp", "plain", "attention.cu",
+        "__shfl_xor_sync(of_group, sum, flip)", "__shfl_xor_sync(kAllLanes, sum, flip)",
+        "attention_forward"),
+    Bug("attention", "stores past the head", "tsan", "attention.cu",
+        "      if (c < d) row[c] = at[i];", "      row[c] = at[i];", "attention_forward"),
+    # --- linear
+    Bug("linear", "the reversal is left out", "plain", "linear.cu",
+        "d + alpha * sum : alpha * sum", "d + sum : sum", "linear_backward"),
+    Bug("linear", "the gradient of idle units passes", "plain", "linear.cu",
+        "a.y.row(j)[c] > 0.0f ? d : 0.0f", "d", "join_context_backward"),
+    Bug("linear", "the last chunk of rows is left out", "plain", "linear.cu",
+        "add_partial_rows(launches, of_weights, weight_chunks, a.d_w);",
+        "add_partial_rows(launches, of_weights, weight_chunks - 1, a.d_w);", "linear_backward"),
+    Bug("linear", "reads past the last row", "asan", "product.cuh",
+        "first_i + i < last_i && first_k", "first_k", "linear_forward"),
+    Bug("linear", "the next tile overwrites what others still read", "tsan", "product.cuh",
+        "    " + BARRIER + "\n  }\n#pragma unroll", "  }\n#pragma unroll", "linear_forward"),
+    Bug("linear", "tiles whose columns share a bank", "trace", "product.cuh",
+        "kTileStride = kTile + 1", "kTileStride = kTile", "linear_forward"),
+    # --- infonce
+    Bug("infonce", "scores of a tile that is not there yet", "plain", "infonce.cu",
+        "    load_frequencies(a, first, frequencies);\n    " + BARRIER + "\n#pragma",
+        "    load_frequencies(a, first, frequencies);\n#pragma", "infonce"),
+    Bug("infonce", "sums are not scaled to the new maximum", "plain", "infonce.cu",
+        "others * rescale(most, larger)", "others", "infonce"),
+    Bug("infonce", "a positive that shares an id is left out", "plain", "infonce_tile.cuh",
+        " || column == positive", "", "infonce"),
+    Bug("infonce", "columns of other groups count", "plain", "infonce_tile.cuh",
+        "if (column < columns.first || column >= columns.last) return kNone;",
+        "if (column < 0 || column >= a.y.rows) return kNone;", "infonce"),
+    Bug("infonce", "a tile that no loop waited for", "plain", "infonce_tile.cuh",
+        BARRIER + "  // the tile may", "// the tile may", "infonce"),
+    Bug("infonce", "the next tile overwrites what others still read", "tsan", "infonce.cu",
+        "slopes[r][c] * y[c][sharer + kSharers * i];\n      }\n    }\n    " + BARRIER,
+        "slopes[r][c] * y[c][sharer + kSharers * i];\n      }\n    }", "infonce"),
+    Bug("infonce", "tiles whose rows share a bank", "trace", "infonce_tile.cuh",
+        "kPad = 1", "kPad = 0", "infonce"),
+)
+SANITIZE = {"plain": [], "trace": ["-fsanitize=thread"],
+            "asan": ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
+            "tsan": ["-fsanitize=thread"]}
+REPORTS = {"asan": ("AddressSanitizer:", "runtime error:"), "tsan": ("ThreadSanitizer: data race",),
+           "nvcc": ("ptxas error",)}
+
+
+class Faulty(Exception):
+    """The list is wrong, not the kernels."""
+
+
+def seed(bug, folder):
+    """A copy of the kernels with the bug; the units to compile."""
+    kernels = os.path.join(folder, "kernels", "cuda")
+    shutil.copytree(KERNELS, kernels)
+    path = os.path.join(kernels, bug.file)
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    if bug.old not in text:
+        raise Faulty(f"{bug.file} does not hold: {bug.old}")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text.replace(bug.old, bug.new, 1))
+    # A header matters to the family's file, a file of its own besides.
+    units = [bug.family + ".cu"]
+    if bug.file.endswith(".cu") and bug.file not in units:
+        units.append(bug.file)
+    return units
+
+
+def compile_units(bug, units, folder, config):
+    """Objects of the units; raises Faulty where a host compiler refuses."""
+    objects = []
+    for unit in units:
+        target = os.path.join(folder, unit + ".o")
+        objects.append(target)
+        command = [config["compiler"], "-std=c++20", "-O1", "-g1", "-w", "-ffp-contract=off", "-I",
+                   folder, "-I", config["source"], "-isystem", config["include"],
+                   *SANITIZE[bug.stage], "-x", "c++", "-c",
+                   os.path.join(folder, "kernels", "cuda", unit), "-o", target]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise Faulty(f"{unit} does not compile: {done.stderr[:500]}")
+    return objects
+
+
+def link(bug, units, objects, folder, config):
+    program = os.path.join(folder, "program")
+    others = [name for name in config["objects"][bug.stage].split("|")
+              if not any(name.endswith("/" + unit + ".o") for unit in units)]
+    sanitize = [] if bug.stage == "trace" else SANITIZE[bug.stage]
+    done = subprocess.run([config["compiler"], *sanitize, *objects, *others,
+                           *config["libraries"].split("|"), "-o", program],
+                          capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Faulty(f"does not link: {done.stderr[-500:]}")
+    return program
+
+
+def caught(bug, config):
+    """Whether its stage sees the bug, and what it said."""
+    with tempfile.TemporaryDirectory(prefix="alm_mutation_") as folder:
+        units = seed(bug, folder)
+        if bug.stage == "nvcc":
+            command = [config["nvcc"], "-std=c++20", "-O3", "--expt-relaxed-constexpr",
+                       "-ccbin", config["compiler"], "-arch=sm_90", "-I", folder, "-I",
+                       config["source"], "-Xptxas", "-warn-spills,-warn-lmem-usage,-Werror", "-cubin",
+                       os.path.join(folder, "kernels", "cuda", units[-1]), "-o",
+                       os.path.join(folder, "cubin")]
+        else:
+            objects = compile_units(bug, units, folder, config)
+            program = link(bug, units, objects, folder, config)
+            command = [program, f"--gtest_filter=*EveryCudaOp*/{bug.op}"]
+            if bug.stage == "trace":
+                command = [sys.executable, os.path.join(HERE, "accesses.py"), "check", program,
+                           os.path.join(HERE, "access_budget.json"), bug.op]
+        try:
+            done = subprocess.run(command, capture_output=True, timeout=300)
+        except subprocess.TimeoutExpired:
+            return True, "no end"
+        text = (done.stdout + done.stderr).decode(errors="replace")
+        reported = any(report in text for report in REPORTS.get(bug.stage, ("",)))
+        return done.returncode != 0 and reported, text
+
+
+def run(config, families):
+    survivors = 0
+    for bug in BUGS:
+        if bug.family not in families:
+            continue
+        began = time.monotonic()
+        found, text = caught(bug, config)
+        print(f"{'caught' if found else 'SURVIVED'} by {bug.stage} in "
+              f"{time.monotonic() - began:.0f} s: {bug.family}, {bug.what}", flush=True)
+        if not found:
+            survivors += 1
+            print(text[-600:])
+    return survivors
+
+
+def table():
+    lines = ["| family | bug | caught by |", "|---|---|---|"]
+    lines += [f"| {bug.family} | {bug.what} | {bug.stage} |" for bug in BUGS]
+    return "\n".join(lines)
+
+
+def main(arguments):
+    if arguments == ["table"]:
+        print(table())
+        return 0
+    if len(arguments) == 2 and arguments[0] == "documented":
+        with open(arguments[1], encoding="utf-8") as file:
+            fresh = table() in file.read()
+        print("the list of bugs is there" if fresh else "another list of bugs than mutations.py table")
+        return 0 if fresh else 1
+    if len(arguments) < 3 or arguments[0] != "run":
+        print(__doc__)
+        return 1
+    families = FAMILIES if "all" in arguments[2:] else arguments[2:]
+    for family in FAMILIES:
+        if sum(bug.family == family for bug in BUGS) < 3:
+            raise Faulty(f"fewer than three bugs of {family}")
+    with open(arguments[1], encoding="utf-8") as file:
+        return 1 if run(json.load(file), families) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
