@@ -27,6 +27,8 @@ std::vector<AttributionRow> make_rows(size_t count) {
   return rows;
 }
 
+const std::vector<std::string> kNoNames;  // of clusters; writers refer to theirs
+
 // Appends in runs of 1, 2, 3, ... times `run` rows.
 void append_in_runs(AttributionWriter& writer, std::span<const AttributionRow> rows, size_t run) {
   for (size_t length = run; !rows.empty(); length += run) {
@@ -45,7 +47,7 @@ TEST(AttributionWriter, BytesDoNotDependOnHowRowsAreAppended) {
       for (const size_t run : {size_t{1}, size_t{1000}, size_t{1000000}}) {
         const std::string path = folder / ("deep/er/rows" + ending);
         const auto writer =
-            make_attribution_writer(path, 400000, "shapley", {{"note", "text"}}, {});
+            make_attribution_writer(path, 400000, "shapley", {{"note", "text"}}, kNoNames);
         append_in_runs(*writer, rows, run);
         writer->finish();
         const std::string bytes = file_bytes(path);
@@ -68,7 +70,7 @@ TEST(AttributionWriter, NumbersOfCsvReadBackToTheSameFloats) {
              .credit = -0.1f,
              .share = std::nextafter(1.0f, 2.0f)};
   const std::string path = folder / "rows.csv";
-  const auto writer = make_attribution_writer(path, 999, "shapley", {}, {});
+  const auto writer = make_attribution_writer(path, 999, "shapley", {}, kNoNames);
   writer->append(rows);
   writer->finish();
   std::ifstream file(path);
@@ -111,7 +113,7 @@ TEST(AttributionWriter, ClusterNamesAreQuotedWhereCsvWantsIt) {
 TEST(AttributionWriter, AnUnfinishedFileLeavesNothing) {
   const TemporaryFolder folder;
   for (const std::string name : {"rows.csv", "rows.h5"}) {
-    make_attribution_writer(folder / name, 10, "shapley", {}, {})->append(make_rows(10));
+    make_attribution_writer(folder / name, 10, "shapley", {}, kNoNames)->append(make_rows(10));
   }
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
 }
