@@ -371,8 +371,13 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
           "the regression has one coefficient for many clusters together: it does not rank them";
     }
     truth["estimand"] = total.general ? "ett" : "do";
-    if (schema.removal_truth && !model.general())
+    if (schema.removal_truth && !total.general) {
       truth.update(removal[0].against_truth(no_interval));
+    }
+    if (total.general && truth.at("touches") == 0) {
+      truth = nullptr;
+      json["truth_why"] = "the log does not know delta_ett (feedback), which the general head has";
+    }
     json["truth"] = truth;
   }
   put_critic(inputs, model, std::move(drawn), json);

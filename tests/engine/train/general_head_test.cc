@@ -225,5 +225,22 @@ TEST_F(GeneralHeadRun, GivesEttAloneAndSaysWhy) {
   EXPECT_TRUE(identification.at("overlap").at("removal_mean_ratio").is_null());
 }
 
+TEST_F(GeneralHeadRun, HasNoTruthToStandAgainstWhereTheLogKnowsNoEtt) {
+  LevelBOptions level;
+  level.clusters = 5;
+  level.feedback = true;
+  const std::unique_ptr<Simulator> simulator = make_level_b(level, shape_by_name("tiny"));
+  io::Journeys rows;
+  simulator->append(0, 3000, rows);
+  TrainOptions options;
+  options.batch = 64;
+  options.epochs = 1;
+  options.holdout = 0.4;
+  options.model = options_of(OutcomeHead::general);
+  trained(simulator->schema(), rows, options, "run");
+  EXPECT_TRUE(estimates_.at("truth").is_null());
+  EXPECT_NE(estimates_.at("truth_why").get<std::string>().find("feedback"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace alm
