@@ -10,10 +10,6 @@ namespace {
 // Touches whose rows are fetched ahead.
 constexpr int64_t kAhead = 6;
 
-void prefetch_row(const float* row, int64_t width) {
-  for (int64_t c = 0; c < width; c += kLanes) __builtin_prefetch(row + c);
-}
-
 }  // namespace
 
 void bilinear_forward(Queue&, const BilinearForward& a) {

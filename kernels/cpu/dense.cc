@@ -1,6 +1,7 @@
 // Inputs of the encoders: standardised dense features, rows of tables and their gradients. All of
 // it moves memory: bytes = read + written once, rows of a table fetched ahead because they lie
 // anywhere.
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/cpu/level.h"
@@ -10,11 +11,11 @@ namespace alm::ALM_SIMD {
 
 namespace {
 
-// Rows fetched ahead: enough to hide memory latency behind the copies between.
-constexpr int64_t kAhead = 8;
+// Cache lines fetched ahead: as many as a core waits for at a time.
+constexpr int64_t kLinesAhead = 24;
 
-void prefetch_row(const float* row, int64_t width) {
-  for (int64_t c = 0; c < width; c += kLanes) __builtin_prefetch(row + c);
+int64_t rows_ahead(int64_t width) {
+  return std::max<int64_t>(1, kLinesAhead * kLanes / std::max<int64_t>(width, kLanes));
 }
 
 void copy_row(const float* from, float* to, int64_t width) {
@@ -49,8 +50,9 @@ void gather_rows(Queue&, const GatherRows& a) {
   const int64_t count = std::ssize(a.rows);
   const int64_t width = a.table.cols;
   ALM_CHECK(a.out.rows == count && a.out.cols == width);
+  const int64_t ahead = rows_ahead(width);
   for (int64_t i = 0; i < count; ++i) {
-    if (i + kAhead < count) prefetch_row(a.table.row(a.rows[i + kAhead]), width);
+    if (i + ahead < count) prefetch_row(a.table.row(a.rows[i + ahead]), width);
     copy_row(a.table.row(a.rows[i]), a.out.row(i), width);
   }
 }
@@ -59,8 +61,9 @@ void scatter_rows(Queue&, const ScatterRows& a) {
   const int64_t count = std::ssize(a.rows);
   const int64_t width = a.gradient.cols;
   ALM_CHECK(a.d_out.rows == count && a.d_out.cols == width);
+  const int64_t ahead = rows_ahead(width);
   for (int64_t i = 0; i < count; ++i) {
-    if (i + kAhead < count) prefetch_row(a.gradient.row(a.rows[i + kAhead]), width);
+    if (i + ahead < count) prefetch_row(a.gradient.row(a.rows[i + ahead]), width);
     add_scaled(1.0f, a.d_out.row(i), a.gradient.row(a.rows[i]), width);
   }
 }

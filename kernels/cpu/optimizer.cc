@@ -50,8 +50,7 @@ void adagrad_rows(Queue&, const AdagradRows& a) {
     const int64_t ahead = i + 8;
     if (ahead < count) {
       __builtin_prefetch(&a.state[a.rows[ahead]]);
-      for (int64_t c = 0; c < width; c += kLanes)
-        __builtin_prefetch(a.table.row(a.rows[ahead]) + c);
+      prefetch_row(a.table.row(a.rows[ahead]), width);
     }
     const int64_t r = a.rows[i];
     const float* const gradient = a.gradient.row(i);
