@@ -32,7 +32,7 @@ class RowSort {
 inline constexpr int64_t kRunEntries = 32;
 inline constexpr int kRunThreads = 128;
 
-// Entries [first, last) of a warp, and whether row `row` begins or ends among them.
+// Entries [first, last), which one warp sums up.
 struct Stretch {
   __device__ Stretch(const Sorted& sorted, int64_t stretch)
       : first(stretch * kRunEntries),

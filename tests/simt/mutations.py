@@ -95,7 +95,7 @@ BUGS = (
     Bug("bilinear", "every lane adds to the logit", "tsan", "bilinear.cu",
         "if (lane() == 0) a.logit", "a.logit", "bilinear_forward"),
     # --- losses
-    Bug("losses", "missing mediators pass no gradient", "plain", "losses.cu",
+    Bug("losses", "missing mediators pass no gradient", "plain", "touch_share.cuh",
         "touch.by_logit = both * p.not_p / none;", "touch.by_logit = 0;", "separable_loss"),
     Bug("losses", "the label is among the others", "plain", "losses.cu",
         "if (k != label) others", "others", "softmax_loss"),

@@ -5,14 +5,11 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <deque>
 #include <memory>
-#include <numeric>
 #include <vector>
 
-#include "kernels/cuda/simt.cuh"
-#include "tests/simt/arena.h"
-#include "tests/simt/fibre.h"
+#include "tests/simt/block.h"
+#include "tests/simt/order.h"
 
 namespace simt {
 namespace runtime {
@@ -24,105 +21,14 @@ void (*at_block_end)(unsigned threads) = nullptr;
 
 namespace {
 
-enum class State { ready, at_barrier, in_warp, done };
-
-struct Thread {
-  Fibre* fibre = nullptr;
-  uint3 index{};
-  unsigned number = 0;
-  State state = State::done;
-  Line at{};
-  uint32_t mask = 0;
-  std::deque<std::pair<runtime::AsyncCopy, int>> copies;  // with the group they belong to
-  int copy_group = 0;
-};
-
-// A warp operation under way: lanes of `mask` arrive, see each other's values and leave.
-struct Meeting {
-  uint32_t mask = 0;
-  uint32_t arrived = 0;
-  uint32_t left = 0;
-  Line at{};
-  void* tag = nullptr;
-  uint64_t values[32] = {};
-  bool over() const { return arrived == mask; }
-};
-
-Order order = Order::forward;
-uint64_t random_state = 1;
-int64_t launched = 0;
-
 std::vector<std::unique_ptr<Fibre>> fibres[2];
-std::vector<Thread> threads;
-std::vector<std::vector<std::unique_ptr<Meeting>>> meetings;  // by warp
-std::vector<std::unique_ptr<Meeting>> spare_meetings;
 std::vector<unsigned> thread_order, block_order;
-Thread* current = nullptr;
 const std::function<void()>* kernel_body = nullptr;
 const char* kernel_name_now = "";
-Arena arena;
 bool running = false;
-unsigned waiting_at_barrier = 0;
-std::string fault;
 char launch_tag, end_tag;
-int64_t barriers_opened = 0;           // in this block
-std::vector<int64_t> meetings_called;  // by warp, in this block
-
-uint64_t draw() {
-  random_state ^= random_state << 13;
-  random_state ^= random_state >> 7;
-  random_state ^= random_state << 17;
-  return random_state;
-}
-
-void shuffle(std::vector<unsigned>& numbers) {
-  for (size_t i = numbers.size(); i > 1; --i) std::swap(numbers[i - 1], numbers[draw() % i]);
-}
-
-// 0, 1, ... in the order of the schedule.
-void put_in_order(size_t count, std::vector<unsigned>& numbers) {
-  numbers.resize(count);
-  std::iota(numbers.begin(), numbers.end(), 0u);
-  if (order == Order::reverse) std::reverse(numbers.begin(), numbers.end());
-  if (order == Order::random) shuffle(numbers);
-}
-
-std::string text_of(Line at) {
-  return std::string(at.file) + ":" + std::to_string(at.number);
-}
-
-std::string where(const Thread& thread) {
-  const std::string name = "thread (" + std::to_string(thread.index.x) + "," +
-                           std::to_string(thread.index.y) + "," + std::to_string(thread.index.z) +
-                           ")";
-  switch (thread.state) {
-    case State::ready:
-      return name + " runs";
-    case State::done:
-      return name + " has ended";
-    case State::at_barrier:
-      return name + " waits in __syncthreads at " + text_of(thread.at);
-    default:
-      return name + " waits in a warp operation at " + text_of(thread.at);
-  }
-}
-
-void fail(const std::string& what) {
-  if (fault.empty()) fault = what;
-}
-
-// One of each kind of place where threads of the block are.
-std::string where_all_are() {
-  std::string text;
-  std::vector<std::pair<State, int>> seen;
-  for (const Thread& thread : threads) {
-    const std::pair<State, int> place(thread.state, thread.at.number);
-    if (std::find(seen.begin(), seen.end(), place) != seen.end()) continue;
-    seen.push_back(place);
-    text += "; " + where(thread);
-  }
-  return text;
-}
+unsigned waiting_at_barrier = 0;
+int64_t barriers_opened = 0;  // in this block
 
 void entry() {
   Fibre::arrived();
@@ -164,7 +70,7 @@ void run_threads() {
   put_in_order(live, thread_order);
   while (live > 0 && fault.empty()) {
     bool ran = false;
-    if (order == Order::random) shuffle(thread_order);
+    if (order_is_random()) shuffle(thread_order);
     for (const unsigned number : thread_order) {
       Thread& thread = threads[number];
       if (thread.state != State::ready) continue;
@@ -190,8 +96,6 @@ void ready_threads(dim3 block, uint64_t turn) {
   const size_t count = size_t{block.x} * block.y * block.z;
   while (of_block.size() < count) of_block.push_back(std::make_unique<Fibre>());
   threads.resize(count);
-  meetings.clear();
-  meetings.resize((count + 31) / 32);
   for (size_t i = 0; i < count; ++i) {
     Thread& thread = threads[i];
     thread.fibre = of_block[i].get();
@@ -205,91 +109,10 @@ void ready_threads(dim3 block, uint64_t turn) {
   }
   waiting_at_barrier = 0;
   barriers_opened = 0;
-  meetings_called.assign(meetings.size(), 0);
-}
-
-Meeting& arrive(uint32_t mask, uint64_t value, Line at) {
-  const unsigned lane = runtime::lane();
-  if ((mask >> lane & 1) == 0) {
-    throw Error("warp operation by a lane that is not in its own mask, " + text_of(at));
-  }
-  std::vector<std::unique_ptr<Meeting>>& of_warp = meetings[current->number / 32];
-  Meeting* meeting = nullptr;
-  for (const auto& one : of_warp) {
-    if (one->mask == mask && !one->over()) meeting = one.get();
-  }
-  if (meeting == nullptr) {
-    if (spare_meetings.empty()) spare_meetings.push_back(std::make_unique<Meeting>());
-    of_warp.push_back(std::move(spare_meetings.back()));
-    spare_meetings.pop_back();
-    meeting = of_warp.back().get();
-    meeting->mask = mask;
-    meeting->arrived = meeting->left = 0;
-    meeting->at = at;
-    const size_t warp = current->number / 32;
-    meeting->tag = arena.warp_tag(warp, meetings_called[warp]++);
-  }
-  if (meeting->at.number != at.number) {
-    fail("lanes of a warp meet at different lines, " + text_of(meeting->at) + " and " +
-         text_of(at));
-  }
-  meeting->values[lane] = value;
-  meeting->arrived |= 1u << lane;
-  current->at = at;
-  current->mask = mask;
-  return *meeting;
-}
-
-void wake(const Meeting& meeting) {
-  const size_t first = current->number / 32 * 32;
-  for (size_t lane = 0; lane < 32 && first + lane < threads.size(); ++lane) {
-    Thread& thread = threads[first + lane];
-    if ((meeting.mask >> lane & 1) != 0 && thread.state == State::in_warp &&
-        thread.mask == meeting.mask) {
-      thread.state = State::ready;
-    }
-  }
-}
-
-// Arrives and waits for all lanes of the mask.
-Meeting& meet(uint32_t mask, uint64_t value, bool orders_memory, Line at) {
-  Meeting* meeting = nullptr;
-  {
-    const Unwatched unwatched;
-    meeting = &arrive(mask, value, at);
-  }
-  if (orders_memory) order_release(meeting->tag);
-  if (meeting->over()) {
-    wake(*meeting);
-  } else {
-    current->state = State::in_warp;
-    current->fibre->leave(false);
-  }
-  if (orders_memory) order_acquire(meeting->tag);
-  return *meeting;
-}
-
-void depart(Meeting& meeting) {
-  const Unwatched unwatched;
-  meeting.left |= 1u << runtime::lane();
-  if (meeting.left != meeting.mask) return;
-  std::vector<std::unique_ptr<Meeting>>& of_warp = meetings[current->number / 32];
-  const auto ended = std::find_if(of_warp.begin(), of_warp.end(),
-                                  [&](const auto& one) { return one.get() == &meeting; });
-  spare_meetings.push_back(std::move(*ended));
-  of_warp.erase(ended);
+  begin_warps((count + 31) / 32);
 }
 
 }  // namespace
-
-void set_schedule(Order wanted, uint64_t seed) {
-  order = wanted;
-  random_state = seed * 0x9e3779b97f4a7c15u | 1;
-}
-
-int64_t launches() {
-  return launched;
-}
 
 namespace runtime {
 
@@ -317,23 +140,6 @@ void barrier(Line at) {
   order_release(tag);
   current->fibre->leave(false);
   order_acquire(tag);
-}
-
-void exchange(uint32_t mask, uint64_t value, uint64_t (&of_lanes)[32], bool orders_memory,
-              Line at) {
-  Meeting& meeting = meet(mask, value, orders_memory, at);
-  std::copy(meeting.values, meeting.values + 32, of_lanes);
-  depart(meeting);
-}
-
-uint64_t shuffle(uint32_t mask, uint64_t value, unsigned source, Line at) {
-  if ((mask >> source & 1) == 0) {
-    throw Error("shuffle reads a lane that is not in the mask, " + text_of(at));
-  }
-  Meeting& meeting = meet(mask, value, false, at);
-  const uint64_t result = meeting.values[source];
-  depart(meeting);
-  return result;
 }
 
 void* shared_array(const void* key, size_t bytes, Line at) {
@@ -367,7 +173,6 @@ cudaError_t check_launch(dim3 grid, dim3 block) {
 }
 
 void run_grid(const std::function<void()>& body, dim3 grid, dim3 block, const char* kernel) {
-  ++launched;
   kernel_body = &body;
   kernel_name_now = kernel;
   grid_size = grid;

@@ -23,7 +23,5 @@ extern void (*at_block_end)(unsigned threads);
 
 // Memory of the double of the CUDA runtime (cuda_double.cc): whether an address is the device's.
 bool is_device_memory(const void* address);
-// Kernels launched so far.
-int64_t launches();
 
 }  // namespace simt
