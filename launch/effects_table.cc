@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/estimate/prediction_only.h"
 #include "kernels/base/text.h"
 
 namespace alm {
@@ -188,6 +189,9 @@ std::string policy_line(const io::Json& policy) {
 }  // namespace
 
 std::string effects_table(const io::Json& estimates) {
+  if (text_at(estimates, "effects_why") == kPredictionOnly) {
+    return "\n" + prediction_line(estimates) + warning_lines(estimates);
+  }
   if (estimates.value("mediator_mode", "") == "proxy") return scores_table(estimates);
   const bool arms = estimates.value("log_kind", "sequence") == "arm";
   const char* const estimand = arms ? "do" : "ett";

@@ -46,7 +46,7 @@ int run_evaluate(const Options& options, Communicator& world) {
   const std::unique_ptr<Compute> compute = make_compute(options, world);
   Estimates estimates;
   try {
-    estimates = make_estimates({log, bundle, *compute, world});
+    estimates = make_estimates({log, bundle, *compute, world, options.flag("prediction-only")});
   } catch (const Stopped& stopped) {
     return say_stopped(stopped);
   }
@@ -66,6 +66,12 @@ Command evaluate_command() {
   std::vector<OptionSpec> flags = log_flags();
   flags.push_back({.name = "run", .help = "The run directory of alm train.", .required = true});
   flags.push_back({.name = "out", .help = "The estimates file (JSON) to write.", .required = true});
+  flags.push_back({.name = "prediction-only",
+                   .type = OptionType::flag,
+                   .default_text = "false",
+                   .help =
+                       "Only how well outcomes are predicted, many times as fast: no effects, and "
+                       "nothing that is made of them."});
   const std::vector<OptionSpec> device = device_flags();
   flags.insert(flags.end(), device.begin(), device.end());
   return {

@@ -14,8 +14,8 @@
 #include "engine/estimate/fold_batches.h"
 #include "engine/estimate/halves.h"
 #include "engine/estimate/mediator_variation.h"
-#include "engine/estimate/prediction.h"
 #include "engine/estimate/randomised_check.h"
+#include "engine/estimate/scored_rows.h"
 #include "engine/estimate/sensitivity.h"
 #include "engine/estimate/settled_outcome.h"
 #include "engine/estimate/thin_data.h"
@@ -31,11 +31,8 @@ struct ArmSums {
   ArmSums(const io::LogSchema& schema, double outcome_mean, int64_t rows)
       : effects(schema.clusters, *schema.reference_cluster),
         gains(schema.clusters, *schema.reference_cluster),
-        prediction(rows),
-        regression(outcome_mean),
-        gauc(rows),
+        scored(schema, outcome_mean, rows),
         uplift(static_cast<size_t>(schema.clusters), UpliftSums(rows)),
-        all_users(1),
         truth(schema.clusters),
         mediator(schema.clusters),
         sensitivity(schema.clusters),
@@ -44,15 +41,10 @@ struct ArmSums {
   void merge(ArmSums&& other) {
     effects.merge(other.effects);
     gains.merge(other.gains);
-    prediction.merge(std::move(other.prediction));
-    regression.merge(other.regression);
-    gauc.merge(std::move(other.gauc));
+    scored.merge(std::move(other.scored));
     for (size_t arm = 0; arm < uplift.size(); ++arm)
       uplift[arm].merge(std::move(other.uplift[arm]));
-    all_users.merge(other.all_users);
-    training_users.merge(other.training_users);
     truth.merge(other.truth);
-    journeys += other.journeys;
     randomised += other.randomised;
     mediator.merge(other.mediator);
     sensitivity.merge(other.sensitivity);
@@ -61,15 +53,9 @@ struct ArmSums {
   void reduce(Communicator& world) {
     effects.reduce(world, "arm effects");
     gains.reduce(world, "arm gains");
-    prediction.reduce(world, "prediction");
-    regression.reduce(world, "prediction");
-    all_users.reduce(world, "users");
-    training_users.reduce(world, "users in the training share");
+    scored.reduce(world);
     truth.reduce(world, "truth");
-    int64_t counts[2] = {journeys, randomised};
-    world.all_reduce_sum(std::span<int64_t>(counts), "scored journeys");
-    journeys = counts[0];
-    randomised = counts[1];
+    world.all_reduce_sum(std::span(&randomised, 1), "randomised journeys");
     mediator.reduce(world);
     sensitivity.reduce(world);
     protocol.reduce(world);
@@ -77,14 +63,9 @@ struct ArmSums {
 
   ArmEffectSums effects;
   ArmEffectSums gains;  // nuisances of the halves
-  PredictionSums prediction;
-  RegressionSums regression;
-  GaucRows gauc;
+  ScoredRows scored;
   std::vector<UpliftSums> uplift;  // [arms] journeys of the arm and of the reference
-  DistinctUsers all_users;
-  DistinctUsers training_users{1};  // whose ids fall into the training share, of another log
   TruthSums truth;
-  int64_t journeys = 0;
   int64_t randomised = 0;
   MediatorVariation mediator;
   SensitivitySums sensitivity;
@@ -119,26 +100,17 @@ void add_row(ArmSums& sums, const io::Journeys& journeys, int64_t row,
         weight);
   }
   sums.protocol.add(journeys, row, backdoor);
-  ++sums.journeys;
-  sums.all_users.add(0, user);
   sums.randomised += !journeys.randomised.empty() && journeys.randomised[i] == 1;
   const double p = nuisances.p(1, arm);
   sums.mediator.add(p, p, weight);
   if (mediator != kMediatorMissing) sums.mediator.add_observed(arm, mediator, weight);
 
-  const double predicted =
-      mediator == kMediatorMissing ? eta(nuisances, arm, arm) : nuisances.mu(mediator, arm);
+  const double predicted = predicted_outcome(nuisances, journeys, i);
   if (mediator != kMediatorMissing) {
     sums.sensitivity.add_residual(outcome - predicted, weight);
     if (arm != reference) sums.sensitivity.add(arm, p, p - nuisances.p(1, reference), weight);
   }
-  if (schema.outcome == io::OutcomeKind::binary) {
-    const float probability = static_cast<float>(std::min(1.0, std::max(0.0, predicted)));
-    sums.prediction.add(probability, journeys.outcome[i], weight);
-    sums.gauc.add(user, probability, journeys.outcome[i], static_cast<float>(weight));
-  } else {
-    sums.regression.add(predicted, outcome, weight);
-  }
+  sums.scored.add(journeys, row, predicted);
   const double base = theta(nuisances, reference);
   for (int64_t other = 0; other < schema.clusters; ++other) {
     if (other == reference || (arm != other && arm != reference)) continue;
@@ -176,7 +148,7 @@ io::Json auuc_json(ArmSums& sums, const io::LogSchema& schema, Communicator& wor
     withhold_if_thin(sums.effects.effect(arm), result);
     io::Json entry{{"cluster", arm}, {"name", schema.cluster_name(arm)}};
     entry.update(to_json(result));
-    const bool causal = sums.randomised == sums.journeys;
+    const bool causal = sums.randomised == sums.scored.rows();
     entry["causal"] = causal;
     if (!causal) {
       entry["note"] =
@@ -266,9 +238,7 @@ void estimate_arm_log(const EstimateInputs& inputs, const ScoredUsers& users,
                     backdoor.empty() ? nullptr : &backdoor[fold]);
           }
         });
-        for (const uint64_t user : journeys.user) {
-          if (users.in_training_share(user)) mine.training_users.add(0, user);
-        }
+        mine.scored.note_training(journeys, users);
         if (!halves) return;
         of.batches.split(journeys, schema);
         for (int half = 0; half < 2; ++half) {
@@ -288,24 +258,10 @@ void estimate_arm_log(const EstimateInputs& inputs, const ScoredUsers& users,
   for (size_t thread = 1; thread < sums.size(); ++thread) sums[0]->merge(std::move(*sums[thread]));
   ArmSums& total = *sums[0];
   total.reduce(inputs.world);
-  const Gauc gauc = total.gauc.finish(inputs.world, "user AUC");
 
-  double weight = 0;
-  for (int64_t arm = 0; arm < schema.clusters; ++arm) {
-    weight += total.effects.outcomes().weight(arm);
-  }
-  check_weight(*inputs.log, total.journeys, weight);
   const double share = total.mediator.share();
   io::Json& json = estimates.json;
-  json["samples"] = total.journeys;
-  put_reading(users, total.all_users, total.training_users, sum_over_ranks(report, inputs.world),
-              json);
-  if (schema.outcome == io::OutcomeKind::binary) {
-    json["prediction"] = to_json(total.prediction.finish());
-    add_to_json(gauc, json["prediction"]);
-  } else {
-    json["prediction"] = to_json(total.regression.finish());
-  }
+  total.scored.put(*inputs.log, users, sum_over_ranks(report, inputs.world), json);
   io::Json effects = io::Json::array();
   const bool identified = share >= kNoVariation;
   const std::string no_interval = undertrained(bundle);

@@ -40,6 +40,12 @@ void scan_arm_rows(
            });
 }
 
+double predicted_outcome(const ArmNuisances& nuisances, const io::Journeys& journeys, size_t row) {
+  const int64_t arm = journeys.cluster[row];
+  const uint8_t mediator = mediator_of(journeys, row);
+  return mediator == kMediatorMissing ? eta(nuisances, arm, arm) : nuisances.mu(mediator, arm);
+}
+
 double weight_of(const io::Journeys& journeys, size_t row) {
   return journeys.weight.empty() ? 1.0 : journeys.weight[row];
 }

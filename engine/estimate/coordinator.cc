@@ -3,6 +3,7 @@
 #include "engine/estimate/arm_estimates.h"
 #include "engine/estimate/control.h"
 #include "engine/estimate/effect_replicates.h"
+#include "engine/estimate/prediction_only.h"
 #include "engine/estimate/proxy_estimates.h"
 #include "engine/estimate/sequence_estimates.h"
 #include "kernels/base/log.h"
@@ -139,15 +140,19 @@ Estimates make_estimates(const EstimateInputs& inputs) {
       schema.is_arm_log() ? "general" : outcome_head_name(inputs.bundle.options.outcome_head);
   json["nuisance"] = inputs.bundle.tabular ? "tabular" : "network";
   json["estimand_note"] = estimand_note(inputs.bundle.options, schema);
-  if (schema.is_arm_log()) {
+  if (inputs.prediction_only) {
+    estimate_prediction(inputs, users, json);
+  } else if (schema.is_arm_log()) {
     estimate_arm_log(inputs, users, estimates);
   } else if (inputs.bundle.options.proxy_mode()) {
     estimate_proxy_log(inputs, users, estimates);
   } else {
     estimate_sequence_log(inputs, users, estimates);
   }
-  if (inputs.world.rank() == 0) put_replicates(inputs.bundle, users.same_log, json);
-  put_controls(inputs.bundle.controls, users.same_log, json["identification"]);
+  if (!inputs.prediction_only) {
+    if (inputs.world.rank() == 0) put_replicates(inputs.bundle, users.same_log, json);
+    put_controls(inputs.bundle.controls, users.same_log, json["identification"]);
+  }
   check_scored(*inputs.log, json["samples"]);
   if (inputs.world.rank() != 0) return {};
   return estimates;

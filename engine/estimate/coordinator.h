@@ -22,6 +22,7 @@ struct EstimateInputs {
   const Bundle& bundle;
   Compute& compute;
   Communicator& world;
+  bool prediction_only = false;  // no effects, and nothing that is made of them
 };
 
 struct Estimates {

@@ -80,7 +80,7 @@ io::Json scores_json(const ProxySums& sums, const io::LogSchema& schema, bool ha
 io::Json identification_json(const ProxySums& sums, const Bundle& bundle) {
   const double share = sums.code.variance_share(sums.paper);
   io::Json code = to_json(sums.code, sums.paper, sums.has_law);
-  put_metric(code, "outcome_auc", sums.prediction.finish().auc);
+  put_metric(code, "outcome_auc", sums.scored.prediction().finish().auc);
   put_metric(code, "outcome_auc_backdoor", sums.backdoor_prediction.finish().auc);
   io::Json warnings = io::Json::array();
   warnings.push_back(
@@ -185,9 +185,7 @@ void estimate_proxy_log(const EstimateInputs& inputs, const ScoredUsers& users,
                    of.examples[fold].offer(
                        part, [&](int64_t row) { return example(part, row, scores, schema); });
                  });
-                 for (const uint64_t user : journeys.user) {
-                   if (users.in_training_share(user)) of.sums.training_users.add(0, user);
-                 }
+                 of.sums.scored.note_training(journeys, users);
                });
   Examples examples;
   ProxySums& total = threads[0]->sums;
@@ -196,16 +194,10 @@ void estimate_proxy_log(const EstimateInputs& inputs, const ScoredUsers& users,
     for (Examples& some : threads[at]->examples) examples.merge(std::move(some));
   }
   total.reduce(inputs.world);
-  const Gauc gauc = total.gauc.finish(inputs.world, "user AUC");
   estimates.examples = examples.reduce(inputs.world);
 
-  check_weight(*inputs.log, total.journeys, total.all.weight(0));
   io::Json& json = estimates.json;
-  json["samples"] = total.journeys;
-  put_reading(users, total.all_users, total.training_users, sum_over_ranks(report, inputs.world),
-              json);
-  json["prediction"] = to_json(total.prediction.finish());
-  add_to_json(gauc, json["prediction"]);
+  total.scored.put(*inputs.log, users, sum_over_ranks(report, inputs.world), json);
   json["identification"] = identification_json(total, bundle);
   warn_of_settled_outcome(json);
   json["effects"] = nullptr;

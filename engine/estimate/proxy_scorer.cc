@@ -32,7 +32,13 @@ ProxyScorer::ProxyScorer(const AlmMta& model, const ModelWeights& weights, Compu
   ALM_CHECK(model.has_code());
 }
 
-const ProxyScores& ProxyScorer::score(const io::Journeys& journeys, int64_t thread) {
+std::span<const double> ProxyScorer::predict(const io::Journeys& journeys, int64_t thread) {
+  size_scores(journeys);
+  if (journeys.size() > 0) run_model(journeys, thread);
+  return scores_.predicted;
+}
+
+void ProxyScorer::size_scores(const io::Journeys& journeys) {
   const size_t touches = static_cast<size_t>(journeys.touches());
   scores_.predicted.assign(static_cast<size_t>(journeys.size()), 0.0);
   scores_.paper.assign(touches, 0.0);
@@ -43,6 +49,10 @@ const ProxyScores& ProxyScorer::score(const io::Journeys& journeys, int64_t thre
     of->assign(touches, 0.0);
   }
   scores_.code.clear();
+}
+
+const ProxyScores& ProxyScorer::score(const io::Journeys& journeys, int64_t thread) {
+  size_scores(journeys);
   if (journeys.size() == 0) return scores_;
   run_model(journeys, thread);
   run_deletions(journeys, thread);

@@ -2,6 +2,7 @@
 // mediator is a code that was learned from what happened after the outcome (method 2.2, 2.4).
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "engine/model/alm_mta.h"
@@ -35,8 +36,11 @@ class ProxyScorer {
   // `thread`: the calling thread's index in compute.pool(). The result lives until the next call.
   // UserError naming the row whose values make scores that are not finite.
   const ProxyScores& score(const io::Journeys& journeys, int64_t thread);
+  // g(X, T) alone, [n]: one forward pass, no deletion. As long-lived, and errors, as score().
+  std::span<const double> predict(const io::Journeys& journeys, int64_t thread);
 
  private:
+  void size_scores(const io::Journeys& journeys);
   void run_model(const io::Journeys& journeys, int64_t thread);
   void run_deletions(const io::Journeys& journeys, int64_t thread);
   void run_deletion_chunk(int64_t thread);

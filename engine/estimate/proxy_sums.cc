@@ -6,7 +6,8 @@
 namespace alm {
 ProxySums::ProxySums(const io::LogSchema& schema, int64_t code_width, bool law,
                      int64_t expected_rows)
-    : has_law(law),
+    : scored(schema, 0, expected_rows),
+      has_law(law),
       paper(schema.clusters, 1),
       do_plugin(schema.clusters, 1),
       ett_plugin(schema.clusters, 1),
@@ -14,10 +15,7 @@ ProxySums::ProxySums(const io::LogSchema& schema, int64_t code_width, bool law,
       all(1, touched.groups()),
       backdoor(schema.clusters),
       users(schema.clusters),
-      all_users(1),
-      prediction(expected_rows),
       backdoor_prediction(expected_rows),
-      gauc(expected_rows),
       paper_truth(schema.clusters),
       do_truth(schema.clusters),
       code(schema.clusters, code_width),
@@ -30,12 +28,8 @@ void ProxySums::add(const io::Journeys& from, const ProxyScores& scores,
     const uint64_t user = from.user[i];
     const double weight = from.weight.empty() ? 1.0 : from.weight[i];
     const double outcome = from.outcome[i];
-    ++journeys;
+    scored.add(from, row, scores.predicted[i]);
     all.add(0, user, outcome, weight);
-    all_users.add(0, user);
-    const float predicted = static_cast<float>(scores.predicted[i]);
-    prediction.add(predicted, from.outcome[i], weight);
-    gauc.add(user, predicted, from.outcome[i], static_cast<float>(weight));
     const double linear = backdoor_model ? backdoor_model->linear(from, row) : 0;
     if (backdoor_model) {
       backdoor_prediction.add(static_cast<float>(backdoor_model->model().mean(linear)),
@@ -67,7 +61,7 @@ void ProxySums::add(const io::Journeys& from, const ProxyScores& scores,
 }
 
 void ProxySums::merge(ProxySums&& other) {
-  journeys += other.journeys;
+  scored.merge(std::move(other.scored));
   paper.merge(other.paper);
   do_plugin.merge(other.do_plugin);
   ett_plugin.merge(other.ett_plugin);
@@ -75,18 +69,14 @@ void ProxySums::merge(ProxySums&& other) {
   all.merge(other.all);
   backdoor.merge(other.backdoor);
   users.merge(other.users);
-  all_users.merge(other.all_users);
-  training_users.merge(other.training_users);
-  prediction.merge(std::move(other.prediction));
   backdoor_prediction.merge(std::move(other.backdoor_prediction));
-  gauc.merge(std::move(other.gauc));
   paper_truth.merge(other.paper_truth);
   do_truth.merge(other.do_truth);
   code.merge(std::move(other.code));
 }
 
 void ProxySums::reduce(Communicator& world) {
-  world.all_reduce_sum(std::span(&journeys, 1), "scored journeys");
+  scored.reduce(world);
   paper.reduce(world, "paper's scores");
   do_plugin.reduce(world, "do scores");
   ett_plugin.reduce(world, "ett scores");
@@ -94,9 +84,6 @@ void ProxySums::reduce(Communicator& world) {
   all.reduce(world, "outcomes");
   backdoor.reduce(world, "back-door effects");
   users.reduce(world, "users by cluster");
-  all_users.reduce(world, "users");
-  training_users.reduce(world, "users in the training share");
-  prediction.reduce(world, "prediction");
   backdoor_prediction.reduce(world, "back-door prediction");
   paper_truth.reduce(world, "truth");
   do_truth.reduce(world, "truth");

@@ -5,8 +5,8 @@
 
 #include "engine/estimate/backdoor_fit.h"
 #include "engine/estimate/code_monitor.h"
-#include "engine/estimate/prediction.h"
 #include "engine/estimate/proxy_scorer.h"
+#include "engine/estimate/scored_rows.h"
 #include "engine/estimate/sequence_sums.h"
 #include "engine/estimate/truth.h"
 #include "engine/estimate/user_sums.h"
@@ -23,7 +23,7 @@ struct ProxySums {
   // COLLECTIVE.
   void reduce(Communicator& world);
 
-  int64_t journeys = 0;
+  ScoredRows scored;
   bool has_law;       // whether there are do and ett scores
   GroupedSums paper;  // no errors of their own: one user group
   GroupedSums do_plugin;
@@ -31,12 +31,8 @@ struct ProxySums {
   GroupedSums touched;  // outcome of journeys that touch k
   GroupedSums all;      // outcome of all journeys
   ClusterTotals backdoor;
-  DistinctUsers users;              // by cluster
-  DistinctUsers all_users;          // one cluster
-  DistinctUsers training_users{1};  // whose ids fall into the training share, of another log
-  PredictionSums prediction;
+  DistinctUsers users;  // by cluster
   PredictionSums backdoor_prediction;
-  GaucRows gauc;
   TruthSums paper_truth;
   TruthSums do_truth;
   CodeMonitor code;

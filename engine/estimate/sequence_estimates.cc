@@ -281,9 +281,7 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
                    }
                    if (!of.critic.empty()) of.critic[fold].add(part, thread);
                  });
-                 for (const uint64_t user : journeys.user) {
-                   if (users.in_training_share(user)) sums[at]->training_users.add(0, user);
-                 }
+                 sums[at]->scored.note_training(journeys, users);
                  if (!halves) return;
                  of.batches.split(journeys, schema);
                  for (int half = 0; half < 2; ++half) {
@@ -308,23 +306,13 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
   SequenceSums& total = *sums[0];
   total.reduce(inputs.world);
   removal[0].reduce(inputs.world);
-  const Gauc gauc = total.gauc.finish(inputs.world, "user AUC");
   estimates.examples = examples.reduce(inputs.world);
 
-  check_weight(*inputs.log, total.journeys, total.protocol.outcomes().all_total().weight);
   const double share = total.mediator.share();
   const bool identified = share >= kNoVariation;
   const std::string no_interval = undertrained(bundle);
   io::Json& json = estimates.json;
-  json["samples"] = total.journeys;
-  put_reading(users, total.all_users, total.training_users, sum_over_ranks(report, inputs.world),
-              json);
-  if (total.binary) {
-    json["prediction"] = to_json(total.prediction.finish());
-    add_to_json(gauc, json["prediction"]);
-  } else {
-    json["prediction"] = to_json(total.regression.finish());
-  }
+  total.scored.put(*inputs.log, users, sum_over_ranks(report, inputs.world), json);
   json["identification"] = identification_json(total, share, bundle);
   const double mean_ratio = removal[0].mean_ratio();
   json["identification"]["overlap"]["removal_mean_ratio"] = io::number(mean_ratio);

@@ -61,6 +61,20 @@ const SequenceScores& SequenceScorer::score(const io::Journeys& journeys, int64_
   return scores_;
 }
 
+std::span<const double> SequenceScorer::predict(const io::Journeys& journeys, int64_t thread) {
+  const size_t n = static_cast<size_t>(journeys.size());
+  scores_.predicted.assign(n, 0.0);
+  scores_.lambda.assign(n, 0.0);
+  scores_.p.assign(static_cast<size_t>(journeys.touches()), 0.0);
+  observed_.resize(n);
+  if (n == 0) return {};
+  run_model(journeys, thread);
+  for (int64_t journey = 0; journey < journeys.size(); ++journey) {
+    model_.general() ? predict_general(journeys, journey) : predict_separable(journeys, journey);
+  }
+  return scores_.predicted;
+}
+
 void SequenceScorer::run_model(const io::Journeys& journeys, int64_t thread) {
   Inputs& inputs = compute_.thread(thread).inputs;
   inputs.fill(journeys, model_.stats(), model_.options(), model_.positions());
@@ -158,6 +172,22 @@ void SequenceScorer::put_one_step(const io::Journeys& journeys, int64_t journey,
   scores_.raw[j] = std::fabs(raw) < kLargestRaw ? raw : std::numeric_limits<double>::quiet_NaN();
 }
 
+void SequenceScorer::predict_separable(const io::Journeys& journeys, int64_t journey) {
+  const size_t i = static_cast<size_t>(journey);
+  const size_t begin = static_cast<size_t>(journeys.touch_begin[i]);
+  const size_t end = static_cast<size_t>(journeys.touch_begin[i + 1]);
+  const JourneyHead of = head(journey);
+  double observed = of.unit();
+  for (size_t j = begin; j < end; ++j) {
+    const uint8_t m = mediator_of(journeys, j);
+    const double share = m == kMediatorMissing ? scores_.p[j] : m;
+    observed = of.join(observed, of.part(potency_[j], share));
+  }
+  observed_[i] = observed;
+  scores_.predicted[i] = of.value(observed);
+  check_usable(journeys, journey, scores_.predicted[i]);
+}
+
 void SequenceScorer::score_separable(const io::Journeys& journeys, int64_t journey) {
   const size_t i = static_cast<size_t>(journey);
   const size_t begin = static_cast<size_t>(journeys.touch_begin[i]);
@@ -174,18 +204,14 @@ void SequenceScorer::score_separable(const io::Journeys& journeys, int64_t journ
   const auto join = [&](double left, double right) { return of.join(left, right); };
   const double unit = of.unit();
 
-  double observed = unit;  // parts at the observed mediators
+  predict_separable(journeys, journey);
+  const double mu = scores_.predicted[i];
   double expected = unit;  // parts at the law of the mediators
   for (size_t touch = 0; touch < touches; ++touch) {
-    const double p = scores_.p[begin + touch];
-    observed = join(observed, part(touch, mediator(touch), p));
-    expected = join(expected, part(touch, kMediatorMissing, p));
+    expected = join(expected, part(touch, kMediatorMissing, scores_.p[begin + touch]));
   }
-  observed_[i] = observed;
   expected_[i] = expected;
-  const double mu = of.value(observed);
-  scores_.predicted[i] = mu;
-  for (const double value : {mu, of.value(expected)}) check_usable(journeys, journey, value);
+  check_usable(journeys, journey, of.value(expected));
 
   for (size_t touch = 0; touch < touches; ++touch) {
     const size_t j = begin + touch;

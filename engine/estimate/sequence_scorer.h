@@ -65,7 +65,10 @@ class SequenceScorer {
   // `thread`: the calling thread's index in compute.pool(). The result lives until the next call.
   // UserError naming the row whose values make scores that are not finite or beyond measure.
   const SequenceScores& score(const io::Journeys& journeys, int64_t thread);
-  // The result of the last call.
+  // E[Y | M, T, X] alone, [n]: one forward pass, no deletion. As long-lived, and errors, as
+  // score().
+  std::span<const double> predict(const io::Journeys& journeys, int64_t thread);
+  // The result of the last score().
   const SequenceScores& last() const { return scores_; }
 
   // Of the journeys scored last, what other edits of them are made of.
@@ -85,6 +88,9 @@ class SequenceScorer {
   void run_model(const io::Journeys& journeys, int64_t thread);
   // p' of every (journey, deleted touch) in turn.
   void run_deletions(const io::Journeys& journeys, int64_t thread);
+  // `predicted` of a journey; with the separable head also its joined parts as observed.
+  void predict_separable(const io::Journeys& journeys, int64_t journey);
+  void predict_general(const io::Journeys& journeys, int64_t journey);
   void score_separable(const io::Journeys& journeys, int64_t journey);
   void score_general(const io::Journeys& journeys, int64_t journey);
   // UserError naming the row of a prediction that is none.

@@ -19,7 +19,7 @@ double mean(const std::vector<double>& values) {
 
 }  // namespace
 
-void SequenceScorer::score_general(const io::Journeys& journeys, int64_t journey) {
+void SequenceScorer::predict_general(const io::Journeys& journeys, int64_t journey) {
   const size_t i = static_cast<size_t>(journey);
   const size_t begin = static_cast<size_t>(journeys.touch_begin[i]);
   const size_t touches = static_cast<size_t>(journeys.touches_of(journey));
@@ -31,17 +31,29 @@ void SequenceScorer::score_general(const io::Journeys& journeys, int64_t journey
                              static_cast<int64_t>(touches), width},
                    .g = {potency_.data() + begin, touches},
                    .p = p});
+  std::vector<double> share(touches), values;
+  for (size_t touch = 0; touch < touches; ++touch) {
+    const uint8_t m = mediator_of(journeys, begin + touch);
+    share[touch] = m == kMediatorMissing ? p[touch] : m;
+  }
+  general_->means(share, values);
+  scores_.predicted[i] = mean(values);
+  check_usable(journeys, journey, scores_.predicted[i]);
+}
+
+void SequenceScorer::score_general(const io::Journeys& journeys, int64_t journey) {
+  predict_general(journeys, journey);
+  const size_t i = static_cast<size_t>(journey);
+  const size_t begin = static_cast<size_t>(journeys.touch_begin[i]);
+  const size_t touches = static_cast<size_t>(journeys.touches_of(journey));
+  const std::span<const double> p{scores_.p.data() + begin, touches};
+  const double mu = scores_.predicted[i];
   // The observed mediators; where m_l is not observed, `law` of it.
   std::vector<double> share(touches), values;
   const auto observe = [&](size_t touch, double law) {
     const uint8_t m = mediator_of(journeys, begin + touch);
     share[touch] = m == kMediatorMissing ? law : m;
   };
-  for (size_t touch = 0; touch < touches; ++touch) observe(touch, p[touch]);
-  general_->means(share, values);
-  const double mu = mean(values);
-  scores_.predicted[i] = mu;
-  check_usable(journeys, journey, mu);
 
   // ett_j = p_j E[mu | m_j = 1] + (1 - p_j) E[mu | m_j = 0] - E'[mu | m_j = 0], E over the laws of
   // the other mediators with the touch, E' without it, all at the same draws.

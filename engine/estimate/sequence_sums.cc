@@ -11,6 +11,7 @@ SequenceSums::SequenceSums(const io::LogSchema& schema, OutcomeHead head, double
                            int64_t expected_rows)
     : binary(schema.outcome == io::OutcomeKind::binary),
       general(head == OutcomeHead::general),
+      scored(schema, outcome_mean, expected_rows),
       do_plugin(schema.clusters, 1),
       ett_plugin(schema.clusters, 1),
       one_step(schema.clusters),
@@ -21,10 +22,6 @@ SequenceSums::SequenceSums(const io::LogSchema& schema, OutcomeHead head, double
       backdoor(schema.clusters),
       users(schema.clusters),
       observed_users(schema.clusters, kLeastUsers),
-      all_users(1),
-      prediction(expected_rows),
-      regression(outcome_mean),
-      gauc(expected_rows),
       truth(schema.clusters),
       mediator(schema.clusters),
       sensitivity(schema.clusters),
@@ -38,16 +35,8 @@ void SequenceSums::add(const io::Journeys& from, const SequenceScores& scores,
     const uint64_t user = from.user[i];
     const double weight = from.weight.empty() ? 1.0 : from.weight[i];
     const double outcome = from.outcome[i];
-    ++journeys;
-    all_users.add(0, user);
+    scored.add(from, row, scores.predicted[i]);
     sensitivity.add_residual(outcome - scores.predicted[i], weight);
-    const float predicted = static_cast<float>(scores.predicted[i]);
-    if (binary) {
-      prediction.add(predicted, from.outcome[i], weight);
-      gauc.add(user, predicted, from.outcome[i], static_cast<float>(weight));
-    } else {
-      regression.add(scores.predicted[i], outcome, weight);
-    }
     const size_t begin = static_cast<size_t>(from.touch_begin[i]);
     const size_t end = static_cast<size_t>(from.touch_begin[i + 1]);
     const double linear = backdoor_model ? backdoor_model->linear(from, row) : 0;
@@ -85,7 +74,7 @@ void SequenceSums::add(const io::Journeys& from, const SequenceScores& scores,
 }
 
 void SequenceSums::merge(SequenceSums&& other) {
-  journeys += other.journeys;
+  scored.merge(std::move(other.scored));
   unobserved += other.unobserved;
   do_plugin.merge(other.do_plugin);
   ett_plugin.merge(other.ett_plugin);
@@ -97,11 +86,6 @@ void SequenceSums::merge(SequenceSums&& other) {
   backdoor.merge(other.backdoor);
   users.merge(other.users);
   observed_users.merge(other.observed_users);
-  all_users.merge(other.all_users);
-  training_users.merge(other.training_users);
-  prediction.merge(std::move(other.prediction));
-  regression.merge(other.regression);
-  gauc.merge(std::move(other.gauc));
   truth.merge(other.truth);
   mediator.merge(other.mediator);
   sensitivity.merge(other.sensitivity);
@@ -109,10 +93,8 @@ void SequenceSums::merge(SequenceSums&& other) {
 }
 
 void SequenceSums::reduce(Communicator& world) {
-  int64_t counts[2] = {journeys, unobserved};
-  world.all_reduce_sum(std::span<int64_t>(counts), "scored journeys");
-  journeys = counts[0];
-  unobserved = counts[1];
+  scored.reduce(world);
+  world.all_reduce_sum(std::span(&unobserved, 1), "touches without mediator");
   do_plugin.reduce(world, "do plug-in");
   ett_plugin.reduce(world, "ett plug-in");
   one_step.reduce(world, "ett one-step");
@@ -123,10 +105,6 @@ void SequenceSums::reduce(Communicator& world) {
   backdoor.reduce(world, "back-door effects");
   users.reduce(world, "users by cluster");
   observed_users.reduce(world, "users by cluster");
-  all_users.reduce(world, "users");
-  training_users.reduce(world, "users in the training share");
-  prediction.reduce(world, "prediction");
-  regression.reduce(world, "prediction");
   truth.reduce(world, "truth");
   mediator.reduce(world);
   sensitivity.reduce(world);

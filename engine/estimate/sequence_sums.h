@@ -7,7 +7,7 @@
 #include "engine/estimate/backdoor_fit.h"
 #include "engine/estimate/cluster_totals.h"
 #include "engine/estimate/mediator_variation.h"
-#include "engine/estimate/prediction.h"
+#include "engine/estimate/scored_rows.h"
 #include "engine/estimate/sensitivity.h"
 #include "engine/estimate/sequence_protocol.h"
 #include "engine/estimate/sequence_scorer.h"
@@ -39,7 +39,7 @@ struct SequenceSums {
 
   bool binary;
   bool general;  // the outcome head
-  int64_t journeys = 0;
+  ScoredRows scored;
   int64_t unobserved = 0;  // touches whose mediator was not observed
   GroupedSums do_plugin;   // no error of its own: one user group; nothing with the general head
   GroupedSums ett_plugin;  // the same
@@ -49,15 +49,10 @@ struct SequenceSums {
   ClusterTotals residual_weight;
   ClusterTotals clipped;
   ClusterTotals backdoor;
-  DistinctUsers users;              // by cluster
-  DistinctUsers observed_users;     // of touches with a value of their own: a few, exactly
-  DistinctUsers all_users;          // one cluster
-  DistinctUsers training_users{1};  // whose ids fall into the training share, of another log
-  PredictionSums prediction;
-  RegressionSums regression;
-  GaucRows gauc;
-  TruthSums truth;             // of ranked_plugin()
-  MediatorVariation mediator;  // touches with an observed mediator
+  DistinctUsers users;           // by cluster
+  DistinctUsers observed_users;  // of touches with a value of their own: a few, exactly
+  TruthSums truth;               // of ranked_plugin()
+  MediatorVariation mediator;    // touches with an observed mediator
   SensitivitySums sensitivity;
   SequenceProtocol protocol;  // gains of clusters, values of exposures
 };

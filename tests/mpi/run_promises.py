@@ -235,6 +235,7 @@ def case_deterministic_proxy():
                     f"estimates of training and of {ranks} ranks of {threads} threads")
         alm(["attribute", "--run", "log-0-1", "--log", log, "--out", f"{ranks}.csv", "--quiet",
              "--threads", threads], ranks)
+    check_prediction_only("log-0-1", log, estimates("log-0-1/estimates.json"))
     check(Path("0.csv").read_bytes() == Path("3.csv").read_bytes(), "attributions differ")
     with open("0.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -259,6 +260,7 @@ def case_deterministic_general():
                     f"estimates of training and of {ranks} ranks of {threads} threads")
         alm(["attribute", "--run", "log-0-1", "--log", log, "--out", f"{ranks}.csv", "--quiet",
              "--threads", threads], ranks)
+    check_prediction_only("log-0-1", log, estimates("log-0-1/estimates.json"))
     check(Path("0.csv").read_bytes() == Path("3.csv").read_bytes(), "attributions differ")
     with open("0.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -303,8 +305,19 @@ def case_default_losses():
         print(f"{log}: largest relative difference over 20 steps {worst:.2g}")
 
 
+def check_prediction_only(run, log, wanted, ranks=2):
+    """--prediction-only gives what the whole estimates say of prediction, and nothing else."""
+    alm(["evaluate", "--run", run, "--log", log, "--out", "only.json", "--quiet", "--prediction-only"],
+        ranks)
+    got = estimates("only.json")
+    for key in ("samples", "users", "scored", "bad_rows", "prediction"):
+        check_equal(wanted[key], got[key], f"{key} of --prediction-only")
+    check(got["effects"] is None and "--prediction-only" in got["effects_why"], "effects")
+
+
 def case_evaluate():
-    """alm evaluate on the training log: the file that training wrote, bit for bit."""
+    """alm evaluate on the training log: the file that training wrote, bit for bit. With
+    --prediction-only the same of prediction."""
     jobs = [(sequence_log(), SMALL),  # not deterministic: a checkpoint is a checkpoint
             (item_log(), SMALL + ["--cat-rows", "512", "--item-rows", "1024"]),
             (arm_log(), SMALL), (value_log(False), SMALL),
@@ -318,6 +331,7 @@ def case_evaluate():
                  "--threads", threads], ranks)
             check_equal(wanted, estimates("again.json"),
                         f"estimates of training and of {ranks} ranks of {threads} threads")
+        check_prediction_only(run, log, wanted)
         print(f"{log}: equal")
 
 
@@ -569,6 +583,7 @@ def case_folds():
             alm(["evaluate", "--run", out, "--log", log, "--out", "again.json", "--quiet",
                  "--threads", threads], ranks)
             check_equal(wanted[2], estimates("again.json"), "estimates of evaluate")
+        check_prediction_only(out, log, wanted[2])
         if extra:
             continue
         check({line["fit"] for line in wanted[1]} == {"fold0", "fold1", "fold2"}, "fits")
