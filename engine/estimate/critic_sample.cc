@@ -38,8 +38,9 @@ T next(std::span<const std::byte>& from) {
 template <class T>
 std::vector<T> next_vector(std::span<const std::byte>& from) {
   std::vector<T> values(static_cast<size_t>(next<int64_t>(from)));
-  std::memcpy(values.data(), from.data(), values.size() * sizeof(T));
-  from = from.subspan(values.size() * sizeof(T));
+  const std::span<std::byte> bytes = std::as_writable_bytes(std::span(values));
+  std::ranges::copy(from.first(bytes.size()), bytes.begin());
+  from = from.subspan(bytes.size());
   return values;
 }
 
