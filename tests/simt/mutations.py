@@ -83,6 +83,12 @@ BUGS = (
         "d_out, width) - mean_slope)", "d_out, width))", "pool_backward"),
     Bug("pool", "the gradient overwrites", "plain", "pool.cu",
         "a.d_x.row(j)[c] +=", "a.d_x.row(j)[c] =", "pool_backward"),
+    Bug("pool", "the gradient of a touch's weight overwrites", "plain", "pool.cu",
+        "if (lane() == 0) a.d_weight.data()[j] += d_weight;",
+        "if (lane() == 0) a.d_weight.data()[j] = d_weight;", "weighted_sum_backward"),
+    Bug("pool", "every lane adds to a touch's weight", "tsan", "pool.cu",
+        "if (lane() == 0) a.d_weight.data()[j] += d_weight;",
+        "a.d_weight.data()[j] += d_weight;", "weighted_sum_backward"),
     Bug("pool", "weights are read before lane 0 wrote them", "tsan", "pool.cu",
         "    total += e;\n  }\n  __syncwarp();", "    total += e;\n  }", "pool_forward"),
     # --- bilinear
