@@ -98,14 +98,22 @@ class Watch {
   ThreadPool& pool_;
 };
 
-// Shows every thread a micro-block in every kind of pass: which of them takes which block of a step
-// is chance, and one that was idle in the first steps would size its memory later.
+// Shows every thread as much as goes through the model at once, in every kind of pass: which of
+// them takes which part of a step is chance, and one that was idle in the first steps would size
+// its memory later.
 void show_to_all_threads(const io::Journeys& block, const Model& model, Compute& compute) {
   const ModelWeights weights = model.fresh_weights(1);
   on_every_thread(compute.pool(), [&](int64_t thread) {
     std::vector<float> gradient(weights.dense.size());
     Inputs& inputs = compute.thread(thread).inputs;
-    inputs.fill(block, model.stats(), model.options(), model.positions());
+    if (model.options().proxy_mode()) {
+      inputs.fill(block, model.stats(), model.options(), model.positions());
+    } else {
+      inputs.clear();
+      for (int64_t rows = 0; rows < kJourneysAtOnce; rows += block.size()) {
+        inputs.add({block, 0, block.size()}, model.stats(), model.options(), model.positions());
+      }
+    }
     for (int64_t time = 0; time < 3; ++time) {
       LossSums sums{};
       BlockRows rows;
