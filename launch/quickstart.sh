@@ -86,7 +86,8 @@ echo "time ($ranks ranks on $cores cores):"
 printf '%s' "$stages"
 echo "  whole    $(printf '%4d' $(($(date +%s) - whole_start))) s"
 echo
-echo "against the truth: cluster_spearman $spearman (at least 0.95), ratio $ratio (0.95 to 1.05)"
+LC_ALL=C awk -v s="$spearman" -v r="$ratio" 'BEGIN {
+  printf "against the truth: cluster_spearman %.3f (at least 0.95), ratio %.3f (0.95 to 1.05)\n", s, r }'
 echo "report: $(pwd)/$run/report.html"
 if ! awk -v s="$spearman" -v r="$ratio" \
   'BEGIN { exit !(s ~ /^[-0-9.]/ && r ~ /^[-0-9.]/ && s >= .95 && r >= .95 && r <= 1.05) }'; then
