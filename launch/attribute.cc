@@ -48,7 +48,7 @@ int run_attribute(const Options& options, Communicator& world) {
   install_stop_signals();
   const std::string out = options.text("out");
   io::check_attribution_path(out);
-  check_output_file(out, world);
+  check_output_file("out", out, !out.ends_with(".h5"), world);
   const Bundle bundle = load_run(options.text("run"), world);
   const std::shared_ptr<const io::Log> log = open_log(options, world);
   const std::unique_ptr<Compute> compute = make_compute(options, world);

@@ -148,6 +148,12 @@ void bench_synth(const Options& options, Communicator& world, BenchResults& resu
 // COLLECTIVE.
 int run_bench(const Options& options, Communicator& world) {
   check_options(options);
+  for (const char* option : {"json", "report"}) {
+    if (options.given(option)) check_output_file(option, options.text(option), true, world);
+  }
+  if (options.given("report") && options.text("report") == options.text("json")) {
+    throw UserError("--report and --json name the same file");
+  }
   const std::string& what = options.text("what");
   BenchResults results(options, world);
   if (what == "train") bench_train(options, world, results);

@@ -1,5 +1,6 @@
 // alm evaluate: the estimates of a trained run on a log.
 #include <cstdio>
+#include <filesystem>
 
 #include "engine/estimate/coordinator.h"
 #include "engine/train/run_dir.h"
@@ -38,9 +39,21 @@ void warn(const io::Json& estimates) {
   }
 }
 
+// COLLECTIVE. UserError when the estimates would take the place of a file of the run.
+void check_outside_run(const std::string& out, const std::string& run, Communicator& world) {
+  namespace fs = std::filesystem;
+  world.together("output file", [&] {
+    if (world.rank() != 0 || !fs::exists(out) || !fs::is_directory(run)) return;
+    const fs::path inside = fs::relative(fs::canonical(out), fs::canonical(run));
+    if (inside.empty() || *inside.begin() == "..") return;
+    throw UserError("--out " + out + ": is a file of the run and would be replaced; name another");
+  });
+}
+
 int run_evaluate(const Options& options, Communicator& world) {
   install_stop_signals();
-  check_output_file(options.text("out"), world);
+  check_output_file("out", options.text("out"), true, world);
+  check_outside_run(options.text("out"), options.text("run"), world);
   const Bundle bundle = load_run(options.text("run"), world);
   const std::shared_ptr<const io::Log> log = open_log(options, world);
   const std::unique_ptr<Compute> compute = make_compute(options, world);

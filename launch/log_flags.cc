@@ -4,9 +4,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <string_view>
 
 #include "kernels/base/log.h"
 #include "kernels/base/text.h"
@@ -46,25 +49,45 @@ std::shared_ptr<const io::Log> open_log(const Options& options, Communicator& wo
   return log;
 }
 
-void check_output_file(const std::string& path, Communicator& world) {
+namespace {
+
+bool is_hdf5(const std::string& path) {
+  constexpr std::string_view kSignature = "\x89HDF\r\n\x1a\n";
+  std::array<char, kSignature.size()> head{};
+  std::ifstream file(path, std::ios::binary);
+  return file.read(head.data(), head.size()) &&
+         std::string_view(head.data(), head.size()) == kSignature;
+}
+
+}  // namespace
+
+void check_output_file(const std::string& option, const std::string& path, bool text,
+                       Communicator& world) {
   namespace fs = std::filesystem;
   world.together("output file", [&] {
     if (world.rank() != 0) return;
+    const std::string named = "--" + option + " " + path;
     std::error_code error;
+    if (path.empty()) throw UserError("--" + option + " is empty: name a file");
     if (fs::is_directory(path, error)) {
-      throw UserError("--out " + path + ": is a directory; name a file in it");
+      throw UserError(named + ": is a directory; name a file in it");
     }
     fs::path parent = fs::path(path).parent_path();
     if (parent.empty()) parent = ".";
     fs::create_directories(parent, error);
     if (error) {
-      throw UserError("--out " + path + ": its directory cannot be made: " + error.message());
+      throw UserError(named + ": its directory cannot be made: " + error.message());
+    }
+    if (text && is_hdf5(path)) {
+      throw UserError(named +
+                      ": is an HDF5 file, perhaps a log, and would be replaced; name "
+                      "another file");
     }
     // Under the name that the writers use until the file is whole.
     const std::string trial = path + ".tmp";
     const int file = ::open(trial.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
     if (file < 0) {
-      throw UserError("--out " + path + ": cannot be written there: " + std::strerror(errno));
+      throw UserError(named + ": cannot be written there: " + std::strerror(errno));
     }
     ::close(file);
     ::unlink(trial.c_str());

@@ -15,9 +15,11 @@ std::vector<OptionSpec> log_flags();
 // COLLECTIVE. Opens the log; says its warnings.
 std::shared_ptr<const io::Log> open_log(const Options& options, Communicator& world);
 
-// COLLECTIVE. UserError unless a file can be written at `path`, the value of --out; makes the
-// directory it lies in. So that hours of work do not end in a slip of the keyboard.
-void check_output_file(const std::string& path, Communicator& world);
+// COLLECTIVE. UserError unless a file can be written at `path`, the value of --`option`; makes the
+// directory it lies in. So that hours of work do not end in a slip of the keyboard. `text`: what
+// will be written is no HDF5, so a file there that is, a log perhaps, is not to be replaced.
+void check_output_file(const std::string& option, const std::string& path, bool text,
+                       Communicator& world);
 
 // --device, --simd.
 std::vector<OptionSpec> device_flags();

@@ -772,6 +772,16 @@ def case_refused():
     refused(log, "once", *SMALL, "--bootstrap-fits", "1", says=("--bootstrap-fits 1",))
     # Nothing there: --resume starts.
     train(log, "fresh", *SMALL, "--epochs", "1", "--resume")
+    # No file of a log or of the run is replaced by results.
+    part = sorted(Path(log).glob("*.h5"))[0]
+    kept = part.read_bytes()
+    for out, says in ((part, "HDF5 file"), (f"nowhere/../{part}", "HDF5 file"),
+                      ("run/estimates.json", "a file of the run")):
+        complaint(alm(["evaluate", "--run", "run", "--log", log, "--out", out], 2, wanted=1),
+                  (str(out), says))
+    complaint(alm(["bench", "loader", "--log", log, "--json", part], 2, wanted=1), ("--json", "HDF5"))
+    check(part.read_bytes() == kept, "the log was replaced")
+    check_equal(before, estimates("run/estimates.json"), "estimates of a finished run")
 
 
 def case_init():
