@@ -87,7 +87,9 @@ printf '%s' "$stages"
 echo "  whole    $(printf '%4d' $(($(date +%s) - whole_start))) s"
 echo
 LC_ALL=C awk -v s="$spearman" -v r="$ratio" 'BEGIN {
-  printf "against the truth: cluster_spearman %.3f (at least 0.95), ratio %.3f (0.95 to 1.05)\n", s, r }'
+  if (s ~ /^[-0-9.]/) s = sprintf("%.3f", s)
+  if (r ~ /^[-0-9.]/) r = sprintf("%.3f", r)
+  print "against the truth: cluster_spearman " s " (at least 0.95), ratio " r " (0.95 to 1.05)" }'
 echo "report: $(pwd)/$run/report.html"
 if ! awk -v s="$spearman" -v r="$ratio" \
   'BEGIN { exit !(s ~ /^[-0-9.]/ && r ~ /^[-0-9.]/ && s >= .95 && r >= .95 && r <= 1.05) }'; then

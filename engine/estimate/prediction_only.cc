@@ -6,6 +6,7 @@
 #include "engine/estimate/proxy_scorer.h"
 #include "engine/estimate/scored_rows.h"
 #include "engine/estimate/sequence_scorer.h"
+#include "engine/estimate/settled_outcome.h"
 #include "engine/model/scan.h"
 
 namespace alm {
@@ -75,6 +76,7 @@ void predict_all(const EstimateInputs& inputs, const ScoredUsers& users, const M
   json["identification"] = {{"mediator_variance_share", nullptr},
                             {"mediator_variance_share_why", kPredictionOnly},
                             {"warnings", io::Json::array()}};
+  warn_of_settled_outcome(json);
 }
 
 }  // namespace

@@ -65,8 +65,8 @@ class SequenceScorer {
   // `thread`: the calling thread's index in compute.pool(). The result lives until the next call.
   // UserError naming the row whose values make scores that are not finite or beyond measure.
   const SequenceScores& score(const io::Journeys& journeys, int64_t thread);
-  // E[Y | M, T, X] alone, [n]: one forward pass, no deletion. As long-lived, and errors, as
-  // score().
+  // E[Y | M, T, X] alone, [n]: one forward pass, no deletion. Lives until the next call; UserError
+  // as of score(), which looks at edited journeys too.
   std::span<const double> predict(const io::Journeys& journeys, int64_t thread);
   // The result of the last score().
   const SequenceScores& last() const { return scores_; }

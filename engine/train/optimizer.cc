@@ -22,6 +22,7 @@ Optimizer::Optimizer(const Model& model)
 void Optimizer::update_dense(Compute& compute, ModelWeights& weights, DenseGradientSum& sum,
                              double scale, int64_t first, int64_t last, int64_t step,
                              const OptimizerSettings& settings) {
+  if (first == last) return;
   const std::span<const float> gradient =
       sum.sum().subspan(static_cast<size_t>(first - sum.first()));
   const auto body = [&](int64_t piece, int64_t thread) {

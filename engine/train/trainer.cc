@@ -310,14 +310,15 @@ class Trainer {
   void check_same_run(const io::CheckpointBlobs& checkpoint) {
     const io::Json now = options_that_matter();
     const io::Json& then = checkpoint.header.at("options");
+    // A checkpoint of a time before an option was made by what is now its default.
+    const io::Json fallback = run_options({});
     for (const auto& [name, value] : now.items()) {
-      if (then.contains(name) && then.at(name) != value) {
-        throw UserError(
-            format("--resume: --%s was %s in %s and is %s now: use the same value, or "
-                   "another --out",
-                   name.c_str(), io::json_text(then.at(name)).c_str(), job_.run_dir.c_str(),
-                   io::json_text(value).c_str()));
-      }
+      const io::Json was = then.contains(name) ? then.at(name) : fallback.value(name, value);
+      if (was == value) continue;
+      throw UserError(
+          format("--resume: --%s was %s in %s and is %s now: use the same value, or another --out",
+                 name.c_str(), io::json_text(was).c_str(), job_.run_dir.c_str(),
+                 io::json_text(value).c_str()));
     }
     const io::Json& bundle = checkpoint.header.at("bundle");
     const int64_t positions = bundle.at("positions").get<int64_t>();
