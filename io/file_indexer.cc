@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <fstream>
 
 #include "io/file_key.h"
 #include "io/hdf5_handle.h"
@@ -20,7 +19,6 @@ namespace {
 constexpr int64_t kMostClusters = int64_t{1} << 24;
 constexpr int64_t kMostColumns = int64_t{1} << 16;
 constexpr const char* kSchemaName = "alm-log/1";
-constexpr char kSignature[] = "\x89HDF\r\n\x1a\n";
 
 class FileIndexer {
  public:
@@ -28,7 +26,7 @@ class FileIndexer {
     const FileKey key = look_at(path);
     index_.bytes = key.bytes;
     const std::string& head = key.superblock;
-    index_.old_format = !head.starts_with(kSignature) || head.size() <= 8 || head[8] < 2;
+    index_.old_format = !head.starts_with(kHdf5Signature) || head.size() <= 8 || head[8] < 2;
   }
 
   FileIndex run() {
@@ -53,23 +51,10 @@ class FileIndexer {
   std::string why_not_open() const {
     const std::string reason = hdf5_error();
     if (index_.bytes == 0) return "is empty (0 bytes)";
-    if (has_signature()) {
+    if (has_hdf5_signature(path_)) {
       return "is HDF5, but cut off or damaged (" + reason + "): bring it again";
     }
     return "is no HDF5 file: tables come in with alm import";
-  }
-
-  // HDF5 may begin at 0 or after a user block of 512, 1024, ... bytes.
-  bool has_signature() const {
-    std::ifstream file(path_, std::ios::binary);
-    std::string head(8, '\0');
-    for (int64_t at = 0; at < index_.bytes && file; at = std::max<int64_t>(512, 2 * at)) {
-      file.seekg(at);
-      if (file.read(head.data(), static_cast<std::streamsize>(head.size())) && head == kSignature) {
-        return true;
-      }
-    }
-    return false;
   }
 
   bool has_attribute(const char* name) const {

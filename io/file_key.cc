@@ -2,8 +2,12 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 
 #include "io/input_file.h"
 #include "kernels/base/check.h"
@@ -33,6 +37,18 @@ FileKey look_at(const std::string& path) {
   key.bytes = status.st_size;
   key.modified_ns = int64_t{status.st_mtim.tv_sec} * 1000000000 + status.st_mtim.tv_nsec;
   return key;
+}
+
+bool has_hdf5_signature(const std::string& path) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) return false;  // a pipe would wait
+  std::ifstream file(path, std::ios::binary);
+  std::string head(kHdf5Signature.size(), '\0');
+  for (int64_t at = 0; file; at = std::max<int64_t>(512, 2 * at)) {
+    file.seekg(at);
+    if (file.read(head.data(), std::ssize(head)) && head == kHdf5Signature) return true;
+  }
+  return false;
 }
 
 }  // namespace alm::io

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace alm::io {
 
@@ -15,5 +16,9 @@ struct FileKey {
 
 // UserError where the file cannot be read.
 FileKey look_at(const std::string& path);
+
+// What an HDF5 file begins with, at 0 or after a user block of 512, 1024, ... bytes.
+inline constexpr std::string_view kHdf5Signature = "\x89HDF\r\n\x1a\n";
+bool has_hdf5_signature(const std::string& path);
 
 }  // namespace alm::io

@@ -4,13 +4,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <string_view>
 
+#include "io/file_key.h"
 #include "kernels/base/log.h"
 #include "kernels/base/text.h"
 #include "launch/threads.h"
@@ -49,18 +47,6 @@ std::shared_ptr<const io::Log> open_log(const Options& options, Communicator& wo
   return log;
 }
 
-namespace {
-
-bool is_hdf5(const std::string& path) {
-  constexpr std::string_view kSignature = "\x89HDF\r\n\x1a\n";
-  std::array<char, kSignature.size()> head{};
-  std::ifstream file(path, std::ios::binary);
-  return file.read(head.data(), head.size()) &&
-         std::string_view(head.data(), head.size()) == kSignature;
-}
-
-}  // namespace
-
 void check_output_file(const std::string& option, const std::string& path, bool text,
                        Communicator& world) {
   namespace fs = std::filesystem;
@@ -78,7 +64,7 @@ void check_output_file(const std::string& option, const std::string& path, bool 
     if (error) {
       throw UserError(named + ": its directory cannot be made: " + error.message());
     }
-    if (text && is_hdf5(path)) {
+    if (text && io::has_hdf5_signature(path)) {
       throw UserError(named +
                       ": is an HDF5 file, perhaps a log, and would be replaced; name "
                       "another file");

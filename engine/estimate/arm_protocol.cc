@@ -1,18 +1,11 @@
 #include "engine/estimate/arm_protocol.h"
+#include "engine/estimate/row_values.h"
 
 #include <cmath>
 
 #include "kernels/base/hash.h"
 
 namespace alm {
-namespace {
-
-double weight_of(const io::Journeys& journeys, size_t row) {
-  return journeys.weight.empty() ? 1.0 : static_cast<double>(journeys.weight[row]);
-}
-
-}  // namespace
-
 ArmProtocol::ArmProtocol(const io::LogSchema& schema)
     : arms_(schema.clusters),
       reference_(*schema.reference_cluster),

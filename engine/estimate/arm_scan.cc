@@ -46,12 +46,4 @@ double predicted_outcome(const ArmNuisances& nuisances, const io::Journeys& jour
   return mediator == kMediatorMissing ? eta(nuisances, arm, arm) : nuisances.mu(mediator, arm);
 }
 
-double weight_of(const io::Journeys& journeys, size_t row) {
-  return journeys.weight.empty() ? 1.0 : journeys.weight[row];
-}
-
-uint8_t mediator_of(const io::Journeys& journeys, size_t row) {
-  return journeys.mediator.empty() ? kMediatorMissing : journeys.mediator[row];
-}
-
 }  // namespace alm

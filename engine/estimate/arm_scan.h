@@ -6,6 +6,7 @@
 
 #include "engine/estimate/coordinator.h"
 #include "engine/estimate/influence.h"
+#include "engine/estimate/row_values.h"
 
 namespace alm {
 
@@ -18,9 +19,5 @@ void scan_arm_rows(const EstimateInputs& inputs, const io::UserFilter& filter,
 
 // E[Y | M, A, X] of a row, over the law of the mediator where that was not observed.
 double predicted_outcome(const ArmNuisances& nuisances, const io::Journeys& journeys, size_t row);
-
-// Of a row; 1 and kMediatorMissing in a log without the column.
-double weight_of(const io::Journeys& journeys, size_t row);
-uint8_t mediator_of(const io::Journeys& journeys, size_t row);
 
 }  // namespace alm

@@ -9,6 +9,7 @@
 #include "engine/estimate/fold_batches.h"
 #include "engine/estimate/mediator_variation.h"
 #include "engine/estimate/proxy_scorer.h"
+#include "engine/estimate/row_values.h"
 #include "engine/estimate/sequence_scorer.h"
 #include "engine/estimate/user_sums.h"
 #include "engine/model/scan.h"
@@ -26,13 +27,6 @@ void sort(Rows& rows) {
             [](const io::AttributionRow& left, const io::AttributionRow& right) {
               return std::pair(left.row, left.position) < std::pair(right.row, right.position);
             });
-}
-
-double weight_of(const io::Journeys& journeys, size_t row) {
-  return journeys.weight.empty() ? 1.0 : journeys.weight[row];
-}
-uint8_t mediator_of(const io::Journeys& journeys, size_t touch) {
-  return journeys.mediator.empty() ? kMediatorMissing : journeys.mediator[touch];
 }
 
 float or_none(const std::vector<double>& values, size_t at) {
@@ -189,8 +183,7 @@ class RankOutput {
         out, inputs.log->touches(), options.proxy_mode() ? "paper" : "shapley",
         {{"estimand_note", estimand_note(options, schema)},
          {"mediator_mode", mediator_mode_name(options.mediator)},
-         {"outcome_head",
-          schema.is_arm_log() ? "general" : outcome_head_name(options.outcome_head)},
+         {"outcome_head", outcome_head_name(options, schema)},
          {"nuisance", inputs.bundle.tabular ? "tabular" : "network"},
          {"scored", scored},
          {"log_manifest", inputs.log->manifest_hash()}},

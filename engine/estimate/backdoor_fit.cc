@@ -6,6 +6,7 @@
 #include <numeric>
 #include <string>
 
+#include "engine/estimate/row_values.h"
 #include "engine/model/scan.h"
 #include "kernels/base/hash.h"
 #include "kernels/base/log.h"
@@ -19,10 +20,6 @@ std::span<const uint32_t> touched(const io::Journeys& journeys, int64_t row) {
   const int64_t begin = journeys.touch_begin[at];
   return {journeys.cluster.data() + begin,
           static_cast<size_t>(journeys.touch_begin[at + 1] - begin)};
-}
-
-double weight_of(const io::Journeys& journeys, int64_t row) {
-  return journeys.weight.empty() ? 1.0 : journeys.weight[static_cast<size_t>(row)];
 }
 
 // The `most` clusters with most touches in the rows of a scan, ties to the lower id; ascending.

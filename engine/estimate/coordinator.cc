@@ -10,6 +10,11 @@
 #include "kernels/base/text.h"
 
 namespace alm {
+
+const char* outcome_head_name(const ModelOptions& options, const io::LogSchema& schema) {
+  return schema.is_arm_log() ? "general" : outcome_head_name(options.outcome_head);
+}
+
 const char* estimand_note(const ModelOptions& options, const io::LogSchema& schema) {
   if (options.proxy_mode()) {
     return "scores, not effects. paper: g(X,T) - g(X,T without the touch), touches and code "
@@ -136,8 +141,7 @@ Estimates make_estimates(const EstimateInputs& inputs) {
   json["world_size"] = inputs.world.size();
   json["device"] = inputs.compute.device().describe();
   json["mediator_mode"] = mediator_mode_name(inputs.bundle.options.mediator);
-  json["outcome_head"] =
-      schema.is_arm_log() ? "general" : outcome_head_name(inputs.bundle.options.outcome_head);
+  json["outcome_head"] = outcome_head_name(inputs.bundle.options, schema);
   json["nuisance"] = inputs.bundle.tabular ? "tabular" : "network";
   json["estimand_note"] = estimand_note(inputs.bundle.options, schema);
   if (inputs.prediction_only) {

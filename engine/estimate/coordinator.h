@@ -34,6 +34,8 @@ struct Estimates {
 // other log all users. UserError when the log's columns differ from the model's.
 Estimates make_estimates(const EstimateInputs& inputs);
 
+// The outcome head that makes the numbers of such a log.
+const char* outcome_head_name(const ModelOptions& options, const io::LogSchema& schema);
 // What do and ett mean on such a log.
 const char* estimand_note(const ModelOptions& options, const io::LogSchema& schema);
 

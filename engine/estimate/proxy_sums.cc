@@ -1,4 +1,5 @@
 #include "engine/estimate/proxy_sums.h"
+#include "engine/estimate/row_values.h"
 
 #include <cmath>
 #include <utility>
@@ -26,7 +27,7 @@ void ProxySums::add(const io::Journeys& from, const ProxyScores& scores,
   for (int64_t row = 0; row < from.size(); ++row) {
     const size_t i = static_cast<size_t>(row);
     const uint64_t user = from.user[i];
-    const double weight = from.weight.empty() ? 1.0 : from.weight[i];
+    const double weight = weight_of(from, i);
     const double outcome = from.outcome[i];
     scored.add(from, row, scores.predicted[i]);
     all.add(0, user, outcome, weight);

@@ -1,4 +1,5 @@
 #include "engine/estimate/removal_scorer.h"
+#include "engine/estimate/row_values.h"
 
 #include <algorithm>
 #include <cmath>
@@ -17,10 +18,6 @@ constexpr double kLargestOddsLogit = 12;
 
 double log_probability(double logit, bool one) {
   return -softplus(one ? -logit : logit);
-}
-
-uint8_t mediator_of(const io::Journeys& journeys, size_t touch) {
-  return journeys.mediator.empty() ? kMediatorMissing : journeys.mediator[touch];
 }
 
 }  // namespace

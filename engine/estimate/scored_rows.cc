@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/estimate/row_values.h"
+
 namespace alm {
 
 ScoredRows::ScoredRows(const io::LogSchema& schema, double outcome_mean, int64_t expected_rows)
@@ -14,7 +16,7 @@ void ScoredRows::add(const io::Journeys& journeys, int64_t row, double predicted
   const size_t i = static_cast<size_t>(row);
   const uint64_t user = journeys.user[i];
   const float outcome = journeys.outcome[i];
-  const float weight = journeys.weight.empty() ? 1.0f : journeys.weight[i];
+  const double weight = weight_of(journeys, i);
   ++rows_;
   weight_.add(weight);
   users_.add(0, user);
@@ -24,7 +26,7 @@ void ScoredRows::add(const io::Journeys& journeys, int64_t row, double predicted
   }
   const float probability = static_cast<float>(std::clamp(predicted, 0.0, 1.0));
   prediction_.add(probability, outcome, weight);
-  by_user_.add(user, probability, outcome, weight);
+  by_user_.add(user, probability, outcome, static_cast<float>(weight));
 }
 
 void ScoredRows::note_training(const io::Journeys& journeys, const ScoredUsers& users) {

@@ -1,4 +1,5 @@
 #include "engine/estimate/sequence_protocol.h"
+#include "engine/estimate/row_values.h"
 
 #include <algorithm>
 #include <cmath>
@@ -7,14 +8,6 @@
 #include "kernels/base/hash.h"
 
 namespace alm {
-namespace {
-
-double weight_of(const io::Journeys& journeys, size_t row) {
-  return journeys.weight.empty() ? 1.0 : static_cast<double>(journeys.weight[row]);
-}
-
-}  // namespace
-
 SequenceProtocol::SequenceProtocol(const io::LogSchema& schema)
     : clusters_(schema.clusters),
       truth_(schema.truth),

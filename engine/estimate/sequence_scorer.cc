@@ -1,4 +1,5 @@
 #include "engine/estimate/sequence_scorer.h"
+#include "engine/estimate/row_values.h"
 
 #include <algorithm>
 #include <cmath>
@@ -18,10 +19,6 @@ constexpr double kLargestPrediction = 0x1p28;
 // log P(m) of a Bernoulli with this logit.
 double log_probability(double logit, bool one) {
   return -softplus(one ? -logit : logit);
-}
-
-uint8_t mediator_of(const io::Journeys& journeys, size_t touch) {
-  return journeys.mediator.empty() ? kMediatorMissing : journeys.mediator[touch];
 }
 
 void copy(std::span<const float> from, std::vector<double>& to) {

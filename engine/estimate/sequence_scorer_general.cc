@@ -1,15 +1,12 @@
 // The scores of a journey under the general head: sums over its mediators instead of closed forms.
 #include <algorithm>
 
+#include "engine/estimate/row_values.h"
 #include "engine/estimate/sequence_scorer.h"
 #include "kernels/base/logistic.h"
 
 namespace alm {
 namespace {
-
-uint8_t mediator_of(const io::Journeys& journeys, size_t touch) {
-  return journeys.mediator.empty() ? kMediatorMissing : journeys.mediator[touch];
-}
 
 double mean(const std::vector<double>& values) {
   double sum = 0;

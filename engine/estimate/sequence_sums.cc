@@ -1,4 +1,5 @@
 #include "engine/estimate/sequence_sums.h"
+#include "engine/estimate/row_values.h"
 
 #include <algorithm>
 #include <cmath>
@@ -33,7 +34,7 @@ void SequenceSums::add(const io::Journeys& from, const SequenceScores& scores,
   for (int64_t row = 0; row < from.size(); ++row) {
     const size_t i = static_cast<size_t>(row);
     const uint64_t user = from.user[i];
-    const double weight = from.weight.empty() ? 1.0 : from.weight[i];
+    const double weight = weight_of(from, i);
     const double outcome = from.outcome[i];
     scored.add(from, row, scores.predicted[i]);
     sensitivity.add_residual(outcome - scores.predicted[i], weight);

@@ -228,17 +228,7 @@ def case_deterministic_proxy():
     options = proxy + ["--proxy-input", "clean", "--discriminator-steps", "3", "--pcgrad",
                        "--adversary-warmup", "0.2"]
     same_bits(log, options, [(0, 1), (2, 2), (3, 1)])
-    for ranks, threads in ((0, 2), (3, 1)):
-        alm(["evaluate", "--run", "log-0-1", "--log", log, "--out", "again.json", "--quiet",
-             "--threads", threads], ranks)
-        check_equal(estimates("log-0-1/estimates.json"), estimates("again.json"),
-                    f"estimates of training and of {ranks} ranks of {threads} threads")
-        alm(["attribute", "--run", "log-0-1", "--log", log, "--out", f"{ranks}.csv", "--quiet",
-             "--threads", threads], ranks)
-    check_prediction_only("log-0-1", log, estimates("log-0-1/estimates.json"))
-    check(Path("0.csv").read_bytes() == Path("3.csv").read_bytes(), "attributions differ")
-    with open("0.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = told_again("log-0-1", log)
     check(len(rows) == sum(score["touches"] for score in
                            estimates("log-0-1/estimates.json")["scores"]), "a row a touch")
     check(all(float(row["paper"]) and row["do"] for row in rows[:50]), "no scores in a row")
@@ -253,17 +243,7 @@ def case_deterministic_general():
     check(values["outcome_head"] == "general", values["outcome_head"])
     check(all(effect["do"]["plugin"] is None and effect["ett"]["monte_carlo"]["plugin_se"] > 0
               for effect in values["effects"]), "ett by draws, and no do")
-    for ranks, threads in ((0, 2), (3, 1)):
-        alm(["evaluate", "--run", "log-0-1", "--log", log, "--out", "again.json", "--quiet",
-             "--threads", threads], ranks)
-        check_equal(estimates("log-0-1/estimates.json"), estimates("again.json"),
-                    f"estimates of training and of {ranks} ranks of {threads} threads")
-        alm(["attribute", "--run", "log-0-1", "--log", log, "--out", f"{ranks}.csv", "--quiet",
-             "--threads", threads], ranks)
-    check_prediction_only("log-0-1", log, estimates("log-0-1/estimates.json"))
-    check(Path("0.csv").read_bytes() == Path("3.csv").read_bytes(), "attributions differ")
-    with open("0.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = told_again("log-0-1", log)
     check(len(rows) == sum(effect["touches"] for effect in values["effects"]), "a row a touch")
     check(all(float(row["ett"]) and float(row["shapley"]) and row["do"] == ""
               for row in rows[:50]), f"not what the head gives: {rows[0]}")
@@ -303,6 +283,22 @@ def case_default_losses():
                     worst = max(worst, error)
                     check(error <= 1e-6, f"step {step}, loss {name}: {value}, {other[step][name]}")
         print(f"{log}: largest relative difference over 20 steps {worst:.2g}")
+
+
+def told_again(run, log):
+    """What evaluate and attribute make of a run, the same on any ranks and threads; the rows of
+    credit."""
+    for ranks, threads in ((0, 2), (3, 1)):
+        alm(["evaluate", "--run", run, "--log", log, "--out", "again.json", "--quiet",
+             "--threads", threads], ranks)
+        check_equal(estimates(f"{run}/estimates.json"), estimates("again.json"),
+                    f"estimates of training and of {ranks} ranks of {threads} threads")
+        alm(["attribute", "--run", run, "--log", log, "--out", f"{ranks}.csv", "--quiet",
+             "--threads", threads], ranks)
+    check_prediction_only(run, log, estimates(f"{run}/estimates.json"))
+    check(Path("0.csv").read_bytes() == Path("3.csv").read_bytes(), "attributions differ")
+    with open("0.csv", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def check_prediction_only(run, log, wanted, ranks=2):
