@@ -58,8 +58,10 @@ class Builder {
   }
   // An output that the op must fill: garbage before.
   Builder& output(const std::string& name, int64_t rows, int64_t cols) {
-    return add(name, Type::f32, rows, cols, Role::overwritten,
-               [] { return std::numeric_limits<double>::quiet_NaN(); });
+    return garbage(name, rows, cols, Role::overwritten);
+  }
+  Builder& room(const std::string& name, int64_t rows, int64_t cols) {
+    return garbage(name, rows, cols, Role::room);
   }
   Builder& journeys(const std::vector<int64_t>& lengths) {
     add("touches", Type::i64, std::ssize(lengths) + 1, 1, Role::input, [] { return 0.0; });
@@ -98,6 +100,7 @@ class Builder {
   }
   OpCase done() {
     for (const auto& [name, array] : case_.arrays) {
+      if (array.role == Role::room) continue;
       const double moves = array.role == Role::accumulated ? 2 : 1;
       case_.bytes += moves * static_cast<double>(array.rows * array.cols * size_of(array.type));
     }
@@ -109,6 +112,11 @@ class Builder {
     uint64_t word = 1469598103934665603u;  // FNV-1a
     for (const char c : text) word = (word ^ static_cast<unsigned char>(c)) * 1099511628211u;
     return word;
+  }
+
+  Builder& garbage(const std::string& name, int64_t rows, int64_t cols, Role role) {
+    return add(name, Type::f32, rows, cols, role,
+               [] { return std::numeric_limits<double>::quiet_NaN(); });
   }
 
   template <class Draw>
@@ -349,6 +357,63 @@ OpCase bilinear(const Shape& shape, int64_t clusters, int64_t width, bool backwa
       .normal("d_v", clusters, width, Role::accumulated)
       .normal("d_context", shape.journeys(), width, Role::accumulated)
       .forward("bilinear_forward")
+      .done();
+}
+
+struct HeadWidths {
+  int64_t touch;
+  int64_t context;
+  int64_t hidden;
+};
+
+// `beside`: the hidden layer is kept, and a gradient reaches it of its own.
+OpCase touch_head(const Shape& shape, int64_t clusters, HeadWidths widths, bool backward,
+                  bool beside, int64_t padding) {
+  const int64_t t = shape.touches();
+  const int64_t n = shape.journeys();
+  const auto& [touch, context, hidden] = widths;
+  Builder builder(backward ? "touch_head_backward" : "touch_head_forward",
+                  shape.name + "_k" + text(clusters) + "_" + text(touch) + "_" + text(context) +
+                      "_" + text(hidden) + (beside ? "_beside" : ""),
+                  padding);
+  builder.journeys(shape.lengths)
+      .whole("cluster", Type::i64, t, clusters)
+      .normal("x", t, touch)
+      .normal("context", n, context)
+      .normal("w_touch", touch, hidden, Role::input, 0.3)
+      .uniform("bias", hidden, -0.5, 0.5)
+      .normal("w_context", context, hidden, Role::input, 0.3)
+      .normal("w_out", hidden, 1)
+      .normal("out_bias", 1, 1)
+      .normal("cluster_bias", clusters, 1)
+      .normal("v", clusters, context)
+      .room("of_context", n, hidden)
+      .scalar("keep_hidden", beside)
+      .tolerance(4e-6)
+      .flops((backward ? 4 : 2) * product({t, touch + 1, hidden}) +
+             (backward ? 4 : 2) * product({n, context, hidden}) +
+             (backward ? 4 : 2) * product({t, context}));
+  if (!backward) {
+    builder.output("logit", t, 1);
+    return beside ? builder.output("hidden", t, hidden).done()
+                  : builder.room("hidden", t, hidden).done();
+  }
+  if (beside) builder.normal("d_hidden", t, hidden);
+  return builder.room("logit", t, 1)
+      .room("hidden", t, hidden)
+      .normal("d_logit", t, 1)
+      .normal("d_x", t, touch, Role::accumulated)
+      .normal("d_context", n, context, Role::accumulated)
+      .normal("d_w_touch", touch, hidden, Role::accumulated)
+      .normal("d_bias", hidden, 1, Role::accumulated)
+      .normal("d_w_context", context, hidden, Role::accumulated)
+      .normal("d_w_out", hidden, 1, Role::accumulated)
+      .normal("d_out_bias", 1, 1, Role::accumulated)
+      .normal("d_cluster_bias", clusters, 1, Role::accumulated)
+      .normal("d_v", clusters, context, Role::accumulated)
+      .room("room_touches", t, hidden)
+      .room("room_journeys", n, hidden)
+      .forward("touch_head_forward")
       .done();
 }
 
@@ -618,6 +683,21 @@ SupervisedLoss supervised_arguments(OpArguments& a) {
           .weight_sum = a.doubles("weight_sum")};
 }
 
+TouchHeadTensors<float> head_tensors(OpArguments& a, const std::string& prefix) {
+  return {.w_touch = a.matrix(prefix + "w_touch"),
+          .bias = a.floats(prefix + "bias"),
+          .w_context = a.matrix(prefix + "w_context"),
+          .w_out = a.matrix(prefix + "w_out"),
+          .out_bias = a.floats(prefix + "out_bias"),
+          .cluster_bias = a.floats(prefix + "cluster_bias"),
+          .v = a.matrix(prefix + "v")};
+}
+
+TouchHeadTensors<const float> head_weights(OpArguments& a) {
+  const TouchHeadTensors<float> of = head_tensors(a, "");
+  return {of.w_touch, of.bias, of.w_context, of.w_out, of.out_bias, of.cluster_bias, of.v};
+}
+
 LossSums* loss_sums(OpArguments& a) {
   static_assert(sizeof(LossSums) == kLossSums * sizeof(double));
   return reinterpret_cast<LossSums*>(a.doubles("sums"));
@@ -723,6 +803,28 @@ const std::vector<Entry>& entries() {
                                                     .d_bias = a.floats("d_bias"),
                                                     .d_v = a.matrix("d_v"),
                                                     .d_context = a.matrix("d_context")}),
+      ALM_ENTRY(touch_head_forward, TouchHeadForward{.touches = csr(a),
+                                                     .cluster = a.integers("cluster"),
+                                                     .x = a.matrix("x"),
+                                                     .context = a.matrix("context"),
+                                                     .weights = head_weights(a),
+                                                     .logit = a.matrix("logit"),
+                                                     .hidden = a.matrix("hidden"),
+                                                     .of_context = a.matrix("of_context"),
+                                                     .keep_hidden = a.scalar("keep_hidden") != 0}),
+      ALM_ENTRY(touch_head_backward, TouchHeadBackward{.touches = csr(a),
+                                                       .cluster = a.integers("cluster"),
+                                                       .x = a.matrix("x"),
+                                                       .context = a.matrix("context"),
+                                                       .weights = head_weights(a),
+                                                       .hidden = a.matrix("hidden"),
+                                                       .d_logit = a.matrix("d_logit"),
+                                                       .d_hidden = a.matrix("d_hidden"),
+                                                       .d_x = a.matrix("d_x"),
+                                                       .d_context = a.matrix("d_context"),
+                                                       .gradients = head_tensors(a, "d_"),
+                                                       .room_touches = a.matrix("room_touches"),
+                                                       .room_journeys = a.matrix("room_journeys")}),
       ALM_ENTRY(separable_loss, SeparableLoss{.touches = csr(a),
                                               .mediator_logit = a.floats("mediator_logit"),
                                               .potency = a.floats("potency"),
@@ -881,6 +983,8 @@ std::vector<OpCase> correctness_cases() {
       cases.push_back(linear_backward(r, a, b, true, 1, false,
                                       {.x = false, .w = false, .bias = false}, padding));
     }
+    // Rows that the gradient of the weights is cut along.
+    cases.push_back(linear_backward(521, 5, 7, true, 1, false, {}, padding));
     for (const Shape& shape : odd_shapes()) {
       for (const bool backward : {false, true}) {
         for (const int64_t width : {1, 7, 64}) {
@@ -895,6 +999,19 @@ std::vector<OpCase> correctness_cases() {
           cases.push_back(attention(shape, heads, d, backward, padding));
         }
       }
+    }
+    for (const bool backward : {false, true}) {
+      for (const Shape& shape : odd_shapes()) {
+        cases.push_back(touch_head(shape, 5, {7, 13, 5}, backward, false, padding));
+      }
+      const bool beside = padding == 0;  // those gradients have no gaps
+      const Shape ragged = odd_shapes()[3];
+      const Shape primes = odd_shapes()[5];
+      cases.push_back(touch_head(ragged, 1, {1, 1, 1}, backward, beside, padding));
+      cases.push_back(touch_head(ragged, 3, {20, 32, 17}, backward, beside, padding));
+      cases.push_back(touch_head(primes, 5, {33, 48, 64}, backward, beside, padding));
+      cases.push_back(touch_head(primes, 5, {64, 64, 64}, backward, false, padding));
+      cases.push_back(touch_head(ragged, 5, {65, 9, 17}, backward, beside, padding));
     }
     for (const int64_t rows : {0, 1, 17}) {
       for (const int64_t classes : {1, 2, 37}) {
@@ -966,6 +1083,7 @@ std::vector<OpCase> performance_cases() {
     cases.push_back(pool(block, 64, 0.3, backward, 0));
     cases.push_back(weighted_sum(block, 64, backward, 0));
     cases.push_back(bilinear(block, 1000, 64, backward, 0));
+    cases.push_back(touch_head(block, 1000, {64, 64, 64}, backward, false, 0));
   }
   for (const char* op : {"separable_loss", "additive_loss"}) {
     cases.push_back(journey_loss(op, block, 1, true));

@@ -18,7 +18,7 @@ namespace alm {
 // `stride` is the row stride there. A vector is [n, 1].
 struct OpArray {
   enum class Type { f32, f64, i64, u8 };
-  enum class Role { input, overwritten, accumulated };
+  enum class Role { input, overwritten, accumulated, room };  // room: the backend's own
   Type type = Type::f32;
   Role role = Role::input;
   int64_t rows = 0;

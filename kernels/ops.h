@@ -185,6 +185,55 @@ struct BilinearBackward {
   Matrix<float> d_context;
 };
 
+// Weights of a touch head; of floats that are not const, their gradients.
+template <class T>
+struct TouchHeadTensors {
+  Matrix<T> w_touch;          // [a, h]
+  std::span<T> bias;          // [h]
+  Matrix<T> w_context;        // [c, h]
+  Matrix<T> w_out;            // [h, 1]
+  std::span<T> out_bias;      // [1]
+  std::span<T> cluster_bias;  // [K]
+  Matrix<T> v;                // [K, c]
+};
+
+// A number of each touch j, made of the touch, the context of its journey i and its cluster k:
+//   hidden[j, :] = relu(x[j, :] w_touch + context[i, :] w_context + bias)
+//   logit[j] = hidden[j, :] w_out + out_bias + cluster_bias[k] + v[k, :] . context[i, :].
+// x [t, a], context [n, c], cluster [t], logit [t, 1]. hidden [t, h] is filled where
+// keep_hidden says so; else it is, as of_context [n, h] always is, room in which a backend may
+// leave its backward pass what it likes.
+struct TouchHeadForward {
+  Csr touches;
+  std::span<const int64_t> cluster;
+  Matrix<const float> x;
+  Matrix<const float> context;
+  TouchHeadTensors<const float> weights;
+  Matrix<float> logit;
+  Matrix<float> hidden;
+  Matrix<float> of_context;
+  bool keep_hidden = false;
+};
+// d_x, d_context and the gradients of the weights accumulate; d_x is optional, as is d_hidden
+// [t, h]: what reaches the hidden layer but through the logit. hidden: as the forward pass left it.
+// d_logit [t, 1] stays as it is. room_touches [t, h] and room_journeys [n, h] are the backend's.
+// logit, d_hidden and room_touches have no gaps between their rows.
+struct TouchHeadBackward {
+  Csr touches;
+  std::span<const int64_t> cluster;
+  Matrix<const float> x;
+  Matrix<const float> context;
+  TouchHeadTensors<const float> weights;
+  Matrix<const float> hidden;
+  Matrix<float> d_logit;
+  Matrix<const float> d_hidden;
+  Matrix<float> d_x;
+  Matrix<float> d_context;
+  TouchHeadTensors<float> gradients;
+  Matrix<float> room_touches;
+  Matrix<float> room_journeys;
+};
+
 // Sums of weighted losses over a batch. Ops add to them.
 struct LossSums {
   double mediator = 0;      // sum_i s_i sum_j BCE(m_ij, p_ij) over observed mediators
@@ -394,6 +443,8 @@ struct Ops {
   void (*weighted_sum_backward)(Queue&, const WeightedSumBackward&);
   void (*bilinear_forward)(Queue&, const BilinearForward&);
   void (*bilinear_backward)(Queue&, const BilinearBackward&);
+  void (*touch_head_forward)(Queue&, const TouchHeadForward&);
+  void (*touch_head_backward)(Queue&, const TouchHeadBackward&);
   void (*separable_loss)(Queue&, const SeparableLoss&);
   void (*additive_loss)(Queue&, const AdditiveLoss&);
   void (*bce_loss)(Queue&, const SupervisedLoss&);

@@ -92,7 +92,8 @@ AlmMta::Activations AlmMta::forward(const Pass& pass, const Inputs& inputs,
   }
   if (proxy_)
     a.proxy = proxy_->forward(pass, inputs, a.order.out, a.touch.known.out, a.context.out);
-  a.potency = potency_.forward(pass, inputs.csr, inputs.cluster, a.touch.plain.out, a.context.out);
+  a.potency = potency_.forward(pass, inputs.csr, inputs.cluster, a.touch.plain.out, a.context.out,
+                               general());
   if (general()) a.general = general_->forward(pass, inputs, a.mediator.logit, a.potency);
   a.confounding =
       confounding_.forward(pass, inputs.csr, a.touch.known.out, a.context.out, a.general.joined);

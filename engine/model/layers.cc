@@ -65,26 +65,45 @@ TouchHead TouchHead::add(ParameterLayout& layout, const std::string& name, int64
   return head;
 }
 
+TouchHeadTensors<const float> TouchHead::tensors(const float* weights) const {
+  return {.w_touch = touch.w.matrix(weights),
+          .bias = touch.b.vector(weights),
+          .w_context = context.w.matrix(weights),
+          .w_out = out.w.matrix(weights),
+          .out_bias = out.b.vector(weights),
+          .cluster_bias = cluster_bias.vector(weights),
+          .v = cluster_vector.matrix(weights)};
+}
+
+TouchHeadTensors<float> TouchHead::gradients(float* gradient) const {
+  return {.w_touch = touch.w.matrix(gradient),
+          .bias = touch.b.vector(gradient),
+          .w_context = context.w.matrix(gradient),
+          .w_out = out.w.matrix(gradient),
+          .out_bias = out.b.vector(gradient),
+          .cluster_bias = cluster_bias.vector(gradient),
+          .v = cluster_vector.matrix(gradient)};
+}
+
 TouchHead::Activations TouchHead::forward(const Pass& pass, Csr touches,
                                           std::span<const int64_t> cluster,
                                           Matrix<const float> encoded,
-                                          Matrix<const float> journey_context) const {
+                                          Matrix<const float> journey_context,
+                                          bool keep_hidden) const {
+  const int64_t width = touch.w.cols;
   Activations activations;
-  activations.hidden = pass.memory.matrix(encoded.rows, touch.w.cols);
-  const Matrix<float> of_context = pass.memory.matrix(journey_context.rows, touch.w.cols);
-  touch.forward(pass, encoded, activations.hidden, false);
-  context.forward(pass, journey_context, of_context, false);
-  pass.ops.join_context_forward(
-      pass.queue, {.touches = touches, .context = of_context, .y = activations.hidden});
+  activations.hidden = pass.memory.matrix(encoded.rows, width);
+  const Matrix<float> of_context = pass.memory.matrix(journey_context.rows, width);
   activations.logit = pass.memory.matrix(encoded.rows, 1);
-  out.forward(pass, activations.hidden, activations.logit, false);
-  pass.ops.bilinear_forward(pass.queue,
-                            {.touches = touches,
-                             .cluster = cluster,
-                             .bias = cluster_bias.vector(pass.weights),
-                             .v = cluster_vector.matrix(pass.weights),
-                             .context = journey_context,
-                             .logit = {activations.logit.data, static_cast<size_t>(encoded.rows)}});
+  pass.ops.touch_head_forward(pass.queue, {.touches = touches,
+                                           .cluster = cluster,
+                                           .x = encoded,
+                                           .context = journey_context,
+                                           .weights = tensors(pass.weights),
+                                           .logit = activations.logit,
+                                           .hidden = activations.hidden,
+                                           .of_context = of_context,
+                                           .keep_hidden = keep_hidden});
   return activations;
 }
 
@@ -93,26 +112,21 @@ void TouchHead::backward(const Pass& pass, Csr touches, std::span<const int64_t>
                          const Activations& activations, Matrix<float> d_logit,
                          Matrix<float> d_encoded, Matrix<float> d_context,
                          Matrix<const float> d_hidden_beside) const {
-  pass.ops.bilinear_backward(pass.queue,
-                             {.touches = touches,
-                              .cluster = cluster,
-                              .v = cluster_vector.matrix(pass.weights),
-                              .context = journey_context,
-                              .d_logit = {d_logit.data, static_cast<size_t>(d_logit.rows)},
-                              .d_bias = cluster_bias.vector(pass.gradient),
-                              .d_v = cluster_vector.matrix(pass.gradient),
-                              .d_context = d_context});
-  const Matrix<float> d_hidden = pass.memory.matrix(encoded.rows, touch.w.cols);
-  out.backward(pass, activations.hidden, {}, d_logit, d_hidden, false);
-  if (d_hidden_beside.data != nullptr) {
-    pass.ops.accumulate(pass.queue, {.x = flat(d_hidden_beside), .y = flat(d_hidden)});
-  }
-  const Matrix<float> d_of_context = pass.memory.matrix(journey_context.rows, touch.w.cols);
-  pass.ops.join_context_backward(
-      pass.queue,
-      {.touches = touches, .y = activations.hidden, .d_y = d_hidden, .d_context = d_of_context});
-  touch.backward(pass, encoded, {}, d_hidden, d_encoded, false, true);
-  context.backward(pass, journey_context, {}, d_of_context, d_context, false, true);
+  const int64_t width = touch.w.cols;
+  pass.ops.touch_head_backward(pass.queue,
+                               {.touches = touches,
+                                .cluster = cluster,
+                                .x = encoded,
+                                .context = journey_context,
+                                .weights = tensors(pass.weights),
+                                .hidden = activations.hidden,
+                                .d_logit = d_logit,
+                                .d_hidden = d_hidden_beside,
+                                .d_x = d_encoded,
+                                .d_context = d_context,
+                                .gradients = gradients(pass.gradient),
+                                .room_touches = pass.memory.matrix(encoded.rows, width),
+                                .room_journeys = pass.memory.matrix(journey_context.rows, width)});
 }
 
 void multiply_by_touches(Csr touches, Matrix<float> of) {

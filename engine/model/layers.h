@@ -29,8 +29,8 @@ struct Linear {
                 Matrix<float> d_x, bool relu, bool accumulate_dx = false, float alpha = 1) const;
 };
 
-// A scalar per touch of (touch encoding, context of its journey, cluster):
-//   relu(touch w_t + context w_c + b) -> 1, plus the bilinear term b_k + v_k . context.
+// A scalar per touch of (touch encoding, context of its journey, cluster), as TouchHeadForward of
+// kernels/ops.h has it.
 struct TouchHead {
   Linear touch;           // [touch_width, hidden], with the bias
   Linear context;         // [context_width, hidden], without
@@ -39,7 +39,7 @@ struct TouchHead {
   Tensor cluster_vector;  // [K, context_width]
 
   struct Activations {
-    Matrix<float> hidden;  // [t, hidden]
+    Matrix<float> hidden;  // [t, hidden]; of use to others only where it was to be kept
     Matrix<float> logit;   // [t, 1]
   };
   // zero_out: the last layer starts at zero with this bias, so that the head starts constant.
@@ -47,13 +47,18 @@ struct TouchHead {
                        int64_t context_width, int64_t hidden, int64_t clusters, bool zero_out,
                        double bias);
   Activations forward(const Pass& pass, Csr touches, std::span<const int64_t> cluster,
-                      Matrix<const float> encoded, Matrix<const float> journey_context) const;
+                      Matrix<const float> encoded, Matrix<const float> journey_context,
+                      bool keep_hidden = false) const;
   // d_encoded and d_context are added to. d_hidden_beside: what reaches the hidden layer
   // but through the logit; may be empty.
   void backward(const Pass& pass, Csr touches, std::span<const int64_t> cluster,
                 Matrix<const float> encoded, Matrix<const float> journey_context,
                 const Activations& activations, Matrix<float> d_logit, Matrix<float> d_encoded,
                 Matrix<float> d_context, Matrix<const float> d_hidden_beside = {}) const;
+
+ private:
+  TouchHeadTensors<const float> tensors(const float* weights) const;
+  TouchHeadTensors<float> gradients(float* gradient) const;
 };
 
 // Row i of `of`, one a journey, times the number of its touches: a mean over touches becomes a sum.

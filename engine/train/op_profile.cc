@@ -92,6 +92,22 @@ Work work_of(const BilinearBackward& a) {
   const double touched = count_of(a.cluster) * static_cast<double>(a.v.cols);
   return {4 * touched, kFloat * (3 * touched + 3 * count_of(a.context))};
 }
+Work work_of(const TouchHeadForward& a) {
+  const double touches = static_cast<double>(a.x.rows);
+  const double bilinear = touches * static_cast<double>(a.context.cols);
+  const double hidden = static_cast<double>(a.hidden.cols);
+  return {2 * ((count_of(a.x) + count_of(a.context) + touches) * hidden + bilinear),
+          kFloat * (count_of(a.x) + 4 * count_of(a.hidden) + 2 * count_of(a.context) +
+                    2 * count_of(a.of_context) + bilinear)};
+}
+Work work_of(const TouchHeadBackward& a) {
+  const double touches = static_cast<double>(a.x.rows);
+  const double bilinear = touches * static_cast<double>(a.context.cols);
+  const double hidden = static_cast<double>(a.hidden.cols);
+  return {4 * ((count_of(a.x) + count_of(a.context) + touches) * hidden + bilinear),
+          kFloat * (3 * count_of(a.x) + 6 * count_of(a.hidden) + 6 * count_of(a.context) +
+                    3 * count_of(a.room_journeys) + 3 * bilinear)};
+}
 Work work_of(const AdamW& a) {
   return {14 * count_of(a.weights), 7 * kFloat * count_of(a.weights)};
 }
@@ -147,7 +163,8 @@ void put_between(Ops& ops, std::vector<Counter*>& all, const char* name,
   ops.*kEntry = count<kEntry, Arguments>;
   counter<kEntry>()->name = name;
   counter<kEntry>()->product =
-      std::is_same_v<Arguments, LinearForward> || std::is_same_v<Arguments, LinearBackward>;
+      std::is_same_v<Arguments, LinearForward> || std::is_same_v<Arguments, LinearBackward> ||
+      std::is_same_v<Arguments, TouchHeadForward> || std::is_same_v<Arguments, TouchHeadBackward>;
   all.push_back(counter<kEntry>());
 }
 
@@ -171,6 +188,8 @@ std::vector<Counter*> put_between_all(Ops& ops) {
   add.operator()<&Ops::weighted_sum_backward>("weighted_sum_backward");
   add.operator()<&Ops::bilinear_forward>("bilinear_forward");
   add.operator()<&Ops::bilinear_backward>("bilinear_backward");
+  add.operator()<&Ops::touch_head_forward>("touch_head_forward");
+  add.operator()<&Ops::touch_head_backward>("touch_head_backward");
   add.operator()<&Ops::separable_loss>("separable_loss");
   add.operator()<&Ops::adamw>("adamw");
   add.operator()<&Ops::adagrad_rows>("adagrad_rows");

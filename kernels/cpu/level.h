@@ -22,6 +22,8 @@ void weighted_sum_forward(Queue& queue, const WeightedSumForward& a);
 void weighted_sum_backward(Queue& queue, const WeightedSumBackward& a);
 void bilinear_forward(Queue& queue, const BilinearForward& a);
 void bilinear_backward(Queue& queue, const BilinearBackward& a);
+void touch_head_forward(Queue& queue, const TouchHeadForward& a);
+void touch_head_backward(Queue& queue, const TouchHeadBackward& a);
 void separable_loss(Queue& queue, const SeparableLoss& a);
 void additive_loss(Queue& queue, const AdditiveLoss& a);
 void bce_loss(Queue& queue, const SupervisedLoss& a);

@@ -125,6 +125,18 @@ const std::vector<GradientRule>& gradient_rules() {
        "bilinear_forward",
        {{"logit", "d_logit"}},
        {{"bias", "d_bias"}, {"v", "d_v"}, {"context", "d_context"}}},
+      {"touch_head_backward",
+       "touch_head_forward",
+       {{"logit", "d_logit"}, {"hidden", "d_hidden"}},
+       {{"x", "d_x"},
+        {"context", "d_context"},
+        {"w_touch", "d_w_touch"},
+        {"bias", "d_bias"},
+        {"w_context", "d_w_context"},
+        {"w_out", "d_w_out"},
+        {"out_bias", "d_out_bias"},
+        {"cluster_bias", "d_cluster_bias"},
+        {"v", "d_v"}}},
       {"separable_loss",
        "",
        {},
@@ -154,6 +166,7 @@ double objective(const GradientRule& rule, const std::string& moved, reference::
     reference::run(rule.forward, arguments);
     double total = 0;
     for (const auto& [output, gradient] : rule.outputs) {
+      if (original.arrays.count(gradient) == 0) continue;  // an optional one
       const std::vector<double>& of_output = original.arrays.at(gradient).values;
       const std::vector<double>& values = arguments.arrays.at(output).values;
       for (size_t i = 0; i < values.size(); ++i) total += of_output[i] * values[i];

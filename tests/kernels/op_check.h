@@ -54,6 +54,7 @@ inline void expect_as_reference(const OpCase& op_case, const OpArguments& argume
       EXPECT_EQ(arguments.memory(name), before.memory(name)) << name << ": an input was changed";
       continue;
     }
+    if (array.role == OpArray::Role::room) continue;
     expect_close(arguments.values(name), expected[name].values, op_case.tolerance, name);
     for (const double value : expected[name].values) {
       ++outputs;

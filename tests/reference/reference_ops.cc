@@ -279,6 +279,62 @@ void bilinear_backward(Arguments& a) {
   }
 }
 
+// Unit u of the hidden layer for touch j of journey i, before its ReLU.
+double hidden_sum(Arguments& a, int64_t i, int64_t j, int64_t u) {
+  Array &x = a["x"], &context = a["context"], &w_touch = a["w_touch"], &w_context = a["w_context"];
+  double z = a["bias"](u);
+  for (int64_t c = 0; c < x.cols; ++c) z += x(j, c) * w_touch(c, u);
+  for (int64_t c = 0; c < context.cols; ++c) z += context(i, c) * w_context(c, u);
+  return z;
+}
+
+void touch_head_forward(Arguments& a) {
+  for (int64_t i = 0; i < a.journeys(); ++i) {
+    for (int64_t j = a.begin(i); j < a.begin(i + 1); ++j) {
+      const int64_t k = a.index("cluster", j);
+      a["logit"](j) = a["out_bias"](0) + a["cluster_bias"](k);
+      for (int64_t c = 0; c < a["v"].cols; ++c) a["logit"](j) += a["v"](k, c) * a["context"](i, c);
+      for (int64_t u = 0; u < a["w_out"].rows; ++u) {
+        a["hidden"](j, u) = std::max(hidden_sum(a, i, j, u), 0.0);
+        a["logit"](j) += a["hidden"](j, u) * a["w_out"](u);
+      }
+    }
+  }
+}
+
+void touch_head_backward(Arguments& a) {
+  Array &x = a["x"], &context = a["context"], &w_touch = a["w_touch"], &w_context = a["w_context"];
+  Array &d_x = a["d_x"], &d_context = a["d_context"];
+  Array &d_w_touch = a["d_w_touch"], &d_w_context = a["d_w_context"];
+  for (int64_t i = 0; i < a.journeys(); ++i) {
+    for (int64_t j = a.begin(i); j < a.begin(i + 1); ++j) {
+      const int64_t k = a.index("cluster", j);
+      const double d = a["d_logit"](j);
+      a["d_out_bias"](0) += d;
+      a["d_cluster_bias"](k) += d;
+      for (int64_t c = 0; c < a["v"].cols; ++c) {
+        a["d_v"](k, c) += d * context(i, c);
+        d_context(i, c) += d * a["v"](k, c);
+      }
+      for (int64_t u = 0; u < a["w_out"].rows; ++u) {
+        const double z = hidden_sum(a, i, j, u);
+        if (!(z > 0)) continue;
+        const double d_z = d * a["w_out"](u) + (a.has("d_hidden") ? a["d_hidden"](j, u) : 0);
+        a["d_w_out"](u) += d * z;
+        a["d_bias"](u) += d_z;
+        for (int64_t c = 0; c < x.cols; ++c) {
+          d_x(j, c) += d_z * w_touch(c, u);
+          d_w_touch(c, u) += d_z * x(j, c);
+        }
+        for (int64_t c = 0; c < context.cols; ++c) {
+          d_context(i, c) += d_z * w_context(c, u);
+          d_w_context(c, u) += d_z * context(i, c);
+        }
+      }
+    }
+  }
+}
+
 // Order of the fields of LossSums.
 enum Sum { kMediator, kOutcome, kSecondStage, kPropensity, kWeight };
 
@@ -569,6 +625,8 @@ void run(const std::string& op, Arguments& arguments) {
       {"weighted_sum_backward", weighted_sum_backward},
       {"bilinear_forward", bilinear_forward},
       {"bilinear_backward", bilinear_backward},
+      {"touch_head_forward", touch_head_forward},
+      {"touch_head_backward", touch_head_backward},
       {"separable_loss", separable_loss},
       {"additive_loss", additive_loss},
       {"bce_loss", bce_loss},
