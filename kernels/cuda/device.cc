@@ -10,7 +10,7 @@ void check(cudaError_t error, const char* what) {
   throw MachineError(std::string("CUDA: ") + what + ": " + cudaGetErrorString(error));
 }
 
-CudaQueue::CudaQueue() {
+CudaQueue::CudaQueue(Precision precision) : precision_(precision) {
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "creating a stream");
 }
 
@@ -51,9 +51,10 @@ namespace {
 
 class CudaDevice : public Device {
  public:
+  explicit CudaDevice(Precision precision) : precision_(precision) {}
   std::string describe() const override { return "cuda"; }
   const Ops& ops() const override { return kOps; }
-  std::unique_ptr<Queue> make_queue() override { return std::make_unique<CudaQueue>(); }
+  std::unique_ptr<Queue> make_queue() override { return std::make_unique<CudaQueue>(precision_); }
   void* allocate(int64_t bytes) override {
     void* memory = nullptr;
     const cudaError_t error = cudaMalloc(&memory, static_cast<size_t>(bytes > 0 ? bytes : 1));
@@ -69,13 +70,14 @@ class CudaDevice : public Device {
   void release(void* memory) override { check(cudaFree(memory), "freeing memory"); }
 
  private:
+  const Precision precision_;
   CudaQueue clearing_;
 };
 
 }  // namespace
 
-std::unique_ptr<Device> make_cuda_device() {
-  return std::make_unique<CudaDevice>();
+std::unique_ptr<Device> make_cuda_device(Precision precision) {
+  return std::make_unique<CudaDevice>(precision);
 }
 
 }  // namespace alm::cuda

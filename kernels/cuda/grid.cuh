@@ -80,6 +80,22 @@ __device__ inline int64_t warp_in_grid() {
   return thread_in_grid() / kWarp;
 }
 
+// The row that `at` is in: begin[row] <= at < begin[row + 1].
+__device__ inline int64_t row_of(const Csr& rows, int64_t at) {
+  const int64_t* const begin = rows.begin.data();
+  int64_t low = 0;
+  int64_t high = static_cast<int64_t>(rows.begin.size()) - 1;
+  while (high - low > 1) {
+    const int64_t middle = (low + high) / 2;
+    if (begin[middle] <= at) {
+      low = middle;
+    } else {
+      high = middle;
+    }
+  }
+  return low;
+}
+
 // The sum over the lanes, in every lane. Lanes are added as a tree: the same bits in all of them.
 template <class T>
 __device__ inline T warp_sum(T value) {

@@ -12,22 +12,6 @@ namespace {
 
 using namespace contrastive;
 
-// The group of `at`: begin[group] <= at < begin[group + 1].
-__device__ int64_t group_of(const Csr& groups, int64_t at) {
-  const int64_t* const begin = groups.begin.data();
-  int64_t low = 0;
-  int64_t high = static_cast<int64_t>(groups.begin.size()) - 1;
-  while (high - low > 1) {
-    const int64_t middle = (low + high) / 2;
-    if (begin[middle] <= at) {
-      low = middle;
-    } else {
-      high = middle;
-    }
-  }
-  return low;
-}
-
 // A warp a row: its length, its copy as scored, the range of its group on the other side.
 __global__ void __launch_bounds__(kThreads)
     prepare_kernel(Matrix<const float> from, bool normalise, Csr mine, Csr theirs, float* to,
@@ -40,7 +24,7 @@ __global__ void __launch_bounds__(kThreads)
   for (int64_t c = lane(); c < from.cols; c += kWarp) to[r * from.cols + c] = factor * row[c];
   if (lane() != 0) return;
   factors[r] = factor;
-  const int64_t group = group_of(mine, r);
+  const int64_t group = row_of(mine, r);
   ranges[r] = {theirs.begin.data()[group], theirs.begin.data()[group + 1]};
 }
 

@@ -22,6 +22,11 @@ cudaError_t launch_weighted_sum_forward(CudaQueue& queue, const WeightedSumForwa
 cudaError_t launch_weighted_sum_backward(CudaQueue& queue, const WeightedSumBackward& a);
 cudaError_t launch_bilinear_forward(CudaQueue& queue, const BilinearForward& a);
 cudaError_t launch_bilinear_backward(CudaQueue& queue, const BilinearBackward& a);
+// Of heads that fit the fused kernels, in bf16.
+bool fits_touch_head_kernel(const TouchHeadForward& a);
+bool fits_touch_head_kernel(const TouchHeadBackward& a);
+cudaError_t launch_touch_head_forward(CudaQueue& queue, const TouchHeadForward& a);
+cudaError_t launch_touch_head_backward(CudaQueue& queue, const TouchHeadBackward& a);
 cudaError_t launch_separable_loss(CudaQueue& queue, const SeparableLoss& a);
 cudaError_t launch_additive_loss(CudaQueue& queue, const AdditiveLoss& a);
 cudaError_t launch_bce_loss(CudaQueue& queue, const SupervisedLoss& a);

@@ -1,14 +1,16 @@
 // Fully connected layers: products in tiles with bias, ReLU and accumulation on the way out. The
-// gradient of the weights is cut along the rows, 1,024 at a time, so that tall narrow layers fill
-// the device; the cuts depend on the shape alone.
+// gradient of the weights is cut along the rows, 256 at a time, so that tall narrow layers fill the
+// device; the cuts depend on the shape alone. The queue's precision chooses between products in
+// fp32 and on the tensor cores.
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/product.cuh"
 #include "kernels/cuda/sums.cuh"
+#include "kernels/cuda/tensor_product.cuh"
 
 namespace alm::cuda {
 namespace {
 
-constexpr int64_t kWeightRows = 1024;
+constexpr int64_t kWeightRows = 256;
 constexpr int kThreads = 64;
 
 struct StoreForward {
@@ -55,6 +57,19 @@ struct MaskedRow {
   }
 };
 
+template <Layout kLeft, Layout kRight, class Store>
+void multiply(const CudaQueue& queue, Launches& launches, Matrix<const float> left,
+              Matrix<const float> right, int64_t rows, int64_t cols, int64_t depth, int64_t chunks,
+              int64_t chunk_depth, const Store& store) {
+  if (queue.precision() == Precision::bf16) {
+    tensor::product<kLeft, kRight>(launches, left, right, rows, cols, depth, chunks, chunk_depth,
+                                   store);
+  } else {
+    product(launches, factor<kLeft>(left), factor<kRight>(right), rows, cols, depth, chunks,
+            chunk_depth, store);
+  }
+}
+
 // A block a journey, threads by columns.
 __global__ void __launch_bounds__(kThreads) join_context_forward_kernel(JoinContextForward a) {
   const int64_t i = blockIdx.x;
@@ -85,8 +100,8 @@ __global__ void __launch_bounds__(kThreads) join_context_backward_kernel(JoinCon
 
 cudaError_t launch_linear_forward(CudaQueue& queue, const LinearForward& a) {
   Launches launches(queue);
-  product(launches, plain(a.x), transposed(a.w), a.y.rows, a.y.cols, a.x.cols, 1, a.x.cols,
-          StoreForward{a});
+  multiply<Layout::plain, Layout::transposed>(queue, launches, a.x, a.w, a.y.rows, a.y.cols,
+                                              a.x.cols, 1, a.x.cols, StoreForward{a});
   return launches.error();
 }
 
@@ -110,13 +125,15 @@ cudaError_t launch_linear_backward(CudaQueue& queue, const LinearBackward& a) {
     add_partial_rows(launches, of_bias, bias_chunks, Matrix<float>(a.d_bias.data(), 1, width));
   }
   if (weights) {
-    product(launches, transposed(a.x), transposed(a.d_y), a.d_w.rows, width, rows, weight_chunks,
-            kWeightRows, StorePartial{of_weights, a.d_w.rows, width});
+    multiply<Layout::transposed, Layout::transposed>(queue, launches, a.x, a.d_y, a.d_w.rows, width,
+                                                     rows, weight_chunks, kWeightRows,
+                                                     StorePartial{of_weights, a.d_w.rows, width});
     add_partial_rows(launches, of_weights, weight_chunks, a.d_w);
   }
   if (a.d_x.data != nullptr) {
-    product(launches, plain(a.d_y), plain(a.w), rows, a.d_x.cols, width, 1, width,
-            StoreInputGradient{a.d_x, a.alpha, a.accumulate_dx});
+    multiply<Layout::plain, Layout::plain>(queue, launches, a.d_y, a.w, rows, a.d_x.cols, width, 1,
+                                           width,
+                                           StoreInputGradient{a.d_x, a.alpha, a.accumulate_dx});
   }
   return launches.error();
 }

@@ -11,18 +11,18 @@ inline constexpr int kTile = 64;
 inline constexpr int kDepth = 16;
 inline constexpr int kTileThreads = 256;
 
-// Numbers (i, k) of a factor: i counts rows of the left one or columns of the right one, k the
-// depth.
+// How the numbers (i, k) of a factor lie: i counts rows of the left one or columns of the right
+// one, k the depth. plain: row i holds all depths; transposed: row k holds all i.
+enum class Layout { plain, transposed };
+
 struct Factor {
   const float* data;
   int64_t stride_i;
   int64_t stride_k;
 };
-inline Factor plain(Matrix<const float> m) {
-  return {m.data, m.stride, 1};
-}
-inline Factor transposed(Matrix<const float> m) {
-  return {m.data, 1, m.stride};
+template <Layout kLayout>
+Factor factor(Matrix<const float> m) {
+  return kLayout == Layout::plain ? Factor{m.data, m.stride, 1} : Factor{m.data, 1, m.stride};
 }
 
 // Columns of a tile in shared memory; one more than is used, so that neither order of filling it

@@ -10,9 +10,12 @@ namespace alm::cuda {
 // Throws MachineError naming what was done where `error` is one.
 void check(cudaError_t error, const char* what);
 
+// What matrix products round their operands to; sums are fp32 in either, as is all else.
+enum class Precision { fp32, bf16 };
+
 class CudaQueue : public Queue {
  public:
-  CudaQueue();
+  explicit CudaQueue(Precision precision = Precision::fp32);
   ~CudaQueue() override;
   CudaQueue(const CudaQueue&) = delete;
   CudaQueue& operator=(const CudaQueue&) = delete;
@@ -23,8 +26,10 @@ class CudaQueue : public Queue {
   void download(void* to, const void* from, int64_t bytes) override;
   void wait() override;
   cudaStream_t stream() const { return stream_; }
+  Precision precision() const { return precision_; }
 
  private:
+  const Precision precision_;
   cudaStream_t stream_ = nullptr;
   void* memory_ = nullptr;
   int64_t size_ = 0;
@@ -33,6 +38,6 @@ class CudaQueue : public Queue {
 // The table of kernels/cuda/table.cc.
 extern const Ops kOps;
 
-std::unique_ptr<Device> make_cuda_device();
+std::unique_ptr<Device> make_cuda_device(Precision precision = Precision::fp32);
 
 }  // namespace alm::cuda

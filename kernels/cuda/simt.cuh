@@ -27,6 +27,16 @@ cudaError_t launch(dim3 grid, dim3 block, cudaStream_t stream, const Arguments&.
   return cudaLaunchKernelEx(&config, kKernel, arguments...);
 }
 
+// Two or four numbers at once (float2, float4), aligned alike.
+template <class Vector>
+__device__ inline Vector load(const float* from) {
+  return *reinterpret_cast<const Vector*>(from);
+}
+template <class Vector>
+__device__ inline void store(float* to, Vector value) {
+  *reinterpret_cast<Vector*>(to) = value;
+}
+
 // Copy of kBytes (4, 8 or 16, aligned alike) from global to shared memory. Readable by the calling
 // thread after cp_async_wait, by others after a barrier on top of it.
 template <int kBytes>

@@ -44,6 +44,13 @@ void barrier(Line at);
 void exchange(uint32_t mask, uint64_t value, uint64_t (&of_lanes)[32], bool orders_memory, Line at);
 // The value of lane `source`, which must be in the mask; orders no memory.
 uint64_t shuffle(uint32_t mask, uint64_t value, unsigned source, Line at);
+// The tensor cores' product of a whole warp, of what each lane holds; orders no memory.
+struct Fragments {
+  float* d;           // [4]
+  const uint32_t* a;  // [4]
+  const uint32_t* b;  // [2]
+};
+void multiply_fragments(const Fragments& mine, Line at);
 // One array a block and key, filled with NaN.
 void* shared_array(const void* key, size_t bytes, Line at);
 
@@ -78,6 +85,32 @@ cudaError_t launch(dim3 grid, dim3 block, cudaStream_t stream, const Arguments&.
   return runtime::enqueue(stream, [=] {
     runtime::run_grid([&] { kKernel(arguments...); }, grid, block, kernel_name<kKernel>());
   });
+}
+
+// As one access, which is how it is counted and watched.
+template <class Vector>
+struct WordOf;
+template <>
+struct WordOf<float2> {
+  using Type __attribute__((may_alias)) = uint64_t;
+};
+template <>
+struct WordOf<float4> {
+  __extension__ using Type __attribute__((may_alias)) = unsigned __int128;
+};
+template <class Vector>
+inline auto* word_at(const float* at) {
+  if (reinterpret_cast<uintptr_t>(at) % sizeof(Vector) != 0) throw Error("misaligned vector");
+  return reinterpret_cast<const typename WordOf<Vector>::Type*>(at);
+}
+template <class Vector>
+inline Vector load(const float* from) {
+  return std::bit_cast<Vector>(*word_at<Vector>(from));
+}
+template <class Vector>
+inline void store(float* to, Vector value) {
+  using Word = typename WordOf<Vector>::Type;
+  *const_cast<Word*>(word_at<Vector>(to)) = std::bit_cast<Word>(value);
 }
 
 template <int kBytes>
@@ -191,37 +224,9 @@ inline int __float_as_int(float value) {
 
 namespace simt {
 
-inline float of_pair(uint32_t pair, int high) {
-  return std::bit_cast<float>(high != 0 ? pair & 0xffff0000u : pair << 16);
-}
-
 inline void mma_m16n8k16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2],
                          SIMT_CALLER) {
-  struct Fragments {
-    const uint32_t* a;
-    const uint32_t* b;
-  };
-  const Fragments mine{a, b};
-  uint64_t of_lanes[32];
-  runtime::exchange(~0u, reinterpret_cast<uint64_t>(&mine), of_lanes, true, {file, line});
-  const auto of_lane = [&](int lane) { return reinterpret_cast<const Fragments*>(of_lanes[lane]); };
-  const auto a_at = [&](int row, int k) {
-    return of_pair(of_lane(row % 8 * 4 + k % 8 / 2)->a[k / 8 * 2 + row / 8], k & 1);
-  };
-  const auto b_at = [&](int k, int column) {
-    return of_pair(of_lane(column * 4 + k % 8 / 2)->b[k / 8], k & 1);
-  };
-  const int lane = static_cast<int>(runtime::lane());
-  float sums[4];
-  for (int i = 0; i < 4; ++i) {
-    sums[i] = d[i];
-    for (int k = 0; k < 16; ++k) {
-      sums[i] = std::fma(a_at(lane / 4 + i / 2 * 8, k), b_at(k, lane % 4 * 2 + (i & 1)), sums[i]);
-    }
-  }
-  // Nobody changes its fragments before all have read them.
-  runtime::exchange(~0u, 0, of_lanes, true, {file, line});
-  for (int i = 0; i < 4; ++i) d[i] = sums[i];
+  runtime::multiply_fragments({d, a, b}, {file, line});
 }
 
 }  // namespace simt

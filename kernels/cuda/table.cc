@@ -3,6 +3,7 @@
 #include <iterator>
 
 #include "kernels/cuda/launch.h"
+#include "kernels/touch_head.h"
 
 namespace alm::cuda {
 namespace {
@@ -114,6 +115,27 @@ void bilinear_backward(Queue& queue, const BilinearBackward& a) {
             a.v.cols == a.context.cols && same_shape(a.d_v, a.v) &&
             std::ssize(a.d_bias) == a.v.rows && same_shape(a.d_context, a.context));
   check(launch_bilinear_backward(queue_of(queue), a), "bilinear_backward");
+}
+
+// In bf16 by the fused kernels where the head fits them; else by parts.
+bool fused(Queue& queue, bool fits) {
+  return fits && queue_of(queue).precision() == Precision::bf16;
+}
+
+void touch_head_forward(Queue& queue, const TouchHeadForward& a) {
+  if (!fused(queue, fits_touch_head_kernel(a))) {
+    return touch_head_forward_by_parts(kOps, queue, a);
+  }
+  check_touch_head(a);
+  check(launch_touch_head_forward(queue_of(queue), a), "touch_head_forward");
+}
+
+void touch_head_backward(Queue& queue, const TouchHeadBackward& a) {
+  if (!fused(queue, fits_touch_head_kernel(a))) {
+    return touch_head_backward_by_parts(kOps, queue, a);
+  }
+  check_touch_head(a);
+  check(launch_touch_head_backward(queue_of(queue), a), "touch_head_backward");
 }
 
 void separable_loss(Queue& queue, const SeparableLoss& a) {
@@ -237,6 +259,8 @@ const Ops kOps = {
     .weighted_sum_backward = weighted_sum_backward,
     .bilinear_forward = bilinear_forward,
     .bilinear_backward = bilinear_backward,
+    .touch_head_forward = touch_head_forward,
+    .touch_head_backward = touch_head_backward,
     .separable_loss = separable_loss,
     .additive_loss = additive_loss,
     .bce_loss = bce_loss,

@@ -7,7 +7,8 @@ usage: machine_code.py check FOLDER BUDGET     every kernel is in the budget and
 
 FOLDER holds NAME/NAME.compute_ARCH.cubin. The budget is JSON: kernel -> architecture -> registers a
 thread, static shared memory of a block in bytes, and occupancy, the share of a multiprocessor's warps
-that fit (at least); and the number of double-precision FMAs. Never allowed: local memory, and so spills;
+that fit (at least); the number of double-precision FMAs; and how many products of the tensor cores and
+asynchronous copies there are at least, where there are any. Never allowed: local memory, and so spills;
 atomics in kernels that are not named under "atomics", whose are of integers.
 """
 
@@ -27,6 +28,7 @@ OPCODES = {
     0x18C: "ATOMS", 0x18E: "RED", 0x1A8: "ATOMG", 0x1A6: "RED", 0x1AE: "LDGSTS",
 }
 SHOWN = ("FFMA", "HMMA", "LDGSTS", "LDG", "STG", "LDS", "STS", "SHFL", "BAR", "DFMA")
+LEAST = ("HMMA", "LDGSTS")
 # Shared memory of a multiprocessor, KiB; 64 warps, 32 blocks and 65,536 registers on all of them.
 SHARED_KIB = {80: 164, 90: 228, 100: 228}
 BLOCK_RESERVE = 1024  # bytes of shared memory that the system keeps a block; cubins of sm_90 on count it
@@ -148,6 +150,9 @@ def check(found, budget):
                 faults.append(f"{of} occupancy {facts['occupancy']}, budget {limit['occupancy']}")
             if mix["DFMA"] > limit["dfma"]:
                 faults.append(f"{of} {mix['DFMA']} double FMAs, budget {limit['dfma']}")
+            for what in LEAST:
+                if mix[what] < limit.get(what.lower(), 0):
+                    faults.append(f"{of} {mix[what]} {what}, budget {limit[what.lower()]}")
             if mix["LDL"] + mix["STL"] > 0:
                 faults.append(f"{of} uses local memory")
             if mix["RED"] + mix["ATOMG"] + mix["ATOMS"] > 0 and kernel not in budget["atomics"]:
@@ -177,7 +182,9 @@ def main(arguments):
         budget["kernels"] = {
             kernel: {str(architecture): {"registers": facts["registers"], "shared": facts["shared"],
                                          "occupancy": facts["occupancy"],
-                                         "dfma": facts["mix"]["DFMA"]}
+                                         "dfma": facts["mix"]["DFMA"],
+                                         **{what.lower(): facts["mix"][what] for what in LEAST
+                                            if facts["mix"][what] > 0}}
                      for architecture, facts in sorted(by_architecture.items())}
             for kernel, by_architecture in sorted(found.items())}
         with open(arguments[2], "w", encoding="utf-8") as file:

@@ -28,12 +28,15 @@ def measure(program, ops=()):
     """kernel -> facts."""
     lines = subprocess.run([program, *ops], capture_output=True, text=True, check=True).stdout.split("\n")
     found = collections.defaultdict(lambda: {"load": 1.0, "store": 1.0, "shared": 1.0, "stored": 0,
-                                             "loaded": 0})
+                                             "loaded": 0, "distinct": 0, "launches": 0, "products": 0})
     passes = collections.defaultdict(lambda: [0, 0])
     for line in filter(None, lines):
-        name, space, direction, _, units, least, size = line.split("\t")
+        name, space, direction, units, least, size, distinct = line.split("\t")
         facts = found[kernel_name(name)]
-        if space == "global":
+        if space == "launches":
+            facts["launches"], facts["products"] = int(units), int(least)
+        elif space == "global":
+            facts["distinct"] += int(distinct)
             facts[direction] = round(int(least) / int(units), 3)
             facts[direction + ("ed" if direction == "load" else "d")] += int(size)
         else:

@@ -24,9 +24,12 @@ from collections import namedtuple
 Bug = namedtuple("Bug", "family what stage file old new op")
 HERE = os.path.dirname(os.path.abspath(__file__))
 KERNELS = os.path.join(HERE, "..", "..", "kernels", "cuda")
-# Units that a header is part of, where it is not the family's own file.
 FAMILIES = ("reduce", "optimizer", "dense", "pool", "bilinear", "losses", "attention", "linear",
-            "infonce")
+            "tensor", "touch_head", "infonce")
+# The file of a family that has none of its name.
+FILES = {"tensor": "linear.cu"}
+# Families of products in bf16.
+ON_TENSOR_CORES = ("tensor", "touch_head")
 
 BARRIER = "__syncthreads();"
 BUGS = (
@@ -143,6 +146,57 @@ BUGS = (
         "    " + BARRIER + "\n  }\n#pragma unroll", "  }\n#pragma unroll", "linear_forward"),
     Bug("linear", "tiles whose columns share a bank", "trace", "product.cuh",
         "kTileStride = kTile + 1", "kTileStride = kTile", "linear_forward"),
+    # --- tensor
+    Bug("tensor", "half of the depth is taken twice", "plain", "tensor_product.cuh",
+        "group, k + 8);\n  }", "group, k);\n  }", "linear_forward"),
+    Bug("tensor", "a copy that nobody waited for", "plain", "tensor_product.cuh",
+        "simt::cp_async_wait<1>();", "simt::cp_async_wait<2>();", "linear_forward"),
+    Bug("tensor", "operands are cut, not rounded", "plain", "tensor_product.cuh",
+        "__floats2bfloat162_rn(first, second)",
+        "__halves2bfloat162(__float2bfloat16_rz(first), __float2bfloat16_rz(second))",
+        "linear_forward"),
+    Bug("tensor", "chunks reach into the next", "plain", "tensor_product.cuh",
+        "depth - first_k > chunk_depth ? first_k + chunk_depth : depth;", "depth;",
+        "linear_backward"),
+    Bug("tensor", "reads past the last row", "asan", "tensor_product.cuh",
+        "r < rows ? cols - c : 0", "cols - c", "linear_forward"),
+    Bug("tensor", "the next tile overwrites what others still read", "tsan", "tensor_product.cuh",
+        BARRIER + "\n    now = 1 - now;", "now = 1 - now;", "linear_backward"),
+    Bug("tensor", "tiles whose columns share a bank", "trace", "tensor_product.cuh",
+        ": kSide + 4;", ": kSide;", "linear_forward"),
+    Bug("tensor", "more blocks than there are registers for", "nvcc", "tensor_product.cuh",
+        "kBlocks = 6;", "kBlocks = 16;", "linear_forward"),
+    # --- touch_head
+    Bug("touch_head", "the context half takes the weights of the other", "plain",
+        "touch_head_tile.cuh", "of_journey ? of_context : of_touch;", "of_touch;",
+        "touch_head_forward"),
+    Bug("touch_head", "the bilinear term is left out", "plain", "touch_head_tile.cuh",
+        "if (of_journey) with_context", "if (false) with_context", "touch_head_forward"),
+    Bug("touch_head", "a slice that nobody waited for", "plain", "touch_head_tile.cuh",
+        "simt::cp_async_wait<1>();", "simt::cp_async_wait<2>();", "touch_head_forward"),
+    Bug("touch_head", "the gradient of idle units passes", "plain", "touch_head.cu",
+        "sum = z > 0.0f ? d : 0.0f;", "sum = d;", "touch_head_backward"),
+    Bug("touch_head", "pairs of transposed weights the wrong way round", "plain",
+        "touch_head_tile.cuh", "tensor::rounded(mine, next)", "tensor::rounded(next, mine)",
+        "touch_head_backward"),
+    Bug("touch_head", "the last block's sums are left out", "plain", "touch_head.cu",
+        "partials.w_out, blocks, g.w_out", "partials.w_out, blocks - 1, g.w_out",
+        "touch_head_backward"),
+    Bug("touch_head", "reads past the last touch", "asan", "touch_head_tile.cuh",
+        "touch < in.rows ? inside : 0", "inside", "touch_head_forward"),
+    Bug("touch_head", "the next slice overwrites what others still read", "tsan",
+        "touch_head_tile.cuh", "* kSlice);\n    __syncwarp();", "* kSlice);",
+        "touch_head_forward"),
+    Bug("touch_head", "weights are replaced while other warps still read them", "tsan",
+        "touch_head.cu", BARRIER + "\n  load_pairs_transposed", "load_pairs_transposed",
+        "touch_head_backward"),
+    Bug("touch_head", "stages whose rows share a bank", "trace", "touch_head_tile.cuh",
+        "kStageStride = kSlice + 8;", "kStageStride = kSlice;", "touch_head_forward"),
+    Bug("touch_head", "a choice between structures", "nvcc", "touch_head_tile.cuh",
+        "const tensor::Operand from{of_journey ? in.context.data : in.x.data,\n"
+        "                               of_journey ? in.context.stride : in.x.stride,\n"
+        "                               of_journey ? in.context.wide : in.x.wide};",
+        "const tensor::Operand& from = of_journey ? in.context : in.x;", "touch_head_forward"),
     # --- infonce
     Bug("infonce", "scores of a tile that is not there yet", "plain", "infonce.cu",
         "    load_frequencies(a, first, frequencies);\n    " + BARRIER + "\n#pragma",
@@ -185,7 +239,7 @@ def seed(bug, folder):
     with open(path, "w", encoding="utf-8") as file:
         file.write(text.replace(bug.old, bug.new, 1))
     # A header matters to the family's file, a file of its own besides.
-    units = [bug.family + ".cu"]
+    units = [FILES.get(bug.family, bug.family + ".cu")]
     if bug.file.endswith(".cu") and bug.file not in units:
         units.append(bug.file)
     return units
@@ -233,7 +287,8 @@ def caught(bug, config):
         else:
             objects = compile_units(bug, units, folder, config)
             program = link(bug, units, objects, folder, config)
-            command = [program, f"--gtest_filter=*EveryCudaOp*/{bug.op}"]
+            suite = "EveryBf16Op" if bug.family in ON_TENSOR_CORES else "EveryCudaOp"
+            command = [program, f"--gtest_filter=*{suite}*/{bug.op}"]
             if bug.stage == "trace":
                 command = [sys.executable, os.path.join(HERE, "accesses.py"), "check", program,
                            os.path.join(HERE, "access_budget.json"), bug.op]

@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <functional>
 
 #include "kernels/cuda/queue.h"
 #include "tests/kernels/op_check.h"
+#include "tests/simt/bf16_reference.h"
 #include "tests/simt/schedules.h"
 
 namespace alm {
@@ -19,17 +21,16 @@ bool wanted(const OpCase& op_case) {
   return fits_this_build(numbers);
 }
 
-class EveryCudaOp : public testing::TestWithParam<std::string> {};
+// What the op makes of the arguments as seen.
+using Reference = std::function<void(const OpCase&, reference::Arguments&)>;
 
-INSTANTIATE_TEST_SUITE_P(Op, EveryCudaOp, testing::ValuesIn(op_names()),
-                         [](const auto& test) { return test.param; });
-
-TEST_P(EveryCudaOp, EqualsTheReferenceAndItselfUnderEverySchedule) {
-  const std::unique_ptr<Device> device = cuda::make_cuda_device();
+void expect_every_case(const std::string& op, cuda::Precision precision,
+                       const Reference& reference) {
+  const std::unique_ptr<Device> device = cuda::make_cuda_device(precision);
   const std::unique_ptr<Queue> queue = device->make_queue();
   int64_t ran = 0;
   for (const OpCase& op_case : correctness_cases()) {
-    if (op_case.op != GetParam() || !wanted(op_case)) continue;
+    if (op_case.op != op || !wanted(op_case)) continue;
     ++ran;
     std::unique_ptr<OpArguments> first;
     for (int schedule = 0; schedule < schedules(); ++schedule) {
@@ -47,7 +48,7 @@ TEST_P(EveryCudaOp, EqualsTheReferenceAndItselfUnderEverySchedule) {
       arguments.fetch(*queue);
       if (first == nullptr) {
         reference::Arguments expected = as_seen(op_case, before);
-        reference::run(op_case.op, expected);
+        reference(op_case, expected);
         expect_as_reference(op_case, arguments, before, expected);
         first = std::make_unique<OpArguments>(arguments);
       }
@@ -55,10 +56,38 @@ TEST_P(EveryCudaOp, EqualsTheReferenceAndItselfUnderEverySchedule) {
         EXPECT_EQ(arguments.memory(name), first->memory(name))
             << name << ": other bits than by the first schedule";
       }
-      if (HasFailure()) return;
+      if (testing::Test::HasFailure()) return;
     }
   }
   EXPECT_TRUE(ran > 0 || std::getenv("ALM_CASE") != nullptr) << "no case for this op";
+}
+
+std::string name_of(const testing::TestParamInfo<std::string>& test) {
+  return test.param;
+}
+
+class EveryCudaOp : public testing::TestWithParam<std::string> {};
+
+INSTANTIATE_TEST_SUITE_P(Op, EveryCudaOp, testing::ValuesIn(op_names()), name_of);
+
+TEST_P(EveryCudaOp, EqualsTheReferenceAndItselfUnderEverySchedule) {
+  expect_every_case(GetParam(), cuda::Precision::fp32,
+                    [](const OpCase& op_case, reference::Arguments& arguments) {
+                      reference::run(op_case.op, arguments);
+                    });
+}
+
+// In bf16 the reference rounds what the tensor cores round, so that the bound is that of sums in
+// fp32, not the 2^-8 of a rounded operand.
+class EveryBf16Op : public testing::TestWithParam<std::string> {};
+
+INSTANTIATE_TEST_SUITE_P(Op, EveryBf16Op, testing::ValuesIn(ops_with_bf16()), name_of);
+
+TEST_P(EveryBf16Op, EqualsTheReferenceAndItselfUnderEverySchedule) {
+  expect_every_case(GetParam(), cuda::Precision::bf16,
+                    [](const OpCase& op_case, reference::Arguments& arguments) {
+                      run_in_bf16(op_case.op, arguments);
+                    });
 }
 
 TEST(CudaTable, HasNoNullEntry) {

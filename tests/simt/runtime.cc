@@ -16,7 +16,9 @@ namespace runtime {
 const uint3* thread_index = nullptr;
 uint3 block_index{};
 dim3 block_size, grid_size;
+void (*at_launch)() = nullptr;
 void (*at_block_end)(unsigned threads) = nullptr;
+void (*at_copy)(const void* from, int bytes, void* instruction) = nullptr;
 }  // namespace runtime
 
 namespace {
@@ -150,6 +152,7 @@ void* shared_array(const void* key, size_t bytes, Line at) {
 void push_copy(const AsyncCopy& copy) {
   const Unwatched unwatched;
   current->copies.emplace_back(copy, current->copy_group);
+  if (at_copy != nullptr) at_copy(copy.from, copy.bytes, __builtin_return_address(0));
 }
 void commit_copies() {
   ++current->copy_group;
@@ -179,6 +182,7 @@ void run_grid(const std::function<void()>& body, dim3 grid, dim3 block, const ch
   block_size = block;
   fault.clear();
   running = true;
+  if (at_launch != nullptr) at_launch();
   uint64_t turn = 0;
   put_in_order(size_t{grid.x} * grid.y * grid.z, block_order);
   for (const unsigned number : block_order) {

@@ -17,8 +17,12 @@ namespace runtime {
 Space space_of(const void* address);
 unsigned thread_number();  // within the block
 const char* kernel();      // name of the one that runs
-// Called when a block has ended, where set.
+// Called when a kernel begins, when a block has ended, for every asynchronous copy with the
+// instruction that asks for it, and for every product of the tensor cores, where set.
+extern void (*at_launch)();
+extern void (*at_product)();
 extern void (*at_block_end)(unsigned threads);
+extern void (*at_copy)(const void* from, int bytes, void* instruction);
 }  // namespace runtime
 
 // Memory of the double of the CUDA runtime (cuda_double.cc): whether an address is the device's.

@@ -4,16 +4,20 @@
 // and store. Runs the performance cases and prints a line for each kernel, space and direction.
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <cstdio>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
 #include <tuple>
+#include <unordered_set>
 #include <vector>
 
 #include "kernels/cuda/queue.h"
 #include "kernels/op_cases.h"
+#include "tests/simt/bf16_reference.h"
 #include "tests/simt/runtime.h"
 
 namespace {
@@ -28,31 +32,57 @@ struct Access {
 
 // Sums over the requests of a kernel; a request is one instruction of one warp.
 struct Counts {
-  int64_t requests = 0;
-  int64_t units = 0;  // sectors, or passes
-  int64_t least = 0;  // that many would do
-  int64_t bytes = 0;  // distinct ones
+  int64_t units = 0;     // sectors, or passes
+  int64_t least = 0;     // that many would do
+  int64_t bytes = 0;     // distinct ones of a request
+  int64_t distinct = 0;  // of sectors, counted once a launch
 };
 
 std::vector<std::vector<Access>> of_thread(1024);
 std::map<std::tuple<std::string, simt::Space, bool>, Counts> counts;
+struct Launched {
+  int64_t launches = 0;
+  int64_t products = 0;  // of the tensor cores, 16 x 8 x 16
+};
+std::map<std::string, Launched> launched;
+std::unordered_set<uintptr_t> touched[2];  // sectors, by direction, in this launch
 
 constexpr uintptr_t kWord = 4;
 constexpr uintptr_t kSector = 32;
 constexpr int kBanks = 32;
 
+void begin_launch() {
+  for (auto& sectors : touched) sectors.clear();
+  ++launched[simt::runtime::kernel()].launches;
+}
+void count_product() {
+  ++launched[simt::runtime::kernel()].products;
+}
+
 void count_global(const std::vector<Access>& request, Counts& sums) {
-  std::set<uintptr_t> sectors, bytes;
+  // Sectors, and the bytes of each that are asked for as bits.
+  static std::vector<std::pair<uintptr_t, uint32_t>> sectors;
+  sectors.clear();
   for (const Access& access : request) {
     for (uintptr_t at = access.address; at < access.address + access.bytes; ++at) {
-      sectors.insert(at / kSector);
-      bytes.insert(at);
+      const uintptr_t sector = at / kSector;
+      auto found = std::find_if(sectors.rbegin(), sectors.rend(),
+                                [&](const auto& one) { return one.first == sector; });
+      if (found == sectors.rend()) {
+        sectors.emplace_back(sector, 0u);
+        found = sectors.rbegin();
+      }
+      found->second |= 1u << at % kSector;
     }
   }
-  const auto distinct = static_cast<int64_t>(bytes.size());
-  sums.units += static_cast<int64_t>(sectors.size());
-  sums.least += (distinct + static_cast<int64_t>(kSector) - 1) / static_cast<int64_t>(kSector);
-  sums.bytes += distinct;
+  int64_t bytes = 0;
+  for (const auto& [sector, mask] : sectors) {
+    bytes += std::popcount(mask);
+    if (touched[request[0].store].insert(sector).second) sums.distinct += int64_t{kSector};
+  }
+  sums.units += std::ssize(sectors);
+  sums.least += (bytes + static_cast<int64_t>(kSector) - 1) / static_cast<int64_t>(kSector);
+  sums.bytes += bytes;
 }
 
 // A pass serves one word of each bank, to as many lanes as want it. Wide accesses go by parts of
@@ -91,7 +121,6 @@ void end_block(unsigned threads) {
     for (const auto& [key, request] : requests) {
       const Access& one = request[0];
       Counts& sums = counts[{simt::runtime::kernel(), one.space, one.store}];
-      ++sums.requests;
       if (one.space == simt::Space::global) {
         count_global(request, sums);
       } else {
@@ -106,6 +135,28 @@ void seen(const volatile void* address, size_t bytes, bool store, void* instruct
   if (space == simt::Space::none) return;
   of_thread[simt::runtime::thread_number()].push_back(
       {instruction, reinterpret_cast<uintptr_t>(address), bytes, space, store});
+}
+
+// A load like any other; the store to shared memory is seen as the kernel's own.
+void seen_copy(const void* from, int bytes, void* instruction) {
+  seen(from, static_cast<size_t>(bytes), false, instruction);
+}
+
+void run_cases(alm::cuda::Precision precision,
+               const std::function<bool(const std::string&)>& wanted) {
+  const std::unique_ptr<alm::Device> device = alm::cuda::make_cuda_device(precision);
+  const std::unique_ptr<alm::Queue> queue = device->make_queue();
+  for (const alm::OpCase& op_case : alm::performance_cases()) {
+    if (!wanted(op_case.op)) continue;
+    alm::OpArguments arguments(op_case);
+    arguments.move_to(*device, *queue);
+    if (!op_case.forward.empty()) {
+      alm::bind_op(op_case.forward, device->ops(), *queue, arguments)();
+      queue->wait();
+    }
+    alm::bind_op(op_case.op, device->ops(), *queue, arguments)();
+    queue->wait();
+  }
 }
 
 }  // namespace
@@ -159,27 +210,27 @@ int __tsan_atomic32_compare_exchange_strong(volatile uint32_t* at, uint32_t* exp
 }
 
 int main(int argc, char** argv) {
-  const std::set<std::string> wanted(argv + 1, argv + argc);
+  const std::set<std::string> named(argv + 1, argv + argc);
+  const auto wanted = [&](const std::string& op) { return named.empty() || named.count(op) > 0; };
+  const std::vector<std::string> of_bf16 = alm::ops_with_bf16();
   simt::runtime::at_block_end = end_block;
-  const std::unique_ptr<alm::Device> device = alm::cuda::make_cuda_device();
-  const std::unique_ptr<alm::Queue> queue = device->make_queue();
-  for (const alm::OpCase& op_case : alm::performance_cases()) {
-    if (!wanted.empty() && wanted.count(op_case.op) == 0) continue;
-    alm::OpArguments arguments(op_case);
-    arguments.move_to(*device, *queue);
-    if (!op_case.forward.empty()) {
-      alm::bind_op(op_case.forward, device->ops(), *queue, arguments)();
-      queue->wait();
-    }
-    alm::bind_op(op_case.op, device->ops(), *queue, arguments)();
-    queue->wait();
-  }
+  simt::runtime::at_copy = seen_copy;
+  simt::runtime::at_launch = begin_launch;
+  simt::runtime::at_product = count_product;
+  run_cases(alm::cuda::Precision::fp32, wanted);
+  run_cases(alm::cuda::Precision::bf16, [&](const std::string& op) {
+    return wanted(op) && std::count(of_bf16.begin(), of_bf16.end(), op) > 0;
+  });
   for (const auto& [key, sums] : counts) {
     const auto& [kernel, space, store] = key;
     std::printf("%s\t%s\t%s\t%lld\t%lld\t%lld\t%lld\n", kernel.c_str(),
                 space == simt::Space::global ? "global" : "shared", store ? "store" : "load",
-                static_cast<long long>(sums.requests), static_cast<long long>(sums.units),
-                static_cast<long long>(sums.least), static_cast<long long>(sums.bytes));
+                static_cast<long long>(sums.units), static_cast<long long>(sums.least),
+                static_cast<long long>(sums.bytes), static_cast<long long>(sums.distinct));
+  }
+  for (const auto& [kernel, of] : launched) {
+    std::printf("%s\tlaunches\t\t%lld\t%lld\t0\t0\n", kernel.c_str(),
+                static_cast<long long>(of.launches), static_cast<long long>(of.products));
   }
   return 0;
 }

@@ -1,8 +1,10 @@
 // Warp operations: lanes of a mask meet, see each other's values and part.
 #include <algorithm>
+#include <bit>
 #include <memory>
 
 #include "tests/simt/block.h"
+#include "tests/simt/runtime.h"
 
 namespace simt {
 namespace {
@@ -65,8 +67,11 @@ void wake(const Meeting& meeting) {
   }
 }
 
-// Arrives and waits for all lanes of the mask.
-Meeting& meet(uint32_t mask, uint64_t value, bool orders_memory, Line at) {
+using Values = const uint64_t (&)[32];
+
+// Arrives and waits for all lanes of the mask; the last to come does `once`.
+Meeting& meet(uint32_t mask, uint64_t value, bool orders_memory, Line at,
+              void (*once)(Values of_lanes) = nullptr) {
   Meeting* meeting = nullptr;
   {
     const Unwatched unwatched;
@@ -74,6 +79,7 @@ Meeting& meet(uint32_t mask, uint64_t value, bool orders_memory, Line at) {
   }
   if (orders_memory) order_release(meeting->tag);
   if (meeting->over()) {
+    if (once != nullptr) once(meeting->values);
     wake(*meeting);
   } else {
     current->state = State::in_warp;
@@ -94,6 +100,39 @@ void depart(Meeting& meeting) {
   of_warp.erase(ended);
 }
 
+float of_pair(uint32_t pair, int high) {
+  return std::bit_cast<float>(high != 0 ? pair & 0xffff0000u : pair << 16);
+}
+
+// d [16, 8] += a [16, 16] b [16, 8] of the lanes' fragments, as the PTX manual lays them out.
+void multiply_all(Values of_lanes) {
+  if (runtime::at_product != nullptr) runtime::at_product();
+  const auto of_lane = [&](int lane) -> const runtime::Fragments& {
+    return *reinterpret_cast<const runtime::Fragments*>(of_lanes[lane]);
+  };
+  float a[16][16];
+  float b[16][8];
+  for (int k = 0; k < 16; ++k) {
+    for (int row = 0; row < 16; ++row) {
+      a[row][k] = of_pair(of_lane(row % 8 * 4 + k % 8 / 2).a[k / 8 * 2 + row / 8], k & 1);
+    }
+    for (int column = 0; column < 8; ++column) {
+      b[k][column] = of_pair(of_lane(column * 4 + k % 8 / 2).b[k / 8], k & 1);
+    }
+  }
+  for (int row = 0; row < 16; ++row) {
+    float sums[8];
+    const auto at = [&](int column) -> float& {
+      return of_lane(row % 8 * 4 + column / 2).d[row / 8 * 2 + column % 2];
+    };
+    for (int column = 0; column < 8; ++column) sums[column] = at(column);
+    for (int k = 0; k < 16; ++k) {
+      for (int column = 0; column < 8; ++column) sums[column] += a[row][k] * b[k][column];
+    }
+    for (int column = 0; column < 8; ++column) at(column) = sums[column];
+  }
+}
+
 }  // namespace
 
 void begin_warps(size_t count) {
@@ -103,6 +142,8 @@ void begin_warps(size_t count) {
 }
 
 namespace runtime {
+
+void (*at_product)() = nullptr;
 
 void exchange(uint32_t mask, uint64_t value, uint64_t (&of_lanes)[32], bool orders_memory,
               Line at) {
@@ -119,6 +160,10 @@ uint64_t shuffle(uint32_t mask, uint64_t value, unsigned source, Line at) {
   const uint64_t result = meeting.values[source];
   depart(meeting);
   return result;
+}
+
+void multiply_fragments(const Fragments& mine, Line at) {
+  depart(meet(~0u, reinterpret_cast<uint64_t>(&mine), false, at, multiply_all));
 }
 
 }  // namespace runtime

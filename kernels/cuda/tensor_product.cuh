@@ -1,0 +1,199 @@
+// Matrix products on the tensor cores: operands rounded to bf16 (to nearest, ties to even), sums in
+// fp32. A block of four warps makes 64 x 64 numbers of the result, each warp 32 x 32 of them, 16
+// deep at a time; the next 16 are on their way to shared memory meanwhile.
+// FLOPs: 2 rows cols depth.
+//
+// In memory everything stays fp32 and is rounded between shared memory and the tensor cores. The
+// activations are read in fp32 by the ops around the products; the weights of a layer come from L2
+// for every row tile but the first, so that a bf16 copy of them would save nothing of the traffic
+// of the memory itself (64 x 64 weights: 16 KB, beside 20 MB of activations in and out of a step).
+#pragma once
+
+#include <cstring>
+
+#include "kernels/cuda/product.cuh"
+
+namespace alm::cuda::tensor {
+
+inline constexpr int kSide = 64;      // of a block's tile
+inline constexpr int kWarpSide = 32;  // of a warp's
+inline constexpr int kDepth = 16;     // of a stage, and of one product of the tensor cores
+inline constexpr int kThreads = 128;
+inline constexpr int kBlocks = 6;  // that a multiprocessor has room for: 80 registers a thread
+inline constexpr int kVector = 4;  // numbers of the widest asynchronous copy
+
+// Numbers from one row of a staged tile to the next: as many more than it holds that the lanes that
+// load a fragment together meet no bank twice.
+template <Layout kLayout>
+inline constexpr int kStride = kLayout == Layout::plain ? kDepth + 8 : kSide + 4;
+template <Layout kLayout>
+inline constexpr int kTileSize = (kLayout == Layout::plain ? kSide : kDepth) * kStride<kLayout>;
+inline constexpr int kOutStride = kWarpSide + 8;
+
+struct Operand {
+  const float* data;
+  int64_t stride;
+  bool wide;  // four numbers may be copied at once
+};
+inline Operand operand(Matrix<const float> m) {
+  const bool wide = reinterpret_cast<uintptr_t>(m.data) % (kVector * sizeof(float)) == 0 &&
+                    m.stride % kVector == 0;
+  return {m.data, m.stride, wide};
+}
+
+// Starts to copy four numbers, of which `inside` are there; the others are 0.
+__device__ inline void copy_four(float* to, const float* from, int inside, bool wide) {
+  if (wide && inside >= kVector) {
+    simt::cp_async<kVector * sizeof(float)>(to, from);
+    return;
+  }
+#pragma unroll
+  for (int v = 0; v < kVector; ++v) {
+    if (v < inside) {
+      simt::cp_async<sizeof(float)>(to + v, from + v);
+    } else {
+      to[v] = 0.0f;
+    }
+  }
+}
+
+// Numbers (i, k) from (first_i, first_k), 0 from last_i or last_k on.
+template <Layout kLayout>
+__device__ void copy_tile(const Operand& from, int first_i, int last_i, int first_k, int last_k,
+                          float* tile) {
+  constexpr bool kPlain = kLayout == Layout::plain;
+  constexpr int kInRow = (kPlain ? kDepth : kSide) / kVector;
+  const int first_row = kPlain ? first_i : first_k;
+  const int first_col = kPlain ? first_k : first_i;
+  const int rows = (kPlain ? last_i : last_k) - first_row;
+  const int cols = (kPlain ? last_k : last_i) - first_col;
+  const float* const corner = from.data + first_row * from.stride + first_col;
+#pragma unroll 1  // unrolled, it takes more registers than there are
+  for (int turn = 0; turn < kSide * kDepth / kVector / kThreads; ++turn) {
+    const int at = static_cast<int>(threadIdx.x) + turn * kThreads;
+    const int r = at / kInRow;
+    const int c = at % kInRow * kVector;
+    copy_four(tile + r * kStride<kLayout> + c, corner + r * from.stride + c,
+              r < rows ? cols - c : 0, from.wide);
+  }
+}
+
+// Two numbers as a register of a fragment holds them: the first in the lower half.
+__device__ inline uint32_t rounded(float first, float second) {
+  const __nv_bfloat162 pair = __floats2bfloat162_rn(first, second);
+  uint32_t bits;
+  std::memcpy(&bits, &pair, sizeof bits);
+  return bits;
+}
+
+// Numbers (i, k) and (i, k + 1) of a staged tile.
+template <Layout kLayout>
+__device__ inline uint32_t pair_at(const float* tile, int i, int k) {
+  if constexpr (kLayout == Layout::plain) {
+    const float2 pair = simt::load<float2>(tile + i * kStride<kLayout> + k);
+    return rounded(pair.x, pair.y);
+  } else {
+    return rounded(tile[k * kStride<kLayout> + i], tile[(k + 1) * kStride<kLayout> + i]);
+  }
+}
+
+// Of a warp: 2 x 4 products of 16 x 8.
+using Sums = float[2][4][4];
+
+template <Layout kLeft, Layout kRight>
+__device__ void multiply_stage(const float* left, const float* right, Sums& sums) {
+  const int group = lane() / 4;
+  const int k = lane() % 4 * 2;
+  uint32_t b[4][2];
+#pragma unroll
+  for (int j = 0; j < 4; ++j) {
+    b[j][0] = pair_at<kRight>(right, 8 * j + group, k);
+    b[j][1] = pair_at<kRight>(right, 8 * j + group, k + 8);
+  }
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    const int row = 16 * i + group;
+    const uint32_t a[4] = {pair_at<kLeft>(left, row, k), pair_at<kLeft>(left, row + 8, k),
+                           pair_at<kLeft>(left, row, k + 8), pair_at<kLeft>(left, row + 8, k + 8)};
+#pragma unroll
+    for (int j = 0; j < 4; ++j) simt::mma_m16n8k16(sums[i][j], a, b[j]);
+  }
+}
+
+// store(row, column, chunk, sum over the chunk's depth of left(row, k) right(column, k)).
+// Grid: column tiles, row tiles, chunks of the depth.
+template <Layout kLeft, Layout kRight, class Store>
+__global__ void __launch_bounds__(kThreads, kBlocks)
+    tensor_product_kernel(Operand left, Operand right, int rows, int cols, int depth,
+                          int chunk_depth, Store store) {
+  constexpr int kStage = kTileSize<kLeft> + kTileSize<kRight>;
+  constexpr int kWarpOut = 16 * kOutStride;
+  static_assert(2 * kStage >= kThreads / kWarp * kWarpOut);
+  SIMT_SHARED(float4, pool, [2 * kStage / kVector]);
+  float* const stages = &pool[0].x;
+  const int first_row = static_cast<int>(blockIdx.y) * kSide;
+  const int first_col = static_cast<int>(blockIdx.x) * kSide;
+  const int first_k = static_cast<int>(blockIdx.z) * chunk_depth;
+  const int last_k = depth - first_k > chunk_depth ? first_k + chunk_depth : depth;
+  const int warp = static_cast<int>(threadIdx.x) / kWarp;
+  const int warp_row = warp / 2 * kWarpSide;
+  const int warp_col = warp % 2 * kWarpSide;
+  const auto copy_stage = [&](int k, float* stage) {
+    copy_tile<kLeft>(left, first_row, rows, k, last_k, stage);
+    copy_tile<kRight>(right, first_col, cols, k, last_k, stage + kTileSize<kLeft>);
+  };
+  // Of this warp in a stage.
+  constexpr int kRowStep = kLeft == Layout::plain ? kStride<kLeft> : 1;
+  constexpr int kColStep = kRight == Layout::plain ? kStride<kRight> : 1;
+  const int left_at = warp_row * kRowStep;
+  const int right_at = kTileSize<kLeft> + warp_col * kColStep;
+
+  Sums sums = {};
+  int now = 0;
+  if (first_k < last_k) copy_stage(first_k, stages);
+  simt::cp_async_commit();
+  for (int k = first_k; k < last_k; k += kDepth) {
+    if (k + kDepth < last_k) copy_stage(k + kDepth, stages + (1 - now) * kStage);
+    simt::cp_async_commit();
+    simt::cp_async_wait<1>();
+    __syncthreads();
+    const float* const stage = stages + now * kStage;
+    multiply_stage<kLeft, kRight>(stage + left_at, stage + right_at, sums);
+    __syncthreads();
+    now = 1 - now;
+  }
+
+  // By way of shared memory, so that neighbouring lanes store neighbouring numbers.
+  float* const out = stages + warp * kWarpOut;
+  const int col = first_col + warp_col + lane();
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    float* const mine = out + lane() / 4 * kOutStride + lane() % 4 * 2;
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      const float(&of)[4] = sums[i][j];
+      simt::store(mine + 8 * j, make_float2(of[0], of[1]));
+      simt::store(mine + 8 * kOutStride + 8 * j, make_float2(of[2], of[3]));
+    }
+    __syncwarp();
+#pragma unroll 2
+    for (int r = 0; r < 16; ++r) {
+      const int row = first_row + warp_row + 16 * i + r;
+      if (row < rows && col < cols) store(row, col, blockIdx.z, out[r * kOutStride + lane()]);
+    }
+    __syncwarp();
+  }
+}
+
+// left [rows, depth], right as its columns [cols, depth], each as its layout says; the depth in
+// `chunks` of `chunk_depth`.
+template <Layout kLeft, Layout kRight, class Store>
+void product(Launches& launches, Matrix<const float> left, Matrix<const float> right, int64_t rows,
+             int64_t cols, int64_t depth, int64_t chunks, int64_t chunk_depth, const Store& store) {
+  launches.run_grid<tensor_product_kernel<kLeft, kRight, Store>>(
+      blocks_for(cols, kSide), blocks_for(rows, kSide), chunks, kThreads, operand(left),
+      operand(right), narrow<int>(rows), narrow<int>(cols), narrow<int>(depth),
+      narrow<int>(chunk_depth), store);
+}
+
+}  // namespace alm::cuda::tensor

@@ -1,0 +1,148 @@
+#include "tests/simt/bf16_reference.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <initializer_list>
+#include <map>
+
+namespace alm {
+namespace {
+
+// 8 bits of significand. Values here are far from the ends of the exponent's range.
+double to_bf16(double value) {
+  if (value == 0 || !std::isfinite(value)) return value;
+  int exponent = 0;
+  const double fraction = std::frexp(value, &exponent);  // in [1/2, 1)
+  return std::ldexp(std::nearbyint(std::ldexp(fraction, 8)), exponent - 8);
+}
+
+void round(reference::Arguments& a, std::initializer_list<const char*> names) {
+  for (const char* name : names) {
+    for (double& value : a[name].values) value = to_bf16(value);
+  }
+}
+
+void linear_forward(reference::Arguments& a) {
+  round(a, {"x", "w"});
+  reference::run("linear_forward", a);
+}
+
+// The masked gradient and its column sums are those of numbers as they are.
+void linear_backward(reference::Arguments& a) {
+  reference::Arguments rounded = a;
+  reference::run("linear_backward", a);
+  round(rounded, {"x", "w", "d_y"});
+  reference::run("linear_backward", rounded);
+  for (const char* name : {"d_x", "d_w"}) {
+    if (a.has(name)) a[name] = rounded[name];
+  }
+}
+
+// Whether the head is one that the fused kernels take; the hidden layer by parts is rounded as the
+// factor of the last layer, too.
+bool fused(reference::Arguments& a) {
+  constexpr int64_t kWidest = 64;
+  return a["w_touch"].rows <= kWidest && a["w_context"].rows <= kWidest &&
+         a["w_out"].rows <= kWidest;
+}
+
+// The hidden layer of rounded operands, before its ReLU.
+double hidden_sum(reference::Arguments& a, int64_t i, int64_t j, int64_t unit) {
+  reference::Array &x = a["x"], &w_touch = a["w_touch"];
+  reference::Array &context = a["context"], &w_context = a["w_context"];
+  double z = a["bias"](unit);
+  for (int64_t c = 0; c < x.cols; ++c) z += to_bf16(x(j, c)) * to_bf16(w_touch(c, unit));
+  for (int64_t c = 0; c < context.cols; ++c) {
+    z += to_bf16(context(i, c)) * to_bf16(w_context(c, unit));
+  }
+  return z;
+}
+
+void for_each_touch(reference::Arguments& a, const std::function<void(int64_t i, int64_t j)>& use) {
+  for (int64_t i = 0; i < a.journeys(); ++i) {
+    for (int64_t j = a.begin(i); j < a.begin(i + 1); ++j) use(i, j);
+  }
+}
+
+void touch_head_forward(reference::Arguments& a) {
+  const auto as_factor = [parts = !fused(a)](double value) {
+    return parts ? to_bf16(value) : value;
+  };
+  for_each_touch(a, [&](int64_t i, int64_t j) {
+    const int64_t k = a.index("cluster", j);
+    double& logit = a["logit"](j);
+    logit = a["out_bias"](0) + a["cluster_bias"](k);
+    for (int64_t c = 0; c < a["v"].cols; ++c) logit += a["v"](k, c) * a["context"](i, c);
+    for (int64_t unit = 0; unit < a["w_out"].rows; ++unit) {
+      a["hidden"](j, unit) = std::max(hidden_sum(a, i, j, unit), 0.0);
+      // In fp32 before it is rounded again.
+      logit += as_factor(static_cast<float>(a["hidden"](j, unit))) * as_factor(a["w_out"](unit));
+    }
+  });
+}
+
+// What the kernels hold between products is fp32 here too, so that it rounds to the same bf16.
+void touch_head_backward(reference::Arguments& a) {
+  const auto as_factor = [parts = !fused(a)](double value) {
+    return parts ? to_bf16(value) : value;
+  };
+  reference::Array of_journeys{a.journeys(), a["w_out"].rows, {}};
+  of_journeys.values.resize(static_cast<size_t>(of_journeys.rows * of_journeys.cols));
+  for_each_touch(a, [&](int64_t i, int64_t j) {
+    const int64_t k = a.index("cluster", j);
+    const double d = a["d_logit"](j);
+    a["d_out_bias"](0) += d;
+    a["d_cluster_bias"](k) += d;
+    for (int64_t c = 0; c < a["v"].cols; ++c) {
+      a["d_v"](k, c) += d * a["context"](i, c);
+      a["d_context"](i, c) += d * a["v"](k, c);
+    }
+    for (int64_t unit = 0; unit < a["w_out"].rows; ++unit) {
+      const double z = hidden_sum(a, i, j, unit);
+      a["d_w_out"](unit) += as_factor(d) * as_factor(static_cast<float>(std::max(z, 0.0)));
+      if (!(z > 0)) continue;
+      auto d_z = static_cast<float>(as_factor(d) * as_factor(a["w_out"](unit)));
+      if (a.has("d_hidden")) d_z += static_cast<float>(a["d_hidden"](j, unit));
+      a["d_bias"](unit) += d_z;
+      of_journeys(i, unit) = static_cast<float>(of_journeys(i, unit)) + d_z;
+      const double rounded = to_bf16(d_z);
+      for (int64_t c = 0; c < a["x"].cols; ++c) {
+        a["d_x"](j, c) += rounded * to_bf16(a["w_touch"](c, unit));
+        a["d_w_touch"](c, unit) += rounded * to_bf16(a["x"](j, c));
+      }
+    }
+  });
+  for (int64_t i = 0; i < a.journeys(); ++i) {
+    for (int64_t unit = 0; unit < of_journeys.cols; ++unit) {
+      const double rounded = to_bf16(of_journeys(i, unit));
+      for (int64_t c = 0; c < a["context"].cols; ++c) {
+        a["d_context"](i, c) += rounded * to_bf16(a["w_context"](c, unit));
+        a["d_w_context"](c, unit) += rounded * to_bf16(a["context"](i, c));
+      }
+    }
+  }
+}
+
+const std::map<std::string, std::function<void(reference::Arguments&)>>& references() {
+  static const std::map<std::string, std::function<void(reference::Arguments&)>> all = {
+      {"linear_forward", linear_forward},
+      {"linear_backward", linear_backward},
+      {"touch_head_forward", touch_head_forward},
+      {"touch_head_backward", touch_head_backward}};
+  return all;
+}
+
+}  // namespace
+
+std::vector<std::string> ops_with_bf16() {
+  std::vector<std::string> names;
+  for (const auto& [name, run] : references()) names.push_back(name);
+  return names;
+}
+
+void run_in_bf16(const std::string& op, reference::Arguments& arguments) {
+  references().at(op)(arguments);
+}
+
+}  // namespace alm
