@@ -80,7 +80,8 @@ Command attribute_command() {
        .summary = "the credit of every touch, from a trained run on a log",
        .details =
            "One row a touch, in the order of the log: row (of the journey), user, position, "
-           "cluster, do, ett, shapley (exact Shapley value of the journey's effect) and share (of "
+           "cluster, do, ett, shapley (exact Shapley value of the journey's effect; with "
+           "--outcome-head general and more than 6 touches, over 64 random orders) and share (of "
            "the journey's total). On the log the run was trained on: the held-out users. On any "
            "other log with the same columns: all its users. Arm logs: the effect of the arm "
            "against the reference. Runs of --mediator proxy: scores, "

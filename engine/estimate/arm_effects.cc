@@ -9,11 +9,6 @@
 namespace alm {
 namespace {
 
-void put(io::Json& json, const char* key, double value, const char* why) {
-  json[key] = io::number(value);
-  if (!std::isfinite(value)) json[std::string(key) + "_why"] = why;
-}
-
 // An unfloored denominator can be as good as 0.
 bool usable(double raw) {
   return std::fabs(raw) < 1e15;
@@ -24,11 +19,12 @@ io::Json estimand_json(const ArmEstimand& estimand, const ArmEffect& arm) {
   if (arm.touches == 0) return no_estimate("no scored journey of this arm");
   if (arm.reference_touches == 0) return no_estimate("no scored journey of the reference arm");
   io::Json json;
-  put(json, "plugin", estimand.plugin.mean, "no journey to average over");
-  put(json, "one_step", estimand.one_step.mean, "no journey with an observed mediator");
+  put_number(json, "plugin", estimand.plugin.mean, "no journey to average over");
+  put_number(json, "one_step", estimand.one_step.mean, "no journey with an observed mediator");
   const std::string thin = too_thin(arm.observed_touches, arm.observed_users, estimand.ess, true);
   put_interval(json, estimand.one_step, thin, "no journey with an observed mediator");
-  put(json, "one_step_raw", estimand.one_step_raw.mean, "a denominator is 0 without the floor");
+  put_number(json, "one_step_raw", estimand.one_step_raw.mean,
+             "a denominator is 0 without the floor");
   json["clipped_share"] = estimand.clipped_share;
   json["ess"] = estimand.ess;
   return json;
@@ -45,9 +41,9 @@ io::Json to_json(const ArmEffect& effect, const std::string& name) {
   if (!effect.users_exact) json["users_note"] = "approximate";
   json["unit"] = {{"do", "per scored journey, arm minus reference"},
                   {"ett", "per journey of the arm, replaced by the reference"}};
-  put(json, "naive", effect.naive.mean, "no journey of the arm or of the reference");
-  json["naive_se"] = io::number(effect.naive.se);
-  put(json, "backdoor", effect.backdoor.mean, "no back-door fit");
+  put_number(json, "naive", effect.naive.mean, "no journey of the arm or of the reference");
+  put_number(json, "naive_se", effect.naive.se, "too few users to tell the error");
+  put_number(json, "backdoor", effect.backdoor.mean, "no back-door fit");
   json["do"] = estimand_json(effect.do_effect, effect);
   json["ett"] = estimand_json(effect.ett, effect);
   return json;

@@ -278,8 +278,9 @@ void estimate_arm_log(const EstimateInputs& inputs, const ScoredUsers& users,
       }
     }
     if (schema.truth) {
-      effect["truth"] = {{"do", io::number(total.truth.mean_do(arm))},
-                         {"ett", io::number(total.truth.mean_ett(arm))}};
+      effect["truth"] = io::Json::object();
+      put_number(effect["truth"], "do", total.truth.mean_do(arm), kNoTruth);
+      put_number(effect["truth"], "ett", total.truth.mean_ett(arm), kNoTruth);
     }
     effects.push_back(effect);
   }
@@ -306,12 +307,13 @@ void estimate_arm_log(const EstimateInputs& inputs, const ScoredUsers& users,
                "borrowed from coarser counts",
                static_cast<long long>(empty_cells)));
   }
-  json["identification"] = {
-      {"mediator_variance_share", io::number(share)},
-      {"leak_test", nullptr},
-      {"leak_test_why", kNoLeakTest},
-      {"overlap", {{"touches_without_observed_mediator", total.effects.mediator_missing()}}},
-      {"warnings", warnings}};
+  io::Json& identification = json["identification"] = io::Json::object();
+  put_number(identification, "mediator_variance_share", share, MediatorVariation::kNoShare);
+  identification.update(
+      {{"leak_test", nullptr},
+       {"leak_test_why", kNoLeakTest},
+       {"overlap", {{"touches_without_observed_mediator", total.effects.mediator_missing()}}},
+       {"warnings", warnings}});
   warn_of_settled_outcome(json);
   put_sensitivity(total.sensitivity, total.effects.ett_one_step().overall(), json["effects"],
                   identified ? "" : why_not, json["identification"]);

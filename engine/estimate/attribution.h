@@ -21,14 +21,15 @@ struct Attribution {
 };
 
 // COLLECTIVE. Writes `out` (.csv or .h5, io/attribution_writer.h) in the order of the log: the same
-// bytes for any number of ranks and threads. Sequence logs: do, ett and the exact Shapley value of
-// method 3.1 under the main fit. Arm logs: do is the contrast with the reference arm and ett the
-// replacement effect, both plug-ins at the journey's X; the one touch has all the credit there is.
-// Proxy mode: do and ett scores where there are any, and `paper` in the place of the Shapley value.
-// Ranks above 0 set their rows aside in "<out>.part-<rank>" until rank 0 has joined them, so the
-// folder must be shared. Scored users as make_estimates. UserError when the columns differ from the
-// model's, nobody is scored, `out` is a file of the log, or the mediator does not vary
-// (kNoVariation): then the file is not made, since these would be no effects.
+// bytes for any number of ranks and threads. Sequence logs: do, ett and the Shapley value of method
+// 3.1 under the main fit, exact but for long journeys of the general head (GeneralOutcome). Arm
+// logs: do is the contrast with the reference arm and ett the replacement effect, both plug-ins at
+// the journey's X; the one touch has all the credit there is. Proxy mode: do and ett scores where
+// there are any, and `paper` in the place of the Shapley value. Ranks above 0 set their rows aside
+// in "<out>.part-<rank>" until rank 0 has joined them, so the folder must be shared. Scored users
+// as make_estimates. UserError when the columns differ from the model's, nobody is scored, `out` is
+// a file of the log, or the mediator does not vary (kNoVariation): then the file is not made, since
+// these would be no effects.
 Attribution attribute(const EstimateInputs& inputs, const std::string& out);
 
 }  // namespace alm

@@ -16,6 +16,7 @@ constexpr int64_t kSumBytes = 1600;           // of a cluster, in each thread's 
 constexpr int64_t kThreadBytes = 40'000'000;  // of values by score and sampled orders
 constexpr int64_t kTouchBytes = 250;          // of a touch whose user groups are not yet all there
 constexpr int64_t kResultBytes = 8000;        // of a cluster in estimates.json while it is made
+constexpr int64_t kCriticBytes = 25'000'000;  // of the critic's journeys, gathered by every rank
 
 }  // namespace
 
@@ -32,7 +33,8 @@ int64_t estimate_bytes(const io::LogSchema& schema, int64_t touches, int64_t thr
   const bool absent = !schema.is_arm_log() && schema.clusters <= kRemovalClusters;
   const int64_t removal = absent ? groups * cell * schema.clusters : 0;
   return threads * (kThreadBytes + kSumBytes * schema.clusters + grouped + removal) +
-         schema.clusters * (kResultBytes + kBootstrapReplicates * 8);
+         schema.clusters * (kResultBytes + kBootstrapReplicates * 8) +
+         (schema.is_arm_log() ? 0 : kCriticBytes);
 }
 
 std::string memory_advice(const io::LogSchema& schema, int64_t touches, int64_t threads,

@@ -24,10 +24,15 @@ double GeneralOutcome::outcome(const float* engaged, double g) const {
 
 void GeneralOutcome::start(const Journey& journey) {
   journey_ = journey;
-  const size_t touches = journey.g.size();
-  exact_ = static_cast<int64_t>(touches) <= how_.enumerated;
+  exact_ = static_cast<int64_t>(journey.g.size()) <= how_.enumerated;
+  prepared_ = false;
+}
+
+void GeneralOutcome::prepare() {
+  if (prepared_) return;
+  prepared_ = true;
   if (!exact_) return draw();
-  table_.resize(size_t{1} << touches);
+  table_.resize(size_t{1} << journey_.g.size());
   fill_table(0, 0, std::vector<float>(width()), 0);
 }
 
@@ -64,17 +69,6 @@ void GeneralOutcome::draw() {
 void GeneralOutcome::means(std::span<const double> share, std::vector<double>& values) {
   const size_t touches = share.size();
   values.clear();
-  if (exact_) {
-    folded_ = table_;
-    for (size_t l = touches; l-- > 0;) {
-      const size_t half = size_t{1} << l;
-      for (size_t at = 0; at < half; ++at) {
-        folded_[at] = (1 - share[l]) * folded_[at] + share[l] * folded_[at + half];
-      }
-    }
-    values.push_back(folded_[0]);
-    return;
-  }
   if (std::ranges::all_of(share, [](double of) { return of == 0 || of == 1; })) {
     edited_.assign(width(), 0.0f);
     double g = 0;
@@ -84,6 +78,18 @@ void GeneralOutcome::means(std::span<const double> share, std::vector<double>& v
       g += journey_.g[l];
     }
     values.push_back(outcome(edited_.data(), g));
+    return;
+  }
+  prepare();
+  if (exact_) {
+    folded_ = table_;
+    for (size_t l = touches; l-- > 0;) {
+      const size_t half = size_t{1} << l;
+      for (size_t at = 0; at < half; ++at) {
+        folded_[at] = (1 - share[l]) * folded_[at] + share[l] * folded_[at + half];
+      }
+    }
+    values.push_back(folded_[0]);
     return;
   }
   for (size_t s = 0; s < static_cast<size_t>(how_.draws); ++s) {
@@ -125,6 +131,7 @@ void GeneralOutcome::shapley_of_table(std::vector<double>& values) {
 void GeneralOutcome::shapley(std::vector<double>& values) {
   const size_t touches = journey_.p.size();
   values.assign(touches, 0.0);
+  prepare();
   if (exact_) return shapley_of_table(values);
   std::vector<size_t> order(touches);
   Rng random(how_.seed, Stream::permutation, static_cast<uint64_t>(journey_.row));

@@ -46,6 +46,9 @@ class GeneralOutcome {
   // The outcome at a sum of steps [confounding_hidden] and of g.
   double outcome(const float* engaged, double g) const;
   void fill_table(size_t touch, size_t vector, const std::vector<float>& engaged, double g);
+  // What means() and shapley() read: the table of all vectors, or the draws. Not before they do,
+  // for where every mediator is observed they are not needed.
+  void prepare();
   void draw();
   size_t width() const { return static_cast<size_t>(journey_.steps.cols); }
 
@@ -54,6 +57,7 @@ class GeneralOutcome {
   MonteCarlo how_;
   Journey journey_;
   bool exact_ = true;
+  bool prepared_ = false;
   std::vector<double> table_;    // [2^L] outcomes; bit l: touch l is engaged
   std::vector<double> folded_;   // scratch
   std::vector<double> uniform_;  // [draws, L]

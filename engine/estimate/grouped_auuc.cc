@@ -1,4 +1,5 @@
 #include "engine/estimate/grouped_auuc.h"
+#include "engine/estimate/thin_data.h"
 
 #include <algorithm>
 #include <cmath>
@@ -178,14 +179,18 @@ io::Json area_json(const GroupedArea& area) {
   put_metric(difference, "value", area.difference);
   put_interval(difference, area.difference_low, area.difference_high);
   json["above_backdoor_ranking"] = difference;
-  json["overlap"] = {{"e_low", io::number(area.exposure_low)},
-                     {"e_high", io::number(area.exposure_high)},
-                     {"pi_least", io::number(area.propensity_least)},
-                     {"pi_median", io::number(area.propensity_median)},
-                     {"rows", io::number(area.rows)},
-                     {"ess", io::number(area.ess)},
-                     {"ess_share", io::number(area.ess / area.rows)},
-                     {"clipped_share", io::number(area.clipped_share)}};
+  io::Json& overlap = json["overlap"] = io::Json::object();
+  const char* const no_exposure = "no cluster of the ranking has a share of journeys";
+  const char* const no_propensity = "no stratum has a propensity";
+  const char* const no_weights = "these gains have no rows of their own with weights";
+  put_number(overlap, "e_low", area.exposure_low, no_exposure);
+  put_number(overlap, "e_high", area.exposure_high, no_exposure);
+  put_number(overlap, "pi_least", area.propensity_least, no_propensity);
+  put_number(overlap, "pi_median", area.propensity_median, no_propensity);
+  put_number(overlap, "rows", area.rows, no_weights);
+  put_number(overlap, "ess", area.ess, no_weights);
+  put_number(overlap, "ess_share", area.ess / area.rows, no_weights);
+  put_number(overlap, "clipped_share", area.clipped_share, no_weights);
   for (const char* key :
        {"auuc_sk", "qini_sk", "auuc_causalml", "qini_causalml", "bin_error_bound"}) {
     put_metric(json, key, Metric{{}, "defined for journeys of two arms, not for clusters"});

@@ -13,6 +13,9 @@ namespace alm {
 // Order-free sums. Not thread-safe: one per thread, then merge.
 class MediatorVariation {
  public:
+  // Why a share has no value.
+  static constexpr const char* kNoShare = "no scored touch has an observed mediator";
+
   explicit MediatorVariation(int64_t clusters);
 
   // p = P(m = 1 | touches, context) by the fit; `one`: the observed mediator, or p where it stands

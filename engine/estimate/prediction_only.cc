@@ -69,9 +69,11 @@ void predict_all(const EstimateInputs& inputs, const ScoredUsers& users, const M
   }
   total.reduce(inputs.world);
   total.put(*inputs.log, users, sum_over_ranks(report, inputs.world), json);
-  for (const char* absent : {"effects", "auuc", "grouped_auuc", "policy", "truth"}) {
-    json[absent] = nullptr;
-    json[std::string(absent) + "_why"] = kPredictionOnly;
+  std::vector<std::string> absent{"effects", "auuc", "grouped_auuc", "policy", "truth"};
+  if (inputs.bundle.options.proxy_mode()) absent.push_back("scores");
+  for (const std::string& block : absent) {
+    json[block] = nullptr;
+    json[block + "_why"] = kPredictionOnly;
   }
   json["identification"] = {{"mediator_variance_share", nullptr},
                             {"mediator_variance_share_why", kPredictionOnly},

@@ -1,4 +1,5 @@
 #include "engine/estimate/proxy_estimates.h"
+#include "engine/estimate/thin_data.h"
 
 #include <algorithm>
 #include <cmath>
@@ -53,8 +54,9 @@ io::Json scores_json(const ProxySums& sums, const io::LogSchema& schema, bool ha
                    {"touches", paper.touches},
                    {"users", sums.users.count(cluster)},
                    {"users_exact", sums.users.exact(cluster)},
-                   {"naive", io::number(contrast_with_rest(sums.touched, cluster, sums.all).mean)},
                    {"paper", io::number(paper.mean)}};
+    put_number(score, "naive", contrast_with_rest(sums.touched, cluster, sums.all).mean,
+               "every journey touches this cluster");
     score["backdoor"] = nullptr;
     if (has_backdoor) {
       score["backdoor"] =
@@ -71,7 +73,9 @@ io::Json scores_json(const ProxySums& sums, const io::LogSchema& schema, bool ha
         score[std::string(name) + "_why"] = kNoVariationOfCode;
       }
     }
-    if (schema.truth) score["truth"] = {{"do", io::number(sums.paper_truth.mean_do(cluster))}};
+    if (schema.truth) {
+      put_number(score["truth"], "do", sums.paper_truth.mean_do(cluster), kNoTruth);
+    }
     scores.push_back(score);
   }
   return scores;

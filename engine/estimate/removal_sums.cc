@@ -43,7 +43,7 @@ void RemovalSums::add(const io::Journeys& journeys, const RemovalScores& scores)
       if (std::isfinite(truth)) one_step_truth_.add(cluster, user, truth, weight);
       if (!std::isnan(scores.raw[at])) raw_.add(cluster, user, scores.raw[at], weight);
       ratio_.add(cluster, scores.ratio[at], weight);
-      weight_.add(cluster, scores.ratio[at] * weight, 1);
+      weight_.add(cluster, scores.ratio[at] * weight);
       clipped_.add(cluster, scores.clipped[at], weight);
       if (weight > 0) users_.add(cluster, user);
       if (scores.alone[at] == 0) exposed_.add(weight);
@@ -90,15 +90,9 @@ void RemovalSums::reduce(Communicator& world) {
   exposed_ = odds[1];
 }
 
-double RemovalSums::effective_sample(int64_t cluster) const {
-  const double sum = weight_.sum[static_cast<size_t>(cluster)].value();
-  const double squares = weight_.squares[static_cast<size_t>(cluster)].value();
-  return squares > 0 ? sum * sum / squares : 0;
-}
-
 std::string RemovalSums::thin(int64_t cluster) const {
-  return too_thin(one_step_.touches(cluster), users_.at_least(cluster), effective_sample(cluster),
-                  false);
+  return too_thin(one_step_.touches(cluster), users_.at_least(cluster),
+                  weight_.effective_sample(cluster), false);
 }
 
 io::Json RemovalSums::estimate(int64_t cluster, const std::string& undertrained) const {
@@ -120,10 +114,10 @@ io::Json RemovalSums::estimate(int64_t cluster, const std::string& undertrained)
       json["one_step_raw_why"] = "a denominator is 0 without the floor";
     }
     json["clipped_share"] = clipped_.sum[at].value() / one_step.weight;
-    json["ess"] = io::number(effective_sample(cluster));
+    json["ess"] = io::number(weight_.effective_sample(cluster));
     json["mean_ratio"] = io::number(ratio_.sum[at].value() / one_step.weight);
   }
-  json["plugin"] = io::number(plugin_.estimate(cluster).mean);
+  put_number(json, "plugin", plugin_.estimate(cluster).mean, "no journey to average over");
   json["journeys"] = plugin_.touches(cluster);
   return json;
 }
@@ -164,16 +158,12 @@ io::Json RemovalSums::against_truth(const std::string& undertrained) const {
     held += std::fabs(one_step.mean - target) <= 1.96 * one_step.se;
     ++intervals;
   }
-  io::Json json{{"removal_spearman", io::number(spearman(plugin, truth))},
-                {"removal_ratio", io::number(true_sum != 0 ? sum / true_sum : NAN)},
-                {"removal_coverage95", io::number(intervals > 0 ? static_cast<double>(held) /
-                                                                      static_cast<double>(intervals)
-                                                                : NAN)}};
-  for (const char* key : {"removal_spearman", "removal_ratio", "removal_coverage95"}) {
-    if (json[key].is_null()) {
-      json[std::string(key) + "_why"] = "too few clusters with a known effect of removal";
-    }
-  }
+  const char* const few = "too few clusters with a known effect of removal";
+  io::Json json;
+  put_number(json, "removal_spearman", spearman(plugin, truth), few);
+  put_number(json, "removal_ratio", true_sum != 0 ? sum / true_sum : NAN, few);
+  put_number(json, "removal_coverage95",
+             intervals > 0 ? static_cast<double>(held) / static_cast<double>(intervals) : NAN, few);
   return json;
 }
 

@@ -36,7 +36,6 @@ class RemovalSums {
 
  private:
   std::string thin(int64_t cluster) const;
-  double effective_sample(int64_t cluster) const;
 
   GroupedSums plugin_;          // no error of its own: one user group
   GroupedSums one_step_;        // numerators of all journeys over the weight of the exposed
@@ -45,7 +44,7 @@ class RemovalSums {
   GroupedSums truth_;           // of the journeys of the plug-in
   GroupedSums one_step_truth_;  // of those of the one-step value
   ClusterTotals ratio_;         // as the journeys' weights count
-  ClusterTotals weight_;        // ratio times weight: what the effective sample is of
+  WeightTotals weight_;         // ratio times weight: what the effective sample is of
   ClusterTotals clipped_;
   DistinctUsers users_;          // of the one-step value's exposed journeys
   FixedSum expected_, exposed_;  // of odds_ratio()

@@ -1,4 +1,5 @@
 #include "engine/estimate/sensitivity.h"
+#include "engine/estimate/thin_data.h"
 
 #include <algorithm>
 #include <cmath>
@@ -102,7 +103,8 @@ io::Json sensitivity_json(const SensitivitySums& sums, const MeanEstimate& overa
     if (is_clear(effect)) sizes.push_back(std::fabs(effect.mean));
   }
   json["clear_clusters"] = sizes.size();
-  json["clear_clusters_turned_by_direct"] = io::number(median(sizes));
+  put_number(json, "clear_clusters_turned_by_direct", median(sizes),
+             "no cluster has an interval without 0");
 
   // By strength: the mean effect and the clear clusters that stay clear, for every share; the share
   // that brings the mean effect to 0.

@@ -44,8 +44,9 @@ io::Json example(const io::Journeys& journeys, int64_t row, const SequenceScores
                    {"name", schema.cluster_name(journeys.cluster[j])},
                    {"mediator", journeys.mediator.empty() ? 255 : journeys.mediator[j]},
                    {"p", scores.p[j]},
-                   {"ett", scores.ett[j]},
-                   {"share", io::number(total != 0 ? scores.shapley[j] / total : NAN)}};
+                   {"ett", scores.ett[j]}};
+    put_number(touch, "share", total != 0 ? scores.shapley[j] / total : NAN,
+               "the journey's total credit is 0");
     if (!scores.do_effect.empty()) touch["do"] = scores.do_effect[j];
     if (!journeys.time.empty() && !journeys.touch_time.empty()) {
       touch["hours_before"] =
@@ -104,7 +105,7 @@ io::Json estimate_json(const SequenceSums& sums, int64_t cluster, const std::str
     json["one_step_raw_why"] = "a denominator is 0 without the floor";
   }
   json["clipped_share"] = sums.clipped.sum[at].value() / one_step.weight;
-  json["ess"] = io::number(sums.effective_sample(cluster));
+  json["ess"] = io::number(sums.residual_weight.effective_sample(cluster));
   return json;
 }
 
@@ -130,8 +131,9 @@ io::Json effects_json(const SequenceSums& sums, const RemovalSums& removal,
         {"unit", sums.binary ? "probability of the outcome per touch" : "outcome per touch"},
         {"touches", plugin.touches},
         {"users", sums.users.count(cluster)},
-        {"users_exact", sums.users.exact(cluster)},
-        {"naive", io::number(sums.protocol.outcomes().naive(cluster))}};
+        {"users_exact", sums.users.exact(cluster)}};
+    put_number(effect, "naive", sums.protocol.outcomes().naive(cluster),
+               "every journey touches this cluster");
     if (!bundle.backdoor.empty()) {
       effect["backdoor"] = io::number(sums.backdoor.sum[at].value() / plugin.weight);
       if (shares_backdoor(bundle, cluster)) effect["backdoor_shared"] = true;
@@ -151,9 +153,12 @@ io::Json effects_json(const SequenceSums& sums, const RemovalSums& removal,
     }
     effect["ett"] = identified ? estimate_json(sums, cluster, undertrained) : no_estimate(why_not);
     if (schema.truth) {
-      effect["truth"] = {{"do", io::number(sums.general ? NAN : sums.truth.mean_do(cluster))},
-                         {"ett", io::number(sums.truth.mean_ett(cluster))},
-                         {"removal", io::number(removal.truth(cluster))}};
+      io::Json& truth = effect["truth"] = io::Json::object();
+      put_number(truth, "do", sums.general ? NAN : sums.truth.mean_do(cluster),
+                 sums.general ? "not gathered: the general head has no do" : kNoTruth);
+      put_number(truth, "ett", sums.truth.mean_ett(cluster), kNoTruth);
+      put_number(truth, "removal", removal.truth(cluster),
+                 sums.general ? "not gathered: the general head has no removal" : kNoTruth);
     }
     effects.push_back(effect);
   }
@@ -190,7 +195,8 @@ void put_policy(const SequenceProtocol& protocol, const std::string& no_values, 
 }
 
 io::Json identification_json(const SequenceSums& sums, double share, const Bundle& bundle) {
-  io::Json json{{"mediator_variance_share", io::number(share)}};
+  io::Json json;
+  put_number(json, "mediator_variance_share", share, MediatorVariation::kNoShare);
   io::Json warnings = mediator_variation_warnings(share);
   const std::string few = few_steps_warning(bundle);
   if (!few.empty()) warnings.push_back(few);
@@ -207,13 +213,15 @@ io::Json identification_json(const SequenceSums& sums, double share, const Bundl
     observed_weight += weight;
     clipped_weight += sums.clipped.sum[at].value();
     clipped += sums.clipped.sum[at].value() > 0.05 * weight;
-    thin += sums.effective_sample(cluster) < 0.05 * static_cast<double>(sums.clipped.count[at]);
+    thin += sums.residual_weight.effective_sample(cluster) <
+            0.05 * static_cast<double>(sums.clipped.count[at]);
   }
-  json["overlap"] = {
-      {"clipped_share", io::number(observed_weight > 0 ? clipped_weight / observed_weight : NAN)},
-      {"clusters_clipped_above_5_percent", clipped},
-      {"clusters_with_ess_below_5_percent", thin},
-      {"touches_without_observed_mediator", sums.unobserved}};
+  io::Json& overlap = json["overlap"] = io::Json::object();
+  put_number(overlap, "clipped_share", observed_weight > 0 ? clipped_weight / observed_weight : NAN,
+             MediatorVariation::kNoShare);
+  overlap["clusters_clipped_above_5_percent"] = clipped;
+  overlap["clusters_with_ess_below_5_percent"] = thin;
+  overlap["touches_without_observed_mediator"] = sums.unobserved;
   if (thin > 0) {
     warnings.push_back(
         format("%lld clusters have an effective sample below 5 %% of their touches: read "
@@ -315,8 +323,11 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
   total.scored.put(*inputs.log, users, sum_over_ranks(report, inputs.world), json);
   json["identification"] = identification_json(total, share, bundle);
   const double mean_ratio = removal[0].mean_ratio();
-  json["identification"]["overlap"]["removal_mean_ratio"] = io::number(mean_ratio);
-  json["identification"]["overlap"]["removal_odds_ratio"] = io::number(removal[0].odds_ratio());
+  const std::string no_removal =
+      model.general() ? kNoRemovalWhy : "no journey with the mediators of a whole cluster observed";
+  io::Json& overlap = json["identification"]["overlap"];
+  put_number(overlap, "removal_mean_ratio", mean_ratio, no_removal);
+  put_number(overlap, "removal_odds_ratio", removal[0].odds_ratio(), no_removal);
   const std::string off = removal_warning(mean_ratio);
   if (!off.empty()) json["identification"]["warnings"].push_back(off);
   warn_of_settled_outcome(json);
@@ -364,7 +375,10 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
     }
     if (total.general && truth.at("touches") == 0) {
       truth = nullptr;
-      json["truth_why"] = "the log does not know delta_ett (feedback), which the general head has";
+      json["truth_why"] =
+          total.ranked_plugin().overall().touches == 0
+              ? "no scored journey has a touch"
+              : "the log does not know delta_ett (feedback), which the general head has";
     }
     json["truth"] = truth;
   }

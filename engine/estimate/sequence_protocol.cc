@@ -74,7 +74,7 @@ void SequenceProtocol::add_values(const io::Journeys& from, const SequenceScores
       if (std::isnan(value)) continue;
       const int64_t cluster = from.cluster[j];
       values_.values.add(2 * cluster + half, user, value, weight);
-      residual_.add(cluster, scores.weight[j] * weight, 1);
+      residual_.add(cluster, scores.weight[j] * weight);
       clipped_.add(cluster, scores.clipped[j], 1);
       const float model = static_cast<float>(main.ranked()[main_begin + (j - begin)]);
       const float regression =
@@ -179,9 +179,8 @@ io::Json SequenceProtocol::grouped_json(const ClusterTable& table, bool randomis
   } else {
     ClusterOverlap overlap;
     for (size_t k = 0; k < static_cast<size_t>(clusters_); ++k) {
-      const double weight = residual_.sum[k].value(), squares = residual_.squares[k].value();
       overlap.rows.push_back(static_cast<double>(residual_.count[k]));
-      overlap.ess.push_back(squares > 0 ? weight * weight / squares : 0);
+      overlap.ess.push_back(residual_.effective_sample(static_cast<int64_t>(k)));
       overlap.clipped.push_back(clipped_.sum[k].value());
     }
     json["front_door"] =

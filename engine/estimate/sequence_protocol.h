@@ -59,7 +59,7 @@ class SequenceProtocol {
   // [clusters, 2] by half of the users, next to each other:
   ClusterTotals last_;  // outcomes of journeys whose last touch it is
   ClusterTotals touches_;
-  ClusterTotals residual_;  // weights in the values, [clusters]
+  WeightTotals residual_;  // weights in the values, [clusters]
   ClusterTotals clipped_;
   RankedValues by_model_;
   RankedValues by_backdoor_;

@@ -64,7 +64,7 @@ void SequenceSums::add(const io::Journeys& from, const SequenceScores& scores,
       one_step.add(cluster, user, scores.one_step[j], weight);
       if (weight > 0) observed_users.add(cluster, user);
       if (!std::isnan(scores.raw[j])) raw.add(cluster, scores.raw[j], weight);
-      residual_weight.add(cluster, scores.weight[j] * weight, 1);
+      residual_weight.add(cluster, scores.weight[j] * weight);
       clipped.add(cluster, scores.clipped[j], weight);
       if (!from.delta_ett.empty()) truth.add_ett(cluster, from.delta_ett[j], weight);
       mediator.add(scores.p[j], from.mediator[j], weight);
@@ -117,15 +117,9 @@ double SequenceSums::monte_carlo_error(int64_t cluster) const {
   return std::sqrt(std::max(variance, 0.0)) / ett_plugin.weight(cluster);
 }
 
-double SequenceSums::effective_sample(int64_t cluster) const {
-  const double weight = residual_weight.sum[static_cast<size_t>(cluster)].value();
-  const double squares = residual_weight.squares[static_cast<size_t>(cluster)].value();
-  return squares > 0 ? weight * weight / squares : 0;
-}
-
 std::string SequenceSums::thin(int64_t cluster) const {
   return too_thin(one_step.touches(cluster), observed_users.at_least(cluster),
-                  effective_sample(cluster), false);
+                  residual_weight.effective_sample(cluster), false);
 }
 
 }  // namespace alm

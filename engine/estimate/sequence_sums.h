@@ -31,8 +31,6 @@ struct SequenceSums {
   const GroupedSums& ranked_plugin() const { return general ? ett_plugin : do_plugin; }
   // Monte Carlo error of a cluster's ett_plugin.
   double monte_carlo_error(int64_t cluster) const;
-  // Kish size of the residual weights.
-  double effective_sample(int64_t cluster) const;
   // Why the one-step value of a cluster has too little behind it for an interval; empty where it
   // has enough. Touches and users count that had an observed mediator.
   std::string thin(int64_t cluster) const;
@@ -46,7 +44,7 @@ struct SequenceSums {
   GroupedSums one_step;
   ClusterTotals monte_carlo;  // variance of the sum of ett_plugin; general head
   ClusterTotals raw;          // one-step without floors
-  ClusterTotals residual_weight;
+  WeightTotals residual_weight;
   ClusterTotals clipped;
   ClusterTotals backdoor;
   DistinctUsers users;           // by cluster

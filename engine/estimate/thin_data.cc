@@ -21,6 +21,11 @@ io::Json no_estimate(const std::string& why) {
           {"clipped_share", nullptr}, {"ess", nullptr},      {"why", why}};
 }
 
+void put_number(io::Json& json, const std::string& key, double value, const std::string& why) {
+  json[key] = io::number(value);
+  if (!std::isfinite(value)) json[key + "_why"] = why;
+}
+
 void put_interval(io::Json& json, const MeanEstimate& estimate, const std::string& why,
                   const char* unknown) {
   json["se"] = nullptr;

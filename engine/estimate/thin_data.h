@@ -23,6 +23,9 @@ std::string too_thin(int64_t touches, int64_t users, double ess, bool arms);
 // All keys of an estimate, none with a value.
 io::Json no_estimate(const std::string& why);
 
+// json[key] = the number; or null, and `why` under KEY_why, when it is NaN or infinite.
+void put_number(io::Json& json, const std::string& key, double value, const std::string& why);
+
 // `se` and `ci95` of an estimate: null with `why` where that is not empty, null with `unknown`
 // where the error is not finite.
 void put_interval(io::Json& json, const MeanEstimate& estimate, const std::string& why,

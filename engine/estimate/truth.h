@@ -14,6 +14,9 @@
 
 namespace alm {
 
+// Why a cluster's true effect is null.
+inline constexpr const char* kNoTruth = "the log does not know the effect of these touches";
+
 struct TruthResult {
   int64_t touches = 0;
   int64_t clusters = 0;  // with kLeastTouches touches

@@ -311,6 +311,14 @@ void check_same_clusters(const io::LogSchema& trained, const io::LogSchema& othe
 void check_same_features(const ModelOptions& options, const io::LogSchema& trained,
                          const io::LogSchema& other) {
   check_same_clusters(trained, other);
+  if (trained.reference_cluster.has_value() != other.reference_cluster.has_value()) {
+    throw UserError(trained.reference_cluster
+                        ? "the log does not fit the trained model: the model is of an arm log, "
+                          "this log has no reference_cluster; use an arm log"
+                        : "the log does not fit the trained model: the model is of sequences of "
+                          "touches, this is an arm log (it has reference_cluster); use a log "
+                          "without");
+  }
   const io::Json left = to_json(trained);
   const io::Json right = to_json(other);
   for (const std::string name :

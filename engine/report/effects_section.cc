@@ -244,26 +244,28 @@ std::string table(const Effects& effects, Estimand estimand) {
   return html + "</tbody></table></div></div>\n";
 }
 
-// Reasons given for missing one-step values, each once.
+// Reasons given for missing one-step values, or for missing any, each once.
 std::string reasons(const Effects& effects, Estimand estimand) {
-  std::vector<std::pair<std::string, double>> seen;
+  std::vector<std::pair<std::pair<std::string, std::string>, double>> seen;  // (what, why), times
   for (const Effect& effect : effects.rows) {
     const Estimate& estimate = estimate_of(effect, estimand);
     if (estimate.one_step || estimate.why.empty()) continue;
+    const std::pair<std::string, std::string> missing{
+        estimate.plugin ? "No one-step value" : "No value", estimate.why};
     const auto found = std::find_if(seen.begin(), seen.end(),
-                                    [&](const auto& item) { return item.first == estimate.why; });
+                                    [&](const auto& item) { return item.first == missing; });
     if (found == seen.end()) {
-      if (seen.size() < 5) seen.emplace_back(estimate.why, 1);
+      if (seen.size() < 5) seen.emplace_back(missing, 1);
     } else {
       ++found->second;
     }
   }
   std::string html;
-  for (const auto& [reason, times] : seen) {
-    html += "<p class=\"note\">No one-step value for " +
+  for (const auto& [missing, times] : seen) {
+    html += "<p class=\"note\">" + missing.first + " for " +
             (times == static_cast<double>(effects.rows.size()) ? std::string("any of them")
                                                                : count(times) + " of them") +
-            ": " + prose(shorten(reason, 400)) + "</p>\n";
+            ": " + prose(shorten(missing.second, 400)) + "</p>\n";
   }
   return html;
 }

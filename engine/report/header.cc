@@ -71,7 +71,7 @@ std::string compared(const Effects& effects, Number Effect::*value, const std::s
   }
   const size_t theirs = first_by(effects, value);
   if (theirs == ours) {
-    return method + " puts the same one first, at " + in_words(effects, *theirs_of_ours) +
+    return method + " puts the same cluster first, at " + in_words(effects, *theirs_of_ours) +
            " instead of " + in_words(effects, *main.best()) + ". ";
   }
   const auto rank = std::find(effects.ranked.begin(), effects.ranked.end(), theirs);

@@ -8,6 +8,7 @@
 
 #include "engine/model/bundle.h"
 #include "engine/model/scan.h"
+#include "engine/train/run_checkpoint.h"
 #include "engine/train/schedule.h"
 #include "kernels/base/clock.h"
 #include "kernels/base/log.h"
@@ -255,12 +256,23 @@ ModelWeights Fit::take_weights() {
 
 void Fit::start_from(const Bundle& bundle, const std::string& fit) {
   check_same_features(bundle.options, bundle.stats->schema, in_.log->schema());
-  const auto found = bundle.fits.find(fit);
-  const bool same = found != bundle.fits.end() && bundle.options == in_.model.options() &&
-                    found->second.dense.size() == weights_.dense.size();
-  if (!same) {
+  const io::Json there = to_json(bundle.options);
+  for (const auto& [name, here] : to_json(in_.model.options()).items()) {
+    // What losses weigh may change; what the parameters are may not.
+    const bool of_losses =
+        name.starts_with("w_") || name == "temperature" || name == "critic_top_k";
+    if (of_losses || there.at(name) == here) continue;
     throw UserError(
-        "--init: that run's model has other sizes than this one (log or options differ)");
+        format("--init: that run's model is another: --%s was %s there and is %s here; use the "
+               "same options, or another run",
+               option_name(name).c_str(), io::json_text(there.at(name)).c_str(),
+               io::json_text(here).c_str()));
+  }
+  const auto found = bundle.fits.find(fit);
+  if (found == bundle.fits.end() || found->second.dense.size() != weights_.dense.size()) {
+    throw UserError(
+        "--init: that run's model has other sizes than this one: it was trained with another "
+        "--max-touches or --nuisance; use the same, or another run");
   }
   weights_ = found->second;
   best_ = weights_;

@@ -6,17 +6,13 @@
 #include "kernels/base/log.h"
 
 namespace alm {
-namespace {
 
-// The option of the command line that sets a member of ModelOptions.
 std::string option_name(const std::string& member) {
   if (member == "w_second") return "second-stage-weight";
   std::string name = member.starts_with("w_") ? member.substr(2) + "-weight" : member;
   std::replace(name.begin(), name.end(), '_', '-');
   return name;
 }
-
-}  // namespace
 
 void RunCheckpoints::save(int64_t step, const io::CheckpointBlobs& checkpoint) {
   std::string failure;

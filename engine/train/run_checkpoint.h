@@ -25,6 +25,9 @@ class RunCheckpoints {
   Communicator& world_;
 };
 
+// The option of the command line that sets a member of ModelOptions, as to_json() names it.
+std::string option_name(const std::string& member);
+
 // The options that must not differ when a run goes on: those that change what is learned or
 // estimated.
 io::Json run_options(const TrainOptions& options);

@@ -800,7 +800,9 @@ def case_init():
     text = train(log, "stopped", *options, "--init", "first", "--resume", ranks=2)
     check(sha(text) in shas, "a resumed warm start ends elsewhere")
     refused(log, "wide", *options, "--init", "moved", "--head-hidden", "16", ranks=2,
-            says=("--init", "sizes"))
+            says=("--init", "--head-hidden was", "is 16 here"))
+    refused(log, "general", *options, "--init", "moved", "--outcome-head", "general",
+            says=("--init", "--outcome-head was", "general"))
     alm(["synth", "--journeys", 6100, "--clusters", 21, "--out", "other", "--quiet"])
     refused("other", "k", *options, "--init", "moved", says=("clusters", "21", "20"))
     Path("empty").mkdir()

@@ -3,10 +3,8 @@
 #include "engine/train/bootstrap_fits.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cmath>
-#include <filesystem>
 #include <set>
 
 #include "engine/estimate/bootstrap.h"
@@ -14,7 +12,7 @@
 #include "engine/simulate/simulator.h"
 #include "engine/train/run_dir.h"
 #include "io/weighted_log.h"
-#include "tests/engine/memory_log.h"
+#include "tests/engine/train/memory_run.h"
 
 namespace alm {
 namespace {
@@ -43,13 +41,9 @@ TEST(UserWeights, ArePoissonOfMeanOneAndGoByUserAndReplicate) {
   EXPECT_NE(replicate_seed(7, 0), replicate_seed(8, 0));
 }
 
-class BootstrapFits : public testing::Test {
+class BootstrapFits : public MemoryRun {
  protected:
-  BootstrapFits() : compute_(make_cpu_device("auto"), 2), world_(make_self_communicator()) {
-    const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-    root_ = std::filesystem::temp_directory_path() /
-            ("alm_bootstrap_" + std::string(test->name()) + "_" + std::to_string(getpid()));
-    std::filesystem::remove_all(root_);
+  BootstrapFits() {
     options_.epochs = 2;
     options_.batch = 64;
     options_.seed = 3;
@@ -57,7 +51,6 @@ class BootstrapFits : public testing::Test {
     options_.deterministic = true;
     options_.model = model_options_by_name("tiny");
   }
-  ~BootstrapFits() override { std::filesystem::remove_all(root_); }
 
   void make(const Simulator& simulator, int64_t rows) {
     schema_ = simulator.schema();
@@ -72,17 +65,7 @@ class BootstrapFits : public testing::Test {
   Bundle trained(const io::Journeys& rows, const TrainOptions& options, const std::string& name) {
     io::LogSchema schema = schema_;
     schema.weight = !rows.weight.empty();
-    const std::string run = (root_ / name).string();
-    TrainResult result = train({.log = std::make_shared<MemoryLog>(schema, rows),
-                                .run_dir = run,
-                                .options = options,
-                                .config = {},
-                                .init = "",
-                                .compute = compute_,
-                                .world = *world_});
-    EXPECT_TRUE(result.finished);
-    estimates_ = std::move(result.estimates.json);
-    return newest_bundle(run, "--run", true);
+    return MemoryRun::trained(schema, rows, options, name);
   }
 
   // Value `value` of a cluster in the estimates made last; NaN where it is null.
@@ -126,13 +109,9 @@ class BootstrapFits : public testing::Test {
     EXPECT_GE(compared, static_cast<int64_t>(values.size()) * 3);
   }
 
-  Compute compute_;
-  std::unique_ptr<Communicator> world_;
-  std::filesystem::path root_;
   TrainOptions options_;
   io::LogSchema schema_;
   io::Journeys rows_;
-  io::Json estimates_;
 };
 
 TEST_F(BootstrapFits, AReplicateIsTheOrdinaryTrainingOfALogThatCarriesItsWeights) {

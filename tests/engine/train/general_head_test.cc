@@ -1,11 +1,9 @@
 // --outcome-head general from end to end: a law with an interaction that the separable head cannot
 // hold, numbers that no ranks or threads change, and what a run with it says of what it lacks.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
 
 #include "engine/estimate/coordinator.h"
 #include "engine/estimate/sequence_scorer.h"
@@ -14,7 +12,7 @@
 #include "engine/train/trainer.h"
 #include "kernels/base/rng.h"
 #include "tests/engine/estimate/thread_world.h"
-#include "tests/engine/memory_log.h"
+#include "tests/engine/train/memory_run.h"
 
 namespace alm {
 namespace {
@@ -25,36 +23,7 @@ ModelOptions options_of(OutcomeHead head) {
   return options;
 }
 
-class GeneralHeadRun : public testing::Test {
- protected:
-  GeneralHeadRun() : compute_(make_cpu_device("auto"), 2), world_(make_self_communicator()) {
-    const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-    root_ = std::filesystem::temp_directory_path() /
-            ("alm_general_" + std::string(test->name()) + "_" + std::to_string(getpid()));
-    std::filesystem::remove_all(root_);
-  }
-  ~GeneralHeadRun() override { std::filesystem::remove_all(root_); }
-
-  Bundle trained(const io::LogSchema& schema, const io::Journeys& rows, const TrainOptions& options,
-                 const std::string& name) {
-    const std::string run = (root_ / name).string();
-    TrainResult result = train({.log = std::make_shared<MemoryLog>(schema, rows),
-                                .run_dir = run,
-                                .options = options,
-                                .config = {},
-                                .init = "",
-                                .compute = compute_,
-                                .world = *world_});
-    EXPECT_TRUE(result.finished);
-    estimates_ = std::move(result.estimates.json);
-    return newest_bundle(run, "--run", true);
-  }
-
-  Compute compute_;
-  std::unique_ptr<Communicator> world_;
-  std::filesystem::path root_;
-  io::Json estimates_;
-};
+using GeneralHeadRun = MemoryRun;
 
 // Two touches, of clusters 0 or 1 and then 2 or 3; a hidden U moves both and the outcome. The first
 // mediator acts where the second touch is of cluster 3, and nowhere else:
