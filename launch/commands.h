@@ -20,6 +20,7 @@ Command inspect_command();
 Command train_command();
 Command evaluate_command();
 Command attribute_command();
+Command doctor_command();
 Command bench_command();
 
 // In the order `alm --help` lists them.

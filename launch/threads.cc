@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <string>
-#include <vector>
 
 namespace alm {
 namespace {
@@ -33,21 +32,27 @@ std::string host_name() {
 
 }  // namespace
 
+std::vector<RankPlace> places_of_ranks(Communicator& world) {
+  std::vector<RankPlace> places;
+  for (const std::string& of :
+       world.all_gather_strings(host_name() + "/" + allowed_cpus(), "cores of every rank")) {
+    const size_t slash = of.rfind('/');
+    places.push_back({of.substr(0, slash), of.substr(slash + 1)});
+  }
+  return places;
+}
+
 int64_t threads_of_rank(const Options& options, Communicator& world) {
-  const std::string mine = allowed_cpus();
-  const std::string host = host_name() + "/";
-  const std::vector<std::string> all = world.all_gather_strings(host + mine, "cores of every rank");
+  const std::vector<RankPlace> places = places_of_ranks(world);
   if (options.integer("threads") > 0) return options.integer("threads");
+  const RankPlace& mine = places[static_cast<size_t>(world.rank())];
   double cores = 0;
-  for (size_t cpu = 0; cpu < mine.size(); ++cpu) {
-    if (mine[cpu] != '1') continue;
-    int64_t sharers = 0;
-    for (const std::string& other : all) {
-      const bool same_host = other.compare(0, host.size(), host) == 0;
-      if (same_host && host.size() + cpu < other.size() && other[host.size() + cpu] == '1')
-        ++sharers;
-    }
-    cores += 1.0 / static_cast<double>(std::max<int64_t>(sharers, 1));
+  for (size_t core = 0; core < mine.cores.size(); ++core) {
+    if (mine.cores[core] != '1') continue;
+    const auto shares = [&](const RankPlace& other) {
+      return other.host == mine.host && core < other.cores.size() && other.cores[core] == '1';
+    };
+    cores += 1.0 / static_cast<double>(std::ranges::count_if(places, shares));
   }
   return std::max<int64_t>(1, static_cast<int64_t>(cores + 1e-6));
 }
