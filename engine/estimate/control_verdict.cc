@@ -107,12 +107,19 @@ ControlScore score_of(const std::vector<double>& z) {
 
 ControlScore control_score(const io::Json& effects) {
   std::vector<double> z;
+  double values = 0, errors = 0;
   for (const io::Json& effect : effects) {
     const io::Json& of = effect.at("ett");
     if (!of.at("one_step").is_number() || !of.at("se").is_number()) continue;
-    z.push_back(of.at("one_step").get<double>() / of.at("se").get<double>());
+    const double value = of.at("one_step").get<double>(), error = of.at("se").get<double>();
+    z.push_back(value / error);
+    if (!std::isfinite(z.back())) continue;
+    values += value;
+    errors += error;
   }
-  return score_of(z);
+  ControlScore score = score_of(z);
+  score.mean_over_error = values / errors;
+  return score;
 }
 
 std::string found_text(const ControlScore& score) {
@@ -149,6 +156,7 @@ io::Json control_result(Control control, const io::Json& effects, const ControlR
                 {"verdict", verdict_name(verdict)},
                 {"sentence", sentence(control, verdict, score, shuffled ? moved : 1)}};
   put_score(score, json);
+  json["mean_over_error"] = score.mean_over_error;
   json["moved_share"] = moved;
   return json;
 }

@@ -1,6 +1,7 @@
 // Whether a control found nothing, as it must: estimates over clusters in standard errors.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -16,6 +17,9 @@ struct ControlScore {
   int64_t clusters = 0;
   int64_t outside = 0;  // with |z| above kControlQuantile
   double mean_z = 0;    // NaN without clusters
+  // Mean estimate over mean error. A z leans to where errors are small, and a mean of skewed values
+  // that comes out low has a small error: this ratio does not. NaN where estimates are not known.
+  double mean_over_error = NAN;
   double share_within() const {
     return 1 - static_cast<double>(outside) / static_cast<double>(clusters);
   }
@@ -48,7 +52,7 @@ double chance_of_at_most(int64_t outside, int64_t clusters);
 inline constexpr double kLeastMoved = 0.95;
 
 // What stands in `negative_controls`: control, verdict, sentence, clusters, share_within_1_96,
-// mean_z, moved_share; a null verdict with why where no cluster has an error.
+// mean_z, mean_over_error, moved_share; a null verdict with why where no cluster has an error.
 io::Json control_result(Control control, const io::Json& effects, const ControlReach& reach);
 // The same of a control that could not be made.
 io::Json control_not_made(Control control, const std::string& why);

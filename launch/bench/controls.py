@@ -10,6 +10,7 @@ threads of a run (default 2). A run that is there is not made again.
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -41,12 +42,18 @@ def controls_of(seed):
     return {one["control"]: one for one in made}
 
 
+def spread(runs, key):
+    """Standard error of the mean over seeds: the clusters of a seed share a log and a fit."""
+    values = [one[key] for one in runs]
+    return statistics.stdev(values) / len(values) ** 0.5
+
+
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
     made = [controls_of(seed) for seed in range(1, SEEDS + 1)]
     print("| control | " + " | ".join(f"seed {seed}" for seed in range(1, SEEDS + 1)) +
-          " | clusters | within 1.96 | mean z |")
-    print("|---" * (SEEDS + 4) + "|")
+          " | clusters | within 1.96 | mean z | mean over error |")
+    print("|---" * (SEEDS + 5) + "|")
     held = True
     for name in CONTROLS:
         runs = [of[name] for of in made]
@@ -57,7 +64,9 @@ def main():
         cells = [f"{one['verdict']}, {100 * one['share_within_1_96']:.0f} %, {one['mean_z']:+.2f}"
                  for one in runs]
         print(f"| {name} | " + " | ".join(cells) + f" | {clusters:,} | {100 * within:.1f} % | "
-              f"{mean:+.3f} |")
+              f"{mean:+.3f} ± {spread(runs, 'mean_z'):.3f} | "
+              f"{statistics.mean(one['mean_over_error'] for one in runs):+.3f} ± "
+              f"{spread(runs, 'mean_over_error'):.3f} |")
     sys.exit(0 if held else "a pooled figure is outside its bars")
 
 

@@ -46,6 +46,25 @@ TEST(ControlScore, CountsClustersWithAnErrorOnly) {
   EXPECT_NEAR(score.share_within(), 2.0 / 3, 1e-12);
 }
 
+// Fair coins of .1: the mean of few is skewed, and its z leans below 0 though nothing is off. The
+// ratio of means does not.
+TEST(ControlScore, TheRatioOfMeansDoesNotLeanWithSkewedValues) {
+  Rng random(5, Stream::test, 0);
+  io::Json effects = io::Json::array();
+  constexpr int64_t kClusters = 4000, kTouches = 150;
+  for (int64_t cluster = 0; cluster < kClusters; ++cluster) {
+    double ones = 0;
+    for (int64_t touch = 0; touch < kTouches; ++touch) ones += random.uniform() < 0.1;
+    const double mean = ones / kTouches;
+    effects.push_back(
+        {{"ett", {{"one_step", mean - 0.1}, {"se", std::sqrt(mean * (1 - mean) / kTouches)}}}});
+  }
+  const ControlScore score = control_score(effects);
+  const double chance = 1 / std::sqrt(double{kClusters});
+  EXPECT_LT(score.mean_z, -4 * chance);
+  EXPECT_NEAR(score.mean_over_error, 0, 3 * chance);
+}
+
 TEST(ControlVerdict, OfSoundErrorsPasses) {
   for (const int64_t n : {10, 100, 1000, 20000}) {
     EXPECT_EQ(verdict(normal(n, 0, 1)), Verdict::pass) << n;
