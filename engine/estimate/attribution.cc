@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "engine/estimate/arm_nuisance_source.h"
@@ -56,13 +57,13 @@ class SequenceTouchScorer final : public TouchScorer {
 
   void score(const io::Journeys& journeys, size_t fold, int64_t thread, Rows& rows,
              MediatorVariation& variation) override {
-    const SequenceScores& scores =
-        scorers_[static_cast<size_t>(thread)][fold].score(journeys, thread);
+    SequenceScorer& scorer = scorers_[static_cast<size_t>(thread)][fold];
+    const SequenceScores& scores = scorer.score(journeys, thread);
     for (size_t i = 0; i < static_cast<size_t>(journeys.size()); ++i) {
       const size_t begin = static_cast<size_t>(journeys.touch_begin[i]);
       const size_t end = static_cast<size_t>(journeys.touch_begin[i + 1]);
-      double total = 0;
-      for (size_t j = begin; j < end; ++j) total += scores.shapley[j];
+      const std::vector<double> credit = scorer.shapley(journeys, static_cast<int64_t>(i));
+      const double total = std::accumulate(credit.begin(), credit.end(), 0.0);
       for (size_t j = begin; j < end; ++j) {
         rows.push_back({.row = journeys.row[i],
                         .user = journeys.user[i],
@@ -70,8 +71,8 @@ class SequenceTouchScorer final : public TouchScorer {
                         .cluster = journeys.cluster[j],
                         .do_effect = or_none(scores.do_effect, j),
                         .ett = static_cast<float>(scores.ett[j]),
-                        .credit = static_cast<float>(scores.shapley[j]),
-                        .share = static_cast<float>(total != 0 ? scores.shapley[j] / total : 0)});
+                        .credit = static_cast<float>(credit[j - begin]),
+                        .share = static_cast<float>(total != 0 ? credit[j - begin] / total : 0)});
         const uint8_t mediator = mediator_of(journeys, j);
         if (mediator != kMediatorMissing) {
           variation.add(scores.p[j], mediator, weight_of(journeys, i));

@@ -22,6 +22,8 @@ struct Group {
   const ModelWeights* weights = nullptr;
   std::vector<int64_t> clusters;  // touched by kLeastTouches journeys, ascending
   std::vector<double> base;       // weighted share of the journeys that touch them
+  // Of journey r: its places in `clusters` are [begin[r], begin[r + 1]) of `places`.
+  std::vector<size_t> begin, places;
 };
 
 void find_clusters(Group& group) {
@@ -39,6 +41,15 @@ void find_clusters(Group& group) {
     if (of.first < kLeastTouches) continue;
     group.clusters.push_back(cluster);
     group.base.push_back(of.second / weight);
+  }
+  group.begin.assign(1, 0);
+  for (const CriticJourney& journey : group.journeys) {
+    for (const int64_t cluster : journey.clusters) {
+      const auto found = std::ranges::lower_bound(group.clusters, cluster);
+      if (found == group.clusters.end() || *found != cluster) continue;
+      group.places.push_back(static_cast<size_t>(found - group.clusters.begin()));
+    }
+    group.begin.push_back(group.places.size());
   }
 }
 
@@ -99,10 +110,8 @@ void add_row(const AlmMta& model, const Group& group, int64_t row, RowScratch& s
 
   scratch.shown.assign(group.clusters.size(), 0);
   for (size_t r = 0; r < group.journeys.size(); ++r) {
-    for (const int64_t cluster : group.journeys[r].clusters) {
-      const auto found = std::ranges::lower_bound(group.clusters, cluster);
-      if (found == group.clusters.end() || *found != cluster) continue;
-      scratch.shown[static_cast<size_t>(found - group.clusters.begin())] += all[r];
+    for (size_t at = group.begin[r]; at < group.begin[r + 1]; ++at) {
+      scratch.shown[group.places[at]] += all[r];
     }
   }
   for (size_t at = 0; at < group.clusters.size(); ++at) {

@@ -16,10 +16,6 @@ constexpr double kLargestRaw = 1e12;
 // No cluster is this sure to be touched; keeps a value of the net within the order-free sums.
 constexpr double kLargestOddsLogit = 12;
 
-double log_probability(double logit, bool one) {
-  return -softplus(one ? -logit : logit);
-}
-
 }  // namespace
 
 RemovalScorer::RemovalScorer(const AlmMta& model, const ModelWeights& weights, Compute& compute)
@@ -56,11 +52,10 @@ const RemovalScores& RemovalScorer::score(const io::Journeys& journeys,
   return s;
 }
 
-// A cluster touched once has been deleted already, as a touch.
 void RemovalScorer::run_edits(const io::Journeys& journeys, const SequenceScorer& scored,
                               int64_t thread) {
   edit_begin_.assign(scores_.cluster.size(), -1);
-  edits_.start(scored.context(), journeys.size(), thread);
+  edits_.start(journeys, scored.encoded(), thread);
   int64_t total = 0;
   for (int64_t journey = 0; journey < journeys.size(); ++journey) {
     const size_t i = static_cast<size_t>(journey);
@@ -70,60 +65,71 @@ void RemovalScorer::run_edits(const io::Journeys& journeys, const SequenceScorer
       const uint32_t cluster = scores_.cluster[static_cast<size_t>(pair)];
       const int64_t own = std::count(first, last, cluster);
       if (own == 1) continue;
-      const int64_t left = last - first - own;
       edit_begin_[static_cast<size_t>(pair)] = total;
-      total += left;
-      if (left == 0) continue;
-      edits_.add(journey, left, [&](io::Journeys& edited) {
-        edited.append_without_cluster(journeys, journey, model_.stats().schema, cluster);
-      });
+      total += last - first - own;
+      removed_.clear();
+      for (auto at = first; at != last; ++at) {
+        if (*at == cluster) removed_.push_back(at - journeys.cluster.begin());
+      }
+      edits_.add(journey, removed_);
     }
   }
   edited_logits_ = &edits_.finish();
 }
 
+// A cluster touched once has been deleted already, as a touch.
+Deletion RemovalScorer::deletion(const io::Journeys& journeys, const SequenceScorer& scored,
+                                 int64_t journey, size_t pair) const {
+  if (edit_begin_[pair] < 0) return scored.deletion(static_cast<size_t>(scores_.touch[pair]));
+  const size_t i = static_cast<size_t>(journey);
+  const JourneyHead head = scored.head(journey);
+  const double* logit_without = edited_logits_->data() + edit_begin_[pair];
+  Deletion deletion{.log_ratio = 0, .expected = head.unit()};
+  for (int64_t at = journeys.touch_begin[i]; at < journeys.touch_begin[i + 1]; ++at) {
+    const size_t touch = static_cast<size_t>(at);
+    if (journeys.cluster[touch] == scores_.cluster[pair]) continue;
+    const double edited = *logit_without++;
+    const uint8_t m = mediator_of(journeys, touch);
+    deletion.expected =
+        head.join(deletion.expected, head.part(scored.potency(touch), sigmoid(edited)));
+    if (m == kMediatorMissing) continue;
+    deletion.log_ratio +=
+        log_probability(edited, m == 1) - log_probability(scored.logit(touch), m == 1);
+  }
+  return deletion;
+}
+
 void RemovalScorer::score_present(const io::Journeys& journeys, const SequenceScorer& scored,
                                   int64_t journey) {
   const size_t i = static_cast<size_t>(journey);
-  const size_t begin = static_cast<size_t>(journeys.touch_begin[i]);
   const size_t end = static_cast<size_t>(journeys.touch_begin[i + 1]);
   const JourneyHead head = scored.head(journey);
   const double outcome = journeys.outcome[i];
   const double mu = scored.last().predicted[i];
   for (int64_t pair = scores_.begin[i]; pair < scores_.begin[i + 1]; ++pair) {
     const size_t at = static_cast<size_t>(pair);
-    const double* without = edit_begin_[at] < 0 ? scored.without(scores_.touch[at])
-                                                : edited_logits_->data() + edit_begin_[at];
-    double kept = head.unit();  // parts of the touches that stay, at p'
-    double ratio = 1, log_raw = 0;
-    bool clipped = false, observed = true;
-    for (size_t touch = begin; touch < end; ++touch) {
+    const Deletion deletion = this->deletion(journeys, scored, journey, at);
+    double floored = 1, log_none = 0;  // P(no own touch engaged)
+    bool engaged = false, clipped = false, observed = true;
+    for (size_t touch = static_cast<size_t>(scores_.touch[at]); touch < end; ++touch) {
+      if (journeys.cluster[touch] != scores_.cluster[at]) continue;
       const uint8_t m = mediator_of(journeys, touch);
-      const double logit = scored.logit(touch);
-      if (journeys.cluster[touch] == scores_.cluster[at]) {
-        observed = observed && m != kMediatorMissing;
-        if (m != 0) ratio = 0;
-        const double none = sigmoid(-logit);  // 1 - p
-        clipped = clipped || none < kMediatorFloor;
-        ratio /= std::max(none, kMediatorFloor);
-        log_raw -= std::log(std::max(none, 1e-30));
-        continue;
-      }
-      const double edited = *without++;
-      kept = head.join(kept, head.part(scored.potency(touch), sigmoid(edited)));
-      if (m == kMediatorMissing) continue;
-      const double log_ratio = log_probability(edited, m == 1) - log_probability(logit, m == 1);
-      ratio *= std::exp(log_ratio);
-      log_raw += log_ratio;
+      observed = observed && m != kMediatorMissing;
+      engaged = engaged || m != 0;
+      const double none = sigmoid(-scored.logit(touch));  // 1 - p
+      clipped = clipped || none < kMediatorFloor;
+      floored *= std::max(none, kMediatorFloor);
+      log_none += std::log(std::max(none, 1e-30));
     }
-    const double raw_ratio = ratio > 0 ? std::exp(log_raw) : 0;
+    const double ratio = engaged ? 0 : std::exp(deletion.log_ratio) / floored;
+    const double raw_ratio = engaged ? 0 : std::exp(deletion.log_ratio - log_none);
     clipped = clipped || ratio > kRatioCeiling;
-    ratio = std::min(ratio, kRatioCeiling);
-    const double kappa = head.value(kept);
+    const double kappa = head.value(deletion.expected);
     scores_.plugin.push_back(head.value(scored.expected(journey)) - kappa);
-    scores_.ratio.push_back(ratio);
+    scores_.ratio.push_back(std::min(ratio, kRatioCeiling));
     scores_.clipped.push_back(clipped);
-    scores_.one_step.push_back(observed ? removal_of_present(outcome, ratio, mu, kappa) : kNone);
+    scores_.one_step.push_back(
+        observed ? removal_of_present(outcome, scores_.ratio.back(), mu, kappa) : kNone);
     const double raw = removal_of_present(outcome, raw_ratio, mu, kappa);
     scores_.raw.push_back(observed && std::fabs(raw) < kLargestRaw ? raw : kNone);
   }
@@ -144,7 +150,7 @@ void RemovalScorer::score_absent(const io::Journeys& journeys, const SequenceSco
   inputs.fill_removal(model_.stats().schema.clusters, kAbsentInEstimates, 0, false);
   const RemovalPairs& pairs = inputs.removal;
   const Pass pass = compute_.pass(thread, weights_.dense.data(), nullptr);
-  const Matrix<const float> context{scored.context().data(), journeys.size(),
+  const Matrix<const float> context{scored.encoded().context.data(), journeys.size(),
                                     model_.options().context_width};
   const RemovalNet::Scores net_scores = net->score(pass, pairs, context);
   absent.begin.assign(pairs.pair_begin.begin(), pairs.pair_begin.end());

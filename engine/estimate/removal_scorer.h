@@ -57,6 +57,9 @@ class RemovalScorer {
 
  private:
   void run_edits(const io::Journeys& journeys, const SequenceScorer& scored, int64_t thread);
+  // What its pair `pair`, of `journey` and a cluster, does to the journey.
+  Deletion deletion(const io::Journeys& journeys, const SequenceScorer& scored, int64_t journey,
+                    size_t pair) const;
   void score_present(const io::Journeys& journeys, const SequenceScorer& scored, int64_t journey);
   void score_absent(const io::Journeys& journeys, const SequenceScorer& scored, int64_t thread);
 
@@ -66,6 +69,7 @@ class RemovalScorer {
   EditedMediators edits_;
   RemovalScores scores_;
   std::vector<int64_t> edit_begin_;  // [pairs] where its logits begin; -1: deletion of one touch
+  std::vector<int64_t> removed_;     // touches of the cluster at hand
   const std::vector<double>* edited_logits_ = nullptr;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "engine/estimate/critic_check.h"
 #include "engine/estimate/examples.h"
@@ -30,14 +31,14 @@ constexpr const char* kNoDoWhy =
 constexpr const char* kNoRemovalWhy =
     "the one-step form of removal rests on the separable head: --outcome-head separable gives it";
 
-io::Json example(const io::Journeys& journeys, int64_t row, const SequenceScores& scores,
+// Of the journeys scored last.
+io::Json example(const io::Journeys& journeys, int64_t row, SequenceScorer& scorer,
                  const io::LogSchema& schema) {
   const size_t i = static_cast<size_t>(row);
+  const SequenceScores& scores = scorer.last();
   io::Json touches = io::Json::array();
-  double total = 0;
-  for (int64_t at = journeys.touch_begin[i]; at < journeys.touch_begin[i + 1]; ++at) {
-    total += scores.shapley[static_cast<size_t>(at)];
-  }
+  const std::vector<double> credit = scorer.shapley(journeys, row);
+  const double total = std::accumulate(credit.begin(), credit.end(), 0.0);
   for (int64_t at = journeys.touch_begin[i]; at < journeys.touch_begin[i + 1]; ++at) {
     const size_t j = static_cast<size_t>(at);
     io::Json touch{{"cluster", journeys.cluster[j]},
@@ -45,7 +46,7 @@ io::Json example(const io::Journeys& journeys, int64_t row, const SequenceScores
                    {"mediator", journeys.mediator.empty() ? 255 : journeys.mediator[j]},
                    {"p", scores.p[j]},
                    {"ett", scores.ett[j]}};
-    put_number(touch, "share", total != 0 ? scores.shapley[j] / total : NAN,
+    put_number(touch, "share", total != 0 ? credit[touches.size()] / total : NAN,
                "the journey's total credit is 0");
     if (!scores.do_effect.empty()) touch["do"] = scores.do_effect[j];
     if (!journeys.time.empty() && !journeys.touch_time.empty()) {
@@ -274,31 +275,32 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
   io::ColumnSet columns = io::ColumnSet::model();
   columns.truth = schema.truth;
   columns.randomised = schema.randomised;
-  const io::ReadReport report =
-      scan_log(inputs.log, inputs.compute, inputs.world, users.filter, columns, "scoring",
-               [&](const io::Journeys& journeys, int64_t thread) {
-                 const size_t at = static_cast<size_t>(thread);
-                 ThreadScorers& of = scorers[at];
-                 of.folds.each(journeys, schema, [&](size_t fold, const io::Journeys& part) {
-                   const SequenceScores& scores = of.main[fold]->score(part, thread);
-                   sums[at]->add(part, scores, has_backdoor ? &backdoor[fold] : nullptr);
-                   of.examples[fold].offer(
-                       part, [&](int64_t row) { return example(part, row, scores, schema); });
-                   if (!of.removal.empty()) {
-                     removal[at].add(part, of.removal[fold]->score(part, *of.main[fold], thread));
-                   }
-                   if (!of.critic.empty()) of.critic[fold].add(part, thread);
-                 });
-                 sums[at]->scored.note_training(journeys, users);
-                 if (!halves) return;
-                 of.batches.split(journeys, schema);
-                 for (int half = 0; half < 2; ++half) {
-                   const io::Journeys& others = of.batches.others(half);
-                   sums[at]->protocol.add_values(
-                       others, of.halves[half]->score(others, thread), of.batches.others_rows(half),
-                       journeys, of.main[0]->last(), has_backdoor ? &backdoor[0] : nullptr);
-                 }
-               });
+  const io::ReadReport report = scan_log(
+      inputs.log, inputs.compute, inputs.world, users.filter, columns, "scoring",
+      [&](const io::Journeys& journeys, int64_t thread) {
+        const size_t at = static_cast<size_t>(thread);
+        ThreadScorers& of = scorers[at];
+        of.folds.each(journeys, schema, [&](size_t fold, const io::Journeys& part) {
+          const SequenceScores& scores = of.main[fold]->score(part, thread);
+          sums[at]->add(part, scores, has_backdoor ? &backdoor[fold] : nullptr);
+          of.examples[fold].offer(
+              part, [&](int64_t row) { return example(part, row, *of.main[fold], schema); });
+          if (!of.removal.empty()) {
+            removal[at].add(part, of.removal[fold]->score(part, *of.main[fold], thread));
+          }
+          if (!of.critic.empty()) of.critic[fold].add(part, thread);
+        });
+        sums[at]->scored.note_training(journeys, users);
+        if (!halves) return;
+        of.batches.split(journeys, schema);
+        for (int half = 0; half < 2; ++half) {
+          const io::Journeys& others = of.batches.others(half);
+          sums[at]->protocol.add_values(others,
+                                        of.halves[half]->score(others, thread, Wanted::one_step),
+                                        of.batches.others_rows(half), journeys, of.main[0]->last(),
+                                        has_backdoor ? &backdoor[0] : nullptr);
+        }
+      });
   for (size_t thread = 1; thread < sums.size(); ++thread) {
     sums[0]->merge(std::move(*sums[thread]));
     removal[0].merge(removal[thread]);

@@ -16,11 +16,6 @@ constexpr double kLargestRaw = 1e15;
 // Predictions beyond this are no predictions, and too large for the order-free sums.
 constexpr double kLargestPrediction = 0x1p28;
 
-// log P(m) of a Bernoulli with this logit.
-double log_probability(double logit, bool one) {
-  return -softplus(one ? -logit : logit);
-}
-
 void copy(std::span<const float> from, std::vector<double>& to) {
   to.assign(from.begin(), from.end());
 }
@@ -33,27 +28,33 @@ SequenceScorer::SequenceScorer(const AlmMta& model, const ModelWeights& weights,
   if (model.general()) general_.emplace(model, weights, how);
 }
 
-const SequenceScores& SequenceScorer::score(const io::Journeys& journeys, int64_t thread) {
+const SequenceScores& SequenceScorer::score(const io::Journeys& journeys, int64_t thread,
+                                            Wanted wanted) {
   const size_t n = static_cast<size_t>(journeys.size());
   const size_t t = static_cast<size_t>(journeys.touches());
+  const size_t effects = wanted == Wanted::effects ? t : 0;
   for (std::vector<double>* column : {&scores_.predicted, &scores_.lambda}) column->assign(n, 0.0);
-  for (std::vector<double>* column : {&scores_.p, &scores_.ett, &scores_.one_step, &scores_.raw,
-                                      &scores_.weight, &scores_.shapley}) {
+  for (std::vector<double>* column :
+       {&scores_.p, &scores_.one_step, &scores_.raw, &scores_.weight}) {
     column->assign(t, 0.0);
   }
-  if (model_.general()) {
-    scores_.ett_variance.assign(t, 0.0);
-  } else {
-    scores_.do_effect.assign(t, 0.0);
-  }
+  scores_.ett.assign(effects, 0.0);
+  (model_.general() ? scores_.ett_variance : scores_.do_effect).assign(effects, 0.0);
   scores_.clipped.assign(t, 0);
+  deleted_.resize(t);
   observed_.resize(n);
   expected_.resize(n);
   if (n == 0) return scores_;
   run_model(journeys, thread);
+  log_p_.resize(t);
+  for (size_t j = 0; j < t; ++j) {
+    const uint8_t m = mediator_of(journeys, j);
+    log_p_[j] = m == kMediatorMissing ? 0 : log_probability(logit(j), m == 1);
+  }
   run_deletions(journeys, thread);
   for (int64_t journey = 0; journey < journeys.size(); ++journey) {
-    model_.general() ? score_general(journeys, journey) : score_separable(journeys, journey);
+    model_.general() ? score_general(journeys, journey, wanted)
+                     : score_separable(journeys, journey, wanted);
   }
   return scores_;
 }
@@ -77,12 +78,12 @@ void SequenceScorer::run_model(const io::Journeys& journeys, int64_t thread) {
   inputs.fill(journeys, model_.stats(), model_.options(), model_.positions());
   const Pass pass = compute_.pass(thread, weights_.dense.data(), nullptr);
   const AlmMta::Scores raw = model_.score(pass, inputs, weights_);
-  const std::span<const float> context = flat(raw.context);
-  context_.assign(context.begin(), context.end());
-  copy(flat(raw.mediator_logit), logit_);
+  encoded_.assign(raw);
   copy(flat(raw.potency), potency_);
   copy(flat(raw.confounding), survival_);
-  for (size_t touch = 0; touch < logit_.size(); ++touch) scores_.p[touch] = sigmoid(logit_[touch]);
+  for (size_t touch = 0; touch < scores_.p.size(); ++touch) {
+    scores_.p[touch] = sigmoid(encoded_.logit[touch]);
+  }
   if (model_.general()) {
     const std::span<const float> base = flat(raw.base), steps = flat(raw.steps);
     base_.assign(base.begin(), base.end());
@@ -99,18 +100,15 @@ void SequenceScorer::run_model(const io::Journeys& journeys, int64_t thread) {
 
 void SequenceScorer::run_deletions(const io::Journeys& journeys, int64_t thread) {
   without_begin_.resize(static_cast<size_t>(journeys.touches()));
-  deletions_.start(context_, journeys.size(), thread);
+  deletions_.start(journeys, encoded_, thread);
   int64_t total = 0;
   for (int64_t journey = 0; journey < journeys.size(); ++journey) {
     const int64_t begin = journeys.touch_begin[static_cast<size_t>(journey)];
     const int64_t touches = journeys.touches_of(journey);
-    for (int64_t touch = 0; touch < touches; ++touch) {
-      without_begin_[static_cast<size_t>(begin + touch)] = total;
+    for (int64_t touch = begin; touch < begin + touches; ++touch) {
+      without_begin_[static_cast<size_t>(touch)] = total + touch - begin;
       total += touches - 1;
-      if (touches == 1) continue;
-      deletions_.add(journey, touches - 1, [&](io::Journeys& edited) {
-        edited.append(journeys, journey, model_.stats().schema, touch);
-      });
+      deletions_.add(journey, std::span(&touch, 1));
     }
   }
   without_ = &deletions_.finish();
@@ -131,42 +129,25 @@ void SequenceScorer::check_usable(const io::Journeys& journeys, int64_t journey,
       static_cast<long long>(journeys.row[static_cast<size_t>(journey)])));
 }
 
-double SequenceScorer::log_ratio(const io::Journeys& journeys, int64_t journey,
-                                 size_t touch) const {
-  const size_t begin = static_cast<size_t>(journeys.touch_begin[static_cast<size_t>(journey)]);
-  const size_t touches = static_cast<size_t>(journeys.touches_of(journey));
-  const double* without = this->without(static_cast<int64_t>(begin + touch));
-  double log_ratio = 0;
-  for (size_t other = 0; other < touches; ++other) {
-    if (other == touch) continue;
-    const double logit = *without++;
-    const uint8_t m = mediator_of(journeys, begin + other);
-    if (m == kMediatorMissing) continue;
-    log_ratio += log_probability(logit, m == 1) - log_probability(logit_[begin + other], m == 1);
-  }
-  return log_ratio;
-}
-
 void SequenceScorer::put_one_step(const io::Journeys& journeys, int64_t journey, size_t touch,
-                                  double mu, double edited_mu) {
+                                  double log_w, double mu, double edited_mu) {
   const size_t i = static_cast<size_t>(journey);
-  const size_t j = static_cast<size_t>(journeys.touch_begin[i]) + touch;
-  const uint8_t own = mediator_of(journeys, j);
+  const uint8_t own = mediator_of(journeys, touch);
   if (own == kMediatorMissing) {
-    scores_.one_step[j] = scores_.raw[j] = std::numeric_limits<double>::quiet_NaN();
+    scores_.one_step[touch] = scores_.raw[touch] = std::numeric_limits<double>::quiet_NaN();
     return;
   }
   const double outcome = journeys.outcome[i];
-  const double log_w = log_ratio(journeys, journey, touch);
   const double w = std::min(std::exp(log_w), kRatioCeiling);
-  const double none = sigmoid(-logit_[j]);  // 1 - p_j
+  const double none = sigmoid(-logit(touch));  // 1 - p_j
   const double residual = own == 0 ? outcome - mu : 0;
   const double floored = std::max(none, kMediatorFloor);
-  scores_.clipped[j] = none < kMediatorFloor || log_w > std::log(kRatioCeiling);
-  scores_.weight[j] = own == 0 ? w / floored : 0;
-  scores_.one_step[j] = outcome - w * (residual / floored + edited_mu);
+  scores_.clipped[touch] = none < kMediatorFloor || log_w > std::log(kRatioCeiling);
+  scores_.weight[touch] = own == 0 ? w / floored : 0;
+  scores_.one_step[touch] = outcome - w * (residual / floored + edited_mu);
   const double raw = outcome - std::exp(log_w) * (residual / std::max(none, 1e-30) + edited_mu);
-  scores_.raw[j] = std::fabs(raw) < kLargestRaw ? raw : std::numeric_limits<double>::quiet_NaN();
+  scores_.raw[touch] =
+      std::fabs(raw) < kLargestRaw ? raw : std::numeric_limits<double>::quiet_NaN();
 }
 
 void SequenceScorer::predict_separable(const io::Journeys& journeys, int64_t journey) {
@@ -185,65 +166,71 @@ void SequenceScorer::predict_separable(const io::Journeys& journeys, int64_t jou
   check_usable(journeys, journey, scores_.predicted[i]);
 }
 
-void SequenceScorer::score_separable(const io::Journeys& journeys, int64_t journey) {
+void SequenceScorer::score_separable(const io::Journeys& journeys, int64_t journey, Wanted wanted) {
   const size_t i = static_cast<size_t>(journey);
   const size_t begin = static_cast<size_t>(journeys.touch_begin[i]);
-  const size_t touches = static_cast<size_t>(journeys.touches_of(journey));
-  const bool additive = model_.additive();
-  const double sd = model_.stats().outcome_sd;
+  const size_t end = static_cast<size_t>(journeys.touch_begin[i + 1]);
   const JourneyHead of = head(journey);
-  const auto mediator = [&](size_t touch) { return mediator_of(journeys, begin + touch); };
   // What touch l adds to the outcome head at mediator m, or at its law p where m is not observed: a
   // factor of the survival (binary) or a term of the sum (continuous).
-  const auto part = [&](size_t touch, uint8_t m, double p) {
-    return of.part(potency_[begin + touch], m == kMediatorMissing ? p : m);
+  const auto add = [&](double& to, size_t touch, uint8_t m, double p) {
+    to = of.join(to, of.part(potency_[touch], m == kMediatorMissing ? p : m));
   };
-  const auto join = [&](double left, double right) { return of.join(left, right); };
-  const double unit = of.unit();
-
   predict_separable(journeys, journey);
-  const double mu = scores_.predicted[i];
-  double expected = unit;  // parts at the law of the mediators
-  for (size_t touch = 0; touch < touches; ++touch) {
-    expected = join(expected, part(touch, kMediatorMissing, scores_.p[begin + touch]));
-  }
-  expected_[i] = expected;
+  double& expected = expected_[i] = of.unit();  // parts at the law of the mediators
+  for (size_t j = begin; j < end; ++j) add(expected, j, kMediatorMissing, scores_.p[j]);
   check_usable(journeys, journey, of.value(expected));
 
-  for (size_t touch = 0; touch < touches; ++touch) {
-    const size_t j = begin + touch;
-    double expected_without = unit;  // parts at p' without touch j
-    double edited = unit;            // parts at the observed mediators with m_j = 0
-    size_t at = static_cast<size_t>(without_begin_[j]);
-    for (size_t other = 0; other < touches; ++other) {
-      if (other == touch) continue;
-      const double p = sigmoid((*without_)[at++]);
-      const uint8_t m = mediator(other);
-      expected_without = join(expected_without, part(other, kMediatorMissing, p));
-      edited = join(edited, part(other, m, p));
+  // Of the touches before j: their law stays. Parts at the law, and as observed.
+  double before = of.unit(), before_observed = of.unit();
+  for (size_t j = begin; j < end; ++j) {
+    Deletion& deletion = deleted_[j] = {.log_ratio = 0, .expected = before};
+    double edited = before_observed;  // parts at the observed mediators with m_j = 0
+    const double* logit_without = without(j);
+    for (size_t other = j + 1; other < end; ++other) {
+      const double z = *logit_without++;
+      const double p = sigmoid(z);
+      const uint8_t m = mediator_of(journeys, other);
+      add(deletion.expected, other, kMediatorMissing, p);
+      add(edited, other, m, p);
+      if (m == kMediatorMissing) continue;
+      deletion.log_ratio += log_probability(z, m == 1) - log_p_[other];
     }
-    if (additive) {
-      scores_.do_effect[j] = sd * (expected - expected_without);
-      scores_.ett[j] = scores_.do_effect[j];
-    } else {
-      scores_.do_effect[j] = scores_.lambda[i] * (expected_without - expected);
-      scores_.ett[j] = survival_[i] * (expected_without - expected);
-    }
-    put_one_step(journeys, journey, touch, mu, of.value(edited));
+    if (wanted == Wanted::effects) put_effects(journey, j);
+    put_one_step(journeys, journey, j, deletion.log_ratio, scores_.predicted[i], of.value(edited));
+    add(before, j, kMediatorMissing, scores_.p[j]);
+    add(before_observed, j, mediator_of(journeys, j), scores_.p[j]);
   }
+}
 
-  std::vector<double> share(touches);
+void SequenceScorer::put_effects(int64_t journey, size_t touch) {
+  const size_t i = static_cast<size_t>(journey);
+  // Of a product it is the survival that rises.
+  const double fall = model_.additive() ? expected_[i] - deleted_[touch].expected
+                                        : deleted_[touch].expected - expected_[i];
+  const double sd = model_.stats().outcome_sd;
+  scores_.do_effect[touch] = (model_.additive() ? sd : scores_.lambda[i]) * fall;
+  scores_.ett[touch] = (model_.additive() ? sd : survival_[i]) * fall;
+}
+
+std::vector<double> SequenceScorer::shapley(const io::Journeys& journeys, int64_t journey) {
+  const size_t i = static_cast<size_t>(journey);
+  const size_t begin = static_cast<size_t>(journeys.touch_begin[i]);
+  const size_t end = static_cast<size_t>(journeys.touch_begin[i + 1]);
   std::vector<double> values;
-  for (size_t touch = 0; touch < touches; ++touch) {
-    share[touch] = potency_[begin + touch] * scores_.p[begin + touch];
+  if (model_.general()) {
+    start_general(journeys, journey);
+    general_->shapley(values);
+    return values;
   }
-  if (additive) {
-    for (size_t touch = 0; touch < touches; ++touch)
-      scores_.shapley[begin + touch] = sd * share[touch];
-    return;
+  std::vector<double> share;
+  for (size_t j = begin; j < end; ++j) share.push_back(potency_[j] * scores_.p[j]);
+  if (!model_.additive()) {
+    shapley_values(scores_.lambda[i], share, values);
+    return values;
   }
-  shapley_values(scores_.lambda[i], share, values);
-  std::copy(values.begin(), values.end(), scores_.shapley.begin() + static_cast<long>(begin));
+  for (double& value : share) value *= model_.stats().outcome_sd;
+  return share;
 }
 
 }  // namespace alm

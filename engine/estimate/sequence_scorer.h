@@ -25,13 +25,11 @@ struct SequenceScores {
   std::vector<double> lambda;     // [n] Lambda(X); 0 for continuous outcomes and the general head
   std::vector<double> p;          // [t] P(m_j = 1 | touches to j, X)
   std::vector<double> do_effect;  // [t] Delta_do(j); empty with the general head
-  std::vector<double> ett;        // [t] Delta_ett(j)
+  std::vector<double> ett;        // [t] Delta_ett(j); this and do_effect empty if not wanted
   std::vector<double> one_step;   // [t] phi_j, floored; NaN when m_j is not observed
   std::vector<double> raw;       // [t] phi_j without floor and ceiling; NaN where that has no value
   std::vector<double> weight;    // [t] w_j 1{m_j = 0} / (1 - p_j), floored: the residual's weight
   std::vector<uint8_t> clipped;  // [t] the floor or the ceiling acted
-  // [t] exact Shapley value of P(Y=1|do(T)) - P(Y=1|do(none)); general head: see GeneralOutcome.
-  std::vector<double> shapley;
   // [t] Monte Carlo variance of ett; summed over the touches of a cluster in a journey, that of
   // their summed ett. Empty with the separable head, which draws nothing.
   std::vector<double> ett_variance;
@@ -57,6 +55,15 @@ struct JourneyHead {
   }
 };
 
+// What a deletion does to a journey.
+struct Deletion {
+  double log_ratio = 0;  // log w_j: of the law of the mediators that stay
+  double expected = 0;   // joined parts of the touches that stay, at their law without the touch
+};
+
+// How much of SequenceScores is wanted: influence values alone, or effects besides.
+enum class Wanted { one_step, effects };
+
 // One per thread.
 class SequenceScorer {
  public:
@@ -64,7 +71,8 @@ class SequenceScorer {
                  MonteCarlo how = {});
   // `thread`: the calling thread's index in compute.pool(). The result lives until the next call.
   // UserError naming the row whose values make scores that are not finite or beyond measure.
-  const SequenceScores& score(const io::Journeys& journeys, int64_t thread);
+  const SequenceScores& score(const io::Journeys& journeys, int64_t thread,
+                              Wanted wanted = Wanted::effects);
   // E[Y | M, T, X] alone, [n]: one forward pass, no deletion. Lives until the next call; UserError
   // as of score(), which looks at edited journeys too.
   std::span<const double> predict(const io::Journeys& journeys, int64_t thread);
@@ -72,17 +80,17 @@ class SequenceScorer {
   const SequenceScores& last() const { return scores_; }
 
   // Of the journeys scored last, what other edits of them are made of.
-  std::span<const float> context() const { return context_; }  // [n, context_width]
-  JourneyHead head(int64_t journey) const;                     // separable head, as the two below
+  const EncodedJourneys& encoded() const { return encoded_; }
+  JourneyHead head(int64_t journey) const;  // separable head, as the two below
   // Joined parts at the observed mediators, and at the law of the mediators.
   double observed(int64_t journey) const { return observed_[static_cast<size_t>(journey)]; }
   double expected(int64_t journey) const { return expected_[static_cast<size_t>(journey)]; }
-  double logit(size_t touch) const { return logit_[touch]; }      // of the mediator
+  double logit(size_t touch) const { return encoded_.logit[touch]; }
   double potency(size_t touch) const { return potency_[touch]; }  // q; continuous, general: g
-  // Mediator logits of the other touches of its journey without `touch`, in their order.
-  const double* without(int64_t touch) const {
-    return without_->data() + without_begin_[static_cast<size_t>(touch)];
-  }
+  const Deletion& deletion(size_t touch) const { return deleted_[touch]; }
+  // Credit of its touches, [touches]: exact Shapley values of P(Y=1|do(T)) - P(Y=1|do(none));
+  // general head: see GeneralOutcome.
+  std::vector<double> shapley(const io::Journeys& journeys, int64_t journey);
 
  private:
   void run_model(const io::Journeys& journeys, int64_t thread);
@@ -91,15 +99,20 @@ class SequenceScorer {
   // `predicted` of a journey; with the separable head also its joined parts as observed.
   void predict_separable(const io::Journeys& journeys, int64_t journey);
   void predict_general(const io::Journeys& journeys, int64_t journey);
-  void score_separable(const io::Journeys& journeys, int64_t journey);
-  void score_general(const io::Journeys& journeys, int64_t journey);
+  void score_separable(const io::Journeys& journeys, int64_t journey, Wanted wanted);
+  void score_general(const io::Journeys& journeys, int64_t journey, Wanted wanted);
+  void start_general(const io::Journeys& journeys, int64_t journey);
   // UserError naming the row of a prediction that is none.
   static void check_usable(const io::Journeys& journeys, int64_t journey, double prediction);
-  // log w_j of a touch: what its deletion does to the law of the other mediators.
-  double log_ratio(const io::Journeys& journeys, int64_t journey, size_t touch) const;
-  // phi_j and what goes with it, mu at the observed mediators and at those with m_j = 0.
-  void put_one_step(const io::Journeys& journeys, int64_t journey, size_t touch, double mu,
-                    double edited_mu);
+  // Mediator logits of the touches of its journey after `touch`, without it.
+  const double* without(size_t touch) const { return without_->data() + without_begin_[touch]; }
+  // phi_j and what goes with it, by log w_j and mu at the observed mediators and at m_j = 0.
+  void put_one_step(const io::Journeys& journeys, int64_t journey, size_t touch, double log_w,
+                    double mu, double edited_mu);
+  // do and ett by the deletion of the touch; separable head.
+  void put_effects(int64_t journey, size_t touch);
+  std::vector<double> falls_of(const io::Journeys& journeys, int64_t journey, size_t touch,
+                               const std::vector<double>& law_without);
   // Monte Carlo variance of ett by the falls of each draw: [touches] of one value or one a draw.
   void put_variance(const io::Journeys& journeys, int64_t journey,
                     const std::vector<std::vector<double>>& falls);
@@ -110,12 +123,13 @@ class SequenceScorer {
   SequenceScores scores_;
   std::vector<double> survival_;  // [n] exp(-h); continuous: h
   std::vector<double> potency_;   // [t] q_j = 1 - exp(-g_j); else g_j
-  std::vector<double> logit_;     // [t] mediator logit
   std::vector<double> observed_;  // [n] joined parts at the observed mediators
   std::vector<double> expected_;  // [n] at the law of the mediators
-  std::vector<float> context_;    // [n, context_width]
+  EncodedJourneys encoded_;
   std::optional<GeneralOutcome> general_;
   std::vector<float> base_, steps_;               // of AlmMta::Scores; general head
+  std::vector<double> log_p_;                     // [t] log P(m_j); 0 where m_j is not observed
+  std::vector<Deletion> deleted_;                 // [t]
   EditedMediators deletions_;                     // of one touch each
   const std::vector<double>* without_ = nullptr;  // their logits
   std::vector<int64_t> without_begin_;            // [t] where those of the edit of touch j begin

@@ -106,6 +106,7 @@ AlmMta::Scores AlmMta::score(const Pass& pass, const Inputs& inputs,
   const Activations a = forward(pass, inputs, weights);
   Scores scores;
   scores.context = a.context.out;
+  scores.touches = {a.touch.known.out, a.order.qkv};
   scores.mediator_logit = a.mediator.logit;
   scores.potency = a.potency.logit;
   scores.confounding = a.confounding.logit;
@@ -124,14 +125,6 @@ AlmMta::Scores AlmMta::score(const Pass& pass, const Inputs& inputs,
     scores.omega = proxy_->omega(pass, inputs, a.proxy);
   }
   return scores;
-}
-
-Matrix<float> AlmMta::mediator_logit(const Pass& pass, const Inputs& inputs,
-                                     const ModelWeights& weights,
-                                     Matrix<const float> context) const {
-  const TouchEncoder::Activations touch = touch_.forward(pass, inputs, weights.items_or_null());
-  const TouchOrder::Activations order = order_.forward(pass, inputs.csr, touch.out);
-  return mediator_->forward(pass, inputs.csr, inputs.cluster, order.out, context).logit;
 }
 
 // The law of the code's value given touches and context, p = E[value]: the value is held constant.

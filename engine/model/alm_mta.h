@@ -26,6 +26,7 @@
 #include <optional>
 
 #include "engine/model/context_encoder.h"
+#include "engine/model/edited_journeys.h"
 #include "engine/model/general_head.h"
 #include "engine/model/journey_head.h"
 #include "engine/model/model.h"
@@ -57,9 +58,16 @@ class AlmMta final : public Model {
   // Null in proxy mode, with the general head and in logs of more than kRemovalClusters clusters.
   const RemovalNet* removal() const { return removal_ ? &*removal_ : nullptr; }
 
+  // What touches bring to the laws of mediators: their own, and those of the touches after them.
+  struct TouchRows {
+    Matrix<float> encoded;  // [t, touch_width]
+    Matrix<float> qkv;      // [t, 3 touch_width]
+  };
+
   // Raw outputs of a micro-block; logits before sigmoid and softplus. Live in pass.memory.
   struct Scores {
-    Matrix<float> context;         // [n, context_width]
+    Matrix<float> context;  // [n, context_width]
+    TouchRows touches;
     Matrix<float> mediator_logit;  // [t, 1]; empty where the code has no law of its own
     Matrix<float> potency;         // [t, 1]
     Matrix<float> confounding;     // [n, 1]
@@ -93,10 +101,11 @@ class AlmMta final : public Model {
   double survival_of_pair(const ModelWeights& weights, const float* touches,
                           const float* context) const;
 
-  // The mediator logits alone, for edited journeys: `context` [n, context_width] holds the encoded
-  // context of the journey each was made from. [t, 1].
-  Matrix<float> mediator_logit(const Pass& pass, const Inputs& inputs, const ModelWeights& weights,
-                               Matrix<const float> context) const;
+  // Of touches each at a place of its own (Inputs::fill_touches).
+  TouchRows touch_rows(const Pass& pass, const Inputs& inputs, const ModelWeights& weights) const;
+  // Mediator logits of the touches asked for, [asked, 1]. `context` [journeys, context_width].
+  Matrix<float> edited_logit(const Pass& pass, const EditedJourneys& edited,
+                             Matrix<const float> context) const;
 
  private:
   struct Activations;

@@ -18,6 +18,12 @@ void append(const std::vector<From>& from, int64_t first, int64_t last, std::vec
   to.insert(to.end(), from.begin() + first, from.begin() + last);
 }
 
+// Row 0 where the item has none of its own.
+int64_t item_row(uint64_t item, const FeatureStats& stats, const ModelOptions& options) {
+  const int64_t row = table_row(item, 0, options.item_rows);
+  return stats.item_admitted[static_cast<size_t>(row)] != 0 ? row : 0;
+}
+
 }  // namespace
 
 void ProxyInputs::fill(const io::Journeys& from, const FeatureStats& stats,
@@ -85,27 +91,35 @@ void Inputs::clear() {
   mediator.clear();
 }
 
+// Position and scalars of a touch.
+void Inputs::add_place(const io::Journeys& from, const PlacedTouch& placed, int64_t positions) {
+  float recency = 0;
+  if (!from.time.empty() && !from.touch_time.empty()) {
+    const int64_t before = from.time[static_cast<size_t>(placed.journey)] -
+                           from.touch_time[static_cast<size_t>(placed.touch)];
+    recency = std::log1p(static_cast<float>(std::max<int64_t>(before, 0)) * 1e-3f) * 0.1f;
+  }
+  position.push_back(std::min(placed.position, positions - 1));
+  touch_scalars.push_back(recency);
+  touch_scalars.push_back(static_cast<float>(std::min(placed.earlier, kCountCap)));
+}
+
 void Inputs::add_touches(const JourneyRange& range, const FeatureStats& stats,
                          const ModelOptions& options, int64_t positions) {
   const io::Journeys& from = range.of;
-  const bool timed = !from.time.empty() && !from.touch_time.empty();
   for (int64_t journey = range.first; journey < range.last; ++journey) {
     const size_t begin = static_cast<size_t>(from.touch_begin[static_cast<size_t>(journey)]);
     const size_t end = static_cast<size_t>(from.touch_begin[static_cast<size_t>(journey) + 1]);
     touch_begin_.push_back(touch_begin_.back() + static_cast<int64_t>(end - begin));
     for (size_t touch = begin; touch < end; ++touch) {
-      position.push_back(std::min(static_cast<int64_t>(touch - begin), positions - 1));
-      float recency = 0;
-      if (timed) {
-        const int64_t before = from.time[static_cast<size_t>(journey)] - from.touch_time[touch];
-        recency = std::log1p(static_cast<float>(std::max<int64_t>(before, 0)) * 1e-3f) * 0.1f;
-      }
       int64_t earlier = 0;
       for (size_t other = begin; other < touch; ++other) {
         earlier += from.cluster[other] == from.cluster[touch];
       }
-      touch_scalars.push_back(recency);
-      touch_scalars.push_back(static_cast<float>(std::min(earlier, kCountCap)));
+      add_place(
+          from,
+          {journey, static_cast<int64_t>(touch), static_cast<int64_t>(touch - begin), earlier},
+          positions);
     }
   }
   if (!stats.schema.item) return;
@@ -161,6 +175,22 @@ void Inputs::add(const JourneyRange& range, const FeatureStats& stats, const Mod
   } else {
     append(from.mediator, first_touch, last_touch, mediator);
   }
+}
+
+void Inputs::fill_touches(const io::Journeys& from, std::span<const PlacedTouch> placed,
+                          const FeatureStats& stats, const ModelOptions& options,
+                          int64_t positions) {
+  clear();
+  touches = std::ssize(placed);
+  const int64_t width = stats.schema.touch_dense;
+  for (const PlacedTouch& one : placed) {
+    const size_t touch = static_cast<size_t>(one.touch);
+    add_place(from, one, positions);
+    cluster.push_back(from.cluster[touch]);
+    append(from.touch_dense, one.touch * width, (one.touch + 1) * width, touch_dense_);
+    if (stats.schema.item) item_rows.push_back(item_row(from.item[touch], stats, options));
+  }
+  touch_dense = {touch_dense_.data(), touches, width};
 }
 
 void Inputs::fill(const io::Journeys& from, const FeatureStats& stats, const ModelOptions& options,

@@ -47,6 +47,14 @@ struct JourneyRange {
   int64_t last = 0;
 };
 
+// A touch of a run of journeys as if it stood elsewhere in its journey.
+struct PlacedTouch {
+  int64_t journey = 0;
+  int64_t touch = 0;     // of the run
+  int64_t position = 0;  // touches before it
+  int64_t earlier = 0;   // of them, those of its cluster
+};
+
 // Reused from block to block; allocates nothing once it has seen the largest. n journeys, t
 // touches.
 struct Inputs {
@@ -77,6 +85,9 @@ struct Inputs {
   // These journeys and no others; the only way in proxy mode.
   void fill(const io::Journeys& from, const FeatureStats& stats, const ModelOptions& options,
             int64_t positions);
+  // These touches, on no journey, and no others: what the touch encoder reads.
+  void fill_touches(const io::Journeys& from, std::span<const PlacedTouch> placed,
+                    const FeatureStats& stats, const ModelOptions& options, int64_t positions);
   // After fill(): the pairs of the removal net; see RemovalPairs::fill.
   void fill_removal(int64_t clusters, int64_t absent, uint64_t draw, bool with_present) {
     removal.fill({csr, cluster, mediator, weight, log_row}, clusters, absent, draw, with_present);
@@ -85,6 +96,7 @@ struct Inputs {
  private:
   void add_touches(const JourneyRange& range, const FeatureStats& stats,
                    const ModelOptions& options, int64_t positions);
+  void add_place(const io::Journeys& from, const PlacedTouch& placed, int64_t positions);
 
   std::vector<int64_t> touch_begin_{0};  // [n + 1]
   std::vector<float> dense_;

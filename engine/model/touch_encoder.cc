@@ -172,22 +172,36 @@ TouchOrder::TouchOrder(ParameterLayout& layout, const ModelOptions& options)
   out_ = Linear::add(layout, "order/out", width, width, start);
 }
 
-TouchOrder::Activations TouchOrder::forward(const Pass& pass, Csr touches,
-                                            Matrix<const float> encoded) const {
+Matrix<float> TouchOrder::qkv(const Pass& pass, Matrix<const float> encoded) const {
+  const Matrix<float> qkv = pass.memory.matrix(encoded.rows, 3 * encoded.cols);
+  qkv_.forward(pass, encoded, qkv, false);
+  return qkv;
+}
+
+TouchOrder::Activations TouchOrder::mix(const Pass& pass, Csr touches, Matrix<float> qkv) const {
   Activations activations;
-  activations.qkv = pass.memory.matrix(encoded.rows, 3 * encoded.cols);
-  activations.mixed = pass.memory.matrix(encoded.rows, encoded.cols);
-  activations.log_sum = pass.memory.matrix(encoded.rows, heads_);
-  activations.out = pass.memory.matrix(encoded.rows, encoded.cols);
-  qkv_.forward(pass, encoded, activations.qkv, false);
+  activations.qkv = qkv;
+  activations.mixed = pass.memory.matrix(qkv.rows, start_.cols);
+  activations.log_sum = pass.memory.matrix(qkv.rows, heads_);
   pass.ops.attention_forward(pass.queue, {.touches = touches,
                                           .heads = heads_,
-                                          .qkv = activations.qkv,
+                                          .qkv = qkv,
                                           .start = start_.matrix(pass.weights),
                                           .out = activations.mixed,
                                           .log_sum = activations.log_sum});
+  return activations;
+}
+
+void TouchOrder::add_mixed(const Pass& pass, Matrix<const float> mixed, Matrix<float> out) const {
+  out_.forward(pass, mixed, out, false, true);
+}
+
+TouchOrder::Activations TouchOrder::forward(const Pass& pass, Csr touches,
+                                            Matrix<const float> encoded) const {
+  Activations activations = mix(pass, touches, qkv(pass, encoded));
+  activations.out = pass.memory.matrix(encoded.rows, encoded.cols);
   copy_columns(encoded, activations.out);
-  out_.forward(pass, activations.mixed, activations.out, false, true);
+  add_mixed(pass, activations.mixed, activations.out);
   return activations;
 }
 

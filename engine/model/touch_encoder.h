@@ -63,6 +63,12 @@ class TouchOrder {
   };
   TouchOrder(ParameterLayout& layout, const ModelOptions& options);
   Activations forward(const Pass& pass, Csr touches, Matrix<const float> encoded) const;
+  // The same in steps, for touches put together of rows that are there already.
+  Matrix<float> qkv(const Pass& pass, Matrix<const float> encoded) const;
+  // `mixed` and `log_sum`.
+  Activations mix(const Pass& pass, Csr touches, Matrix<float> qkv) const;
+  // `out` holds the encoded touches.
+  void add_mixed(const Pass& pass, Matrix<const float> mixed, Matrix<float> out) const;
   // d_out [t, W] is kept; d_encoded is added to (residual included).
   void backward(const Pass& pass, Csr touches, Matrix<const float> encoded,
                 const Activations& activations, Matrix<float> d_out, Matrix<float> d_encoded) const;

@@ -18,6 +18,11 @@ inline double softplus(double z) {
   return std::max(z, 0.0) + std::log1p(std::exp(-std::fabs(z)));
 }
 
+// log P of an event of that logit, or of its absence.
+inline double log_probability(double logit, bool happens) {
+  return -softplus(happens ? -logit : logit);
+}
+
 // Entropy in nats of an outcome that happens at this rate.
 inline double binary_entropy(double rate) {
   if (!(rate > 0) || !(rate < 1)) return 0;

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <memory>
@@ -206,6 +207,19 @@ struct Scored {
   ModelWeights weights;
 };
 
+io::Journeys without_cluster(const io::Journeys& from, int64_t journey, const io::LogSchema& schema,
+                             uint32_t cluster) {
+  io::Journeys left;
+  left.append(from, journey, schema);
+  for (;;) {
+    const auto at = std::find(left.cluster.begin(), left.cluster.end(), cluster);
+    if (at == left.cluster.end()) return left;
+    io::Journeys fewer;
+    fewer.append(left, 0, schema, at - left.cluster.begin());
+    left = std::move(fewer);
+  }
+}
+
 class RemovalScorerTest : public testing::TestWithParam<bool> {};
 
 TEST_P(RemovalScorerTest, EqualSumsWrittenOutOverRunsOfTheModelOnReducedJourneys) {
@@ -226,9 +240,8 @@ TEST_P(RemovalScorerTest, EqualSumsWrittenOutOverRunsOfTheModelOnReducedJourneys
     size_t at = static_cast<size_t>(got.begin[i]);
     for (const uint32_t k : clusters) {
       EXPECT_EQ(got.cluster[at], k);
-      io::Journeys reduced;
-      reduced.append_without_cluster(of.journeys, static_cast<int64_t>(i), of.model->stats().schema,
-                                     k);
+      const io::Journeys reduced =
+          without_cluster(of.journeys, static_cast<int64_t>(i), of.model->stats().schema, k);
       const std::vector<double> p_without = reduced_scorer.score(reduced, 0).p;
       // Factors of the survival, or terms of the sum: by a journey of its own.
       const double y = of.journeys.outcome[i];

@@ -142,12 +142,12 @@ class SequenceScorerTest : public ::testing::TestWithParam<io::OutcomeKind> {
       EXPECT_EQ(scores.clipped[j], none < 0.02);
       clipped_ += none < 0.02;
     }
-    expect_shapley(law_of, scores);
   }
 
   // Over all subsets S of the other touches: |S|! (L-1-|S|)! / L! (v(S + j) - v(S)), where v(S) =
   // E[Y | do(touches of S)] - E[Y | do(none)] at the mediators' law p.
-  void expect_shapley(const Law& law_of, const SequenceScores& scores) {
+  void expect_shapley(const Law& law_of, const std::vector<double>& credit) {
+    ASSERT_EQ(credit.size(), law_of.p.size());
     const size_t touches = law_of.p.size();
     const auto value = [&](uint64_t subset) {
       std::vector<uint8_t> m(touches, 0);
@@ -170,7 +170,7 @@ class SequenceScorerTest : public ::testing::TestWithParam<io::OutcomeKind> {
             std::tgamma(size + 1) * std::tgamma(length - size) / std::tgamma(length + 1);
         sum += weight * (values[subset | uint64_t{1} << j] - values[subset]);
       }
-      EXPECT_NEAR(scores.shapley[j], sum, kTolerance) << "touch " << j;
+      EXPECT_NEAR(credit[j], sum, kTolerance) << "touch " << j;
     }
   }
 
@@ -193,7 +193,9 @@ TEST_P(SequenceScorerTest, ShortJourneysEqualTheEnumerationOfMediatorsAndSubsets
     for (const Journey& journey : journeys) {
       SCOPED_TRACE(testing::Message()
                    << "missing " << missing << ", " << journey.touches() << " touches");
-      expect_enumerated(journey, scorer.score(pack({journey}), 0));
+      const io::Journeys packed = pack({journey});
+      expect_enumerated(journey, scorer.score(packed, 0));
+      expect_shapley(law(journey), scorer.shapley(packed, 0));
     }
     if (missing == 0) {
       EXPECT_GT(clipped_, 0) << "no touch met the floor";
@@ -209,8 +211,10 @@ TEST_P(SequenceScorerTest, LongJourneysEqualProductsAndSubsetSizes) {
   for (const uint64_t index : {1, 2, 3}) {
     journeys.push_back(make_journey(9000 + index, 64, 0.2, binary()));
   }
-  const SequenceScores scores = scorer.score(pack(journeys), 0);
+  const io::Journeys packed = pack(journeys);
+  const SequenceScores scores = scorer.score(packed, 0);
   for (size_t row = 0; row < journeys.size(); ++row) {
+    const std::vector<double> credit = scorer.shapley(packed, static_cast<int64_t>(row));
     const Law law_of = law(journeys[row]);
     const double rounding = rounding_of(law_of);
     std::vector<double> a;
@@ -233,7 +237,7 @@ TEST_P(SequenceScorerTest, LongJourneysEqualProductsAndSubsetSizes) {
       EXPECT_NEAR(scores.ett[at], binary() ? std::exp(-law_of.h) * (without - with) : additive,
                   rounding);
       if (!binary()) {
-        EXPECT_NEAR(scores.shapley[at], 3 * a[j], rounding);
+        EXPECT_NEAR(credit[j], 3 * a[j], rounding);
         continue;
       }
       // e_s: sums of products of 1 - a over subsets of size s of the others; each size weighs 1 /
@@ -249,7 +253,7 @@ TEST_P(SequenceScorerTest, LongJourneysEqualProductsAndSubsetSizes) {
         shapley += e[s] / choose / 64;
         choose *= static_cast<double>(63 - s) / static_cast<double>(s + 1);
       }
-      EXPECT_NEAR(scores.shapley[at], law_of.lambda * a[j] * shapley, rounding);
+      EXPECT_NEAR(credit[j], law_of.lambda * a[j] * shapley, rounding);
     }
   }
 }
@@ -269,10 +273,28 @@ TEST_P(SequenceScorerTest, ScoresDependOnTheOtherJourneysOfTheBatchByRoundingOnl
     for (size_t j = 0; j < journeys[row].touches(); ++j) {
       EXPECT_NEAR(alone.do_effect[j], together.do_effect[begin + j], rounding);
       EXPECT_NEAR(alone.ett[j], together.ett[begin + j], rounding);
-      EXPECT_NEAR(alone.shapley[j], together.shapley[begin + j], rounding);
       EXPECT_EQ(alone.clipped[j], together.clipped[begin + j]);
     }
     begin += journeys[row].touches();
+  }
+}
+
+TEST_P(SequenceScorerTest, InfluenceValuesAloneAreTheSameAndComeWithoutEffects) {
+  std::vector<Journey> journeys;
+  for (uint64_t index = 0; index < 40; ++index) {
+    journeys.push_back(make_journey(700 + index, index % 11, 0.2, binary()));
+  }
+  SequenceScorer scorer(*model_, weights_, compute_);
+  const SequenceScores all = scorer.score(pack(journeys), 0);
+  const SequenceScores& alone = scorer.score(pack(journeys), 0, Wanted::one_step);
+  EXPECT_EQ(all.do_effect.size(), all.p.size());
+  EXPECT_TRUE(alone.do_effect.empty());
+  EXPECT_TRUE(alone.ett.empty());
+  EXPECT_EQ(alone.predicted, all.predicted);
+  EXPECT_EQ(alone.weight, all.weight);
+  EXPECT_EQ(alone.clipped, all.clipped);
+  for (size_t j = 0; j < all.one_step.size(); ++j) {
+    EXPECT_EQ(std::bit_cast<uint64_t>(alone.one_step[j]), std::bit_cast<uint64_t>(all.one_step[j]));
   }
 }
 
@@ -282,7 +304,7 @@ TEST_P(SequenceScorerTest, NoJourneysGiveNoScores) {
   const SequenceScores& scores = scorer.score(pack({}), 0);
   EXPECT_TRUE(scores.predicted.empty());
   EXPECT_TRUE(scores.do_effect.empty());
-  EXPECT_TRUE(scores.shapley.empty());
+  EXPECT_TRUE(scores.one_step.empty());
 }
 
 INSTANTIATE_TEST_SUITE_P(Outcomes, SequenceScorerTest,
