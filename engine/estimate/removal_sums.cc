@@ -50,6 +50,9 @@ void RemovalSums::add(const io::Journeys& journeys, const RemovalScores& scores)
     }
     const RemovalScores::Absent& absent = scores.absent;
     for (int64_t pair = absent.begin[i]; pair < absent.begin[i + 1]; ++pair) {
+      one_step_.prefetch(absent.cluster[static_cast<size_t>(pair)], user);
+    }
+    for (int64_t pair = absent.begin[i]; pair < absent.begin[i + 1]; ++pair) {
       const size_t at = static_cast<size_t>(pair);
       one_step_.add_ratio(absent.cluster[at], user, absent.value[at] * weight, 0);
       absent_.add(absent.cluster[at], user, absent.value[at], weight);

@@ -71,6 +71,12 @@ const GroupedSums::Cell* GroupedSums::find(int64_t cluster, int64_t group) const
   return &row.cells[static_cast<size_t>(place - row.groups.begin())];
 }
 
+void GroupedSums::prefetch(int64_t cluster, uint64_t user) const {
+  const Row& row = rows_[static_cast<size_t>(cluster)];
+  if (!row.groups.empty() || row.cells.empty()) return;  // still to be searched
+  __builtin_prefetch(&row.cells[static_cast<size_t>(user_group(user, groups_))], 1);
+}
+
 void GroupedSums::add_ratio(int64_t cluster, uint64_t user, double numerator, double denominator) {
   ALM_CHECK(cluster >= 0 && cluster < clusters_ && denominator >= 0);
   Cell& to = cell(cluster, user_group(user, groups_));

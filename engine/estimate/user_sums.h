@@ -45,6 +45,8 @@ class GroupedSums {
   // The mean is sum(numerator) / sum(denominator): per-exposed-user effects give rows without
   // exposure a denominator of 0 (method 5.3).
   void add_ratio(int64_t cluster, uint64_t user, double numerator, double denominator);
+  // Asks for the memory that an add() to come will touch: sums lie anywhere in many megabytes.
+  void prefetch(int64_t cluster, uint64_t user) const;
   void merge(const GroupedSums& other);
   // COLLECTIVE.
   void reduce(Communicator& comm, const char* what);
