@@ -9,6 +9,28 @@
 
 namespace alm::ALM_SIMD {
 
+namespace {
+
+// out = sum_j weight[j] x[j, :] over touches [first, last); the sums of a pack of columns stay in
+// registers.
+void weighted_sum(Matrix<const float> x, const float* weight, int64_t first, int64_t last,
+                  float* out) {
+  int64_t c = 0;
+  for (; c + kLanes <= x.cols; c += kLanes) {
+    Pack sum = broadcast(0);
+    for (int64_t j = first; j < last; ++j) {
+      sum = multiply_add(broadcast(weight[j]), load(x.row(j) + c), sum);
+    }
+    store(out + c, sum);
+  }
+  for (; c < x.cols; ++c) {
+    out[c] = 0.0f;
+    for (int64_t j = first; j < last; ++j) out[c] += weight[j] * x(j, c);
+  }
+}
+
+}  // namespace
+
 void pool_forward(Queue&, const PoolForward& a) {
   const int64_t width = a.x.cols;
   ALM_CHECK(a.touches.total() == a.x.rows && std::ssize(a.w) == width &&
@@ -25,15 +47,11 @@ void pool_forward(Queue&, const PoolForward& a) {
   for (int64_t i = 0; i < a.touches.rows(); ++i) {
     const int64_t first = a.touches.begin[i];
     const int64_t last = a.touches.begin[i + 1];
-    float* const out = a.out.row(i);
-    for (int64_t c = 0; c < width; ++c) out[c] = 0.0f;
     float total = 0.0f;
     for (int64_t j = first; j < last; ++j) total += alpha[j];
-    for (int64_t j = first; j < last; ++j) {
-      alpha[j] /= total;
-      add_scaled(alpha[j], a.x.row(j), out, width);
-    }
-    out[width] = std::log1p(static_cast<float>(last - first));
+    for (int64_t j = first; j < last; ++j) alpha[j] /= total;
+    weighted_sum(a.x, alpha, first, last, a.out.row(i));
+    a.out(i, width) = std::log1p(static_cast<float>(last - first));
   }
 }
 
@@ -51,9 +69,18 @@ void pool_backward(Queue&, const PoolBackward& a) {
       const float score = dot(x, a.w.data(), width);
       const float slope = a.alpha[j] * (dot(x, d_out, width) - mean_slope);
       const float d_score = std::fabs(score) > kPoolClamp ? 0.0f : slope;
-      add_scaled(a.alpha[j], d_out, a.d_x.row(j), width);
-      add_scaled(d_score, a.w.data(), a.d_x.row(j), width);
-      add_scaled(d_score, x, a.d_w.data(), width);
+      float* const d_x = a.d_x.row(j);
+      const Pack alphas = broadcast(a.alpha[j]), d_scores = broadcast(d_score);
+      int64_t c = 0;
+      for (; c + kLanes <= width; c += kLanes) {
+        const Pack of_pool = multiply_add(alphas, load(d_out + c), load(d_x + c));
+        store(d_x + c, multiply_add(d_scores, load(a.w.data() + c), of_pool));
+        store(a.d_w.data() + c, multiply_add(d_scores, load(x + c), load(a.d_w.data() + c)));
+      }
+      for (; c < width; ++c) {
+        d_x[c] = (d_x[c] + a.alpha[j] * d_out[c]) + d_score * a.w[c];
+        a.d_w[c] += d_score * x[c];
+      }
     }
   }
 }
@@ -63,11 +90,7 @@ void weighted_sum_forward(Queue&, const WeightedSumForward& a) {
   ALM_CHECK(a.touches.total() == a.x.rows && std::ssize(a.weight) == a.x.rows &&
             a.out.rows == a.touches.rows() && a.out.cols == width);
   for (int64_t i = 0; i < a.touches.rows(); ++i) {
-    float* const out = a.out.row(i);
-    for (int64_t c = 0; c < width; ++c) out[c] = 0.0f;
-    for (int64_t j = a.touches.begin[i]; j < a.touches.begin[i + 1]; ++j) {
-      add_scaled(a.weight[static_cast<size_t>(j)], a.x.row(j), out, width);
-    }
+    weighted_sum(a.x, a.weight.data(), a.touches.begin[i], a.touches.begin[i + 1], a.out.row(i));
   }
 }
 
