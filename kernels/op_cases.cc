@@ -1105,6 +1105,88 @@ std::vector<OpCase> performance_cases() {
   return cases;
 }
 
+std::vector<OpCase> step_cases(int64_t journeys) {
+  const int64_t n = journeys;
+  const Shape shape = random_shape("step", n, 1, 9);
+  const int64_t t = shape.touches();
+  constexpr int64_t kClusters = 1000, kPositions = 16, kTableRows = 65537, kIds = 8;
+  constexpr int64_t kArena = 253000;  // dense parameters
+  const auto forward = [](int64_t r, int64_t a, int64_t b, bool bias, bool relu, bool accumulate) {
+    return linear_forward(r, a, b, bias, relu, accumulate, 0);
+  };
+  const auto backward = [](int64_t r, int64_t a, int64_t b, bool relu, bool accumulate_dx,
+                           Wanted wanted = {}) {
+    return linear_backward(r, a, b, relu, 1, accumulate_dx, wanted, 0);
+  };
+  const HeadWidths head{64, 64, 64};
+  return {
+      // Context.
+      dense_features(n, 16, 0),
+      gather_rows(kTableRows, kIds * n, 16, 0),
+      forward(n, 24, 128, true, false, false),
+      forward(n, 128, 128, false, true, true),
+      forward(n, 128, 64, true, true, false),
+      // Touches, with their items and without.
+      dense_features(t, 4, 0),
+      gather_rows(kClusters, t, 32, 0),
+      gather_rows(kPositions, t, 8, 0),
+      gather_rows(kTableRows, t, 32, 0),
+      forward(t, 48, 64, true, false, false),
+      forward(t, 32, 64, false, true, true),
+      join_context(shape, 64, false, 0),
+      forward(t, 64, 64, true, true, false),
+      forward(t, 64, 64, true, true, false),
+      // Their order.
+      forward(t, 64, 192, true, false, false),
+      attention(shape, 4, 16, false, 0),
+      forward(t, 64, 64, true, false, true),
+      // Mediator, potency, confounding term, second stage, loss.
+      touch_head(shape, kClusters, head, false, false, 0),
+      touch_head(shape, kClusters, head, false, false, 0),
+      pool(shape, 64, 0.3, false, 0),
+      forward(n, 65, 128, true, false, false),
+      forward(n, 64, 128, false, true, true),
+      forward(n, 128, 1, true, false, false),
+      forward(n, 64, 64, true, true, false),
+      forward(n, 64, 1, true, false, false),
+      journey_loss("separable_loss", shape, 1, true),
+      // And back.
+      backward(n, 64, 1, false, false),
+      backward(n, 64, 64, true, true),
+      backward(n, 128, 1, false, false),
+      backward(n, 64, 128, true, true, {.bias = false}),
+      backward(n, 65, 128, false, false),
+      pool(shape, 64, 0.3, true, 0),
+      touch_head(shape, kClusters, head, true, false, 0),
+      touch_head(shape, kClusters, head, true, false, 0),
+      backward(t, 64, 64, false, false),
+      attention(shape, 4, 16, true, 0),
+      backward(t, 64, 192, false, true),
+      accumulate(64 * t),
+      backward(t, 64, 64, true, false),
+      backward(t, 32, 64, true, false, {.bias = false}),
+      backward(t, 64, 64, true, false),
+      backward(t, 48, 64, true, false, {.x = false, .w = false, .bias = false}),
+      accumulate(64 * t),
+      backward(t, 48, 64, false, false, {.x = false}),
+      backward(t, 40, 64, false, false, {.w = false, .bias = false}),
+      scatter_rows(kClusters, t, 32, 0),
+      scatter_rows(kPositions, t, 8, 0),
+      backward(n, 128, 64, true, false),
+      backward(n, 24, 128, true, false, {.x = false}),
+      backward(n, 128, 128, false, false, {.bias = false}),
+      // Rows of the tables, and the update.
+      scatter_rows(kTableRows, t, 32, 0),
+      scatter_rows(kTableRows, kIds * n, 16, 0),
+      sum_squares(kArena),
+      sum_squares(32 * t),
+      sum_squares(16 * kIds * n),
+      adamw(kArena, 100),
+      adagrad_rows(kTableRows, t, 32, 0),
+      adagrad_rows(kTableRows, kIds * n, 16, 0),
+  };
+}
+
 // --- arguments in memory
 // ----------------------------------------------------------------------------
 

@@ -53,6 +53,9 @@ bool has_op(const Ops& ops, const std::string& op);
 std::vector<OpCase> correctness_cases();
 // Sizes of the reference model, micro-block of 256 journeys.
 std::vector<OpCase> performance_cases();
+// The ops of a training step of the reference model on journeys of its shape, one rank, all
+// journeys at once: as many of each as the model and the optimiser call.
+std::vector<OpCase> step_cases(int64_t journeys);
 
 // The arrays of a case in memory of their own types, rows padded to the stride with NaN. Not
 // thread-safe.

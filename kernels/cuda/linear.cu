@@ -14,6 +14,7 @@ constexpr int64_t kWeightRows = 256;
 constexpr int kThreads = 64;
 
 struct StoreForward {
+  static constexpr bool kOfColumns = false;
   LinearForward a;
   __device__ void operator()(int64_t r, int64_t c, int64_t, float sum) const {
     float& y = a.y.row(r)[c];
@@ -24,6 +25,7 @@ struct StoreForward {
 };
 
 struct StoreInputGradient {
+  static constexpr bool kOfColumns = false;
   Matrix<float> d_x;
   float alpha;
   bool accumulate;
@@ -34,11 +36,16 @@ struct StoreInputGradient {
 };
 
 struct StorePartial {
-  float* partials;  // [chunks, rows, cols]
+  static constexpr bool kOfColumns = true;
+  float* of_columns;  // [chunks, cols], or null
+  float* partials;    // [chunks, rows, cols]
   int64_t rows;
   int64_t cols;
   __device__ void operator()(int64_t r, int64_t c, int64_t chunk, float sum) const {
     partials[(chunk * rows + r) * cols + c] = sum;
+  }
+  __device__ void of_column(int64_t c, int64_t chunk, float sum) const {
+    if (of_columns != nullptr) of_columns[chunk * cols + c] = sum;
   }
 };
 
@@ -109,8 +116,12 @@ cudaError_t launch_linear_backward(CudaQueue& queue, const LinearBackward& a) {
   const int64_t rows = a.d_y.rows;
   const int64_t width = a.d_y.cols;
   const bool weights = a.d_w.data != nullptr;
+  const bool bias = !a.d_bias.empty();
+  // The product for the weights reads d_y anyway; on the tensor cores it sums the columns, too.
+  const bool with_product =
+      bias && weights && a.d_w.rows > 0 && !a.relu && queue.precision() == Precision::bf16;
   const int64_t weight_chunks = blocks_for(rows, kWeightRows);
-  const int64_t bias_chunks = blocks_for(rows, kChunkRows);
+  const int64_t bias_chunks = with_product ? weight_chunks : blocks_for(rows, kChunkRows);
   float* of_weights = nullptr;
   float* of_bias = nullptr;
   Pieces()
@@ -118,17 +129,17 @@ cudaError_t launch_linear_backward(CudaQueue& queue, const LinearBackward& a) {
       .add(&of_bias, column_partials_size(rows, width))
       .take(queue);
   Launches launches(queue);
-  if (a.relu || !a.d_bias.empty()) {
+  if (a.relu || (bias && !with_product)) {
     sum_columns(launches, MaskedRow{a.y, a.d_y, a.relu}, rows, width, of_bias);
   }
-  if (!a.d_bias.empty()) {
-    add_partial_rows(launches, of_bias, bias_chunks, Matrix<float>(a.d_bias.data(), 1, width));
-  }
   if (weights) {
-    multiply<Layout::transposed, Layout::transposed>(queue, launches, a.x, a.d_y, a.d_w.rows, width,
-                                                     rows, weight_chunks, kWeightRows,
-                                                     StorePartial{of_weights, a.d_w.rows, width});
+    multiply<Layout::transposed, Layout::transposed>(
+        queue, launches, a.x, a.d_y, a.d_w.rows, width, rows, weight_chunks, kWeightRows,
+        StorePartial{with_product ? of_bias : nullptr, of_weights, a.d_w.rows, width});
     add_partial_rows(launches, of_weights, weight_chunks, a.d_w);
+  }
+  if (bias) {
+    add_partial_rows(launches, of_bias, bias_chunks, Matrix<float>(a.d_bias.data(), 1, width));
   }
   if (a.d_x.data != nullptr) {
     multiply<Layout::plain, Layout::plain>(queue, launches, a.d_y, a.w, rows, a.d_x.cols, width, 1,

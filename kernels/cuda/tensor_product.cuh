@@ -120,8 +120,9 @@ __device__ void multiply_stage(const float* left, const float* right, Sums& sums
   }
 }
 
-// store(row, column, chunk, sum over the chunk's depth of left(row, k) right(column, k)).
-// Grid: column tiles, row tiles, chunks of the depth.
+// store(row, column, chunk, sum over the chunk's depth of left(row, k) right(column, k)); and where
+// Store::kOfColumns, store.of_column(column, chunk, sum over the chunk's depth of right(column,
+// k)), of numbers as they are. Grid: column tiles, row tiles, chunks of the depth.
 template <Layout kLeft, Layout kRight, class Store>
 __global__ void __launch_bounds__(kThreads, kBlocks)
     tensor_product_kernel(Operand left, Operand right, int rows, int cols, int depth,
@@ -149,6 +150,9 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
   const int right_at = kTileSize<kLeft> + warp_col * kColStep;
 
   Sums sums = {};
+  float of_column = 0;  // of column threadIdx.x
+  const bool sums_columns =
+      Store::kOfColumns && blockIdx.y == 0 && static_cast<int>(threadIdx.x) < kSide;
   int now = 0;
   if (first_k < last_k) copy_stage(first_k, stages);
   simt::cp_async_commit();
@@ -159,8 +163,20 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
     __syncthreads();
     const float* const stage = stages + now * kStage;
     multiply_stage<kLeft, kRight>(stage + left_at, stage + right_at, sums);
+    if constexpr (Store::kOfColumns) {
+      static_assert(kRight == Layout::transposed);
+      const float* const column = stage + kTileSize<kLeft> + threadIdx.x;
+      for (int deep = 0; sums_columns && deep < kDepth; ++deep) {
+        of_column += column[deep * kStride<kRight>];
+      }
+    }
     __syncthreads();
     now = 1 - now;
+  }
+
+  if constexpr (Store::kOfColumns) {
+    const int col = first_col + static_cast<int>(threadIdx.x);
+    if (sums_columns && col < cols) store.of_column(col, blockIdx.z, of_column);
   }
 
   // By way of shared memory, so that neighbouring lanes store neighbouring numbers.

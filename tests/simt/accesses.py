@@ -27,14 +27,15 @@ def kernel_name(text):
 def measure(program, ops=()):
     """kernel -> facts."""
     lines = subprocess.run([program, *ops], capture_output=True, text=True, check=True).stdout.split("\n")
-    found = collections.defaultdict(lambda: {"load": 1.0, "store": 1.0, "shared": 1.0, "stored": 0,
-                                             "loaded": 0, "distinct": 0, "launches": 0, "products": 0})
+    counts = ("stored", "loaded", "distinct", "launches", "products", "flops")
+    found = collections.defaultdict(lambda: {"load": 1.0, "store": 1.0, "shared": 1.0,
+                                             **dict.fromkeys(counts, 0)})
     passes = collections.defaultdict(lambda: [0, 0])
     for line in filter(None, lines):
         name, space, direction, units, least, size, distinct = line.split("\t")
         facts = found[kernel_name(name)]
         if space == "launches":
-            facts["launches"], facts["products"] = int(units), int(least)
+            facts["launches"], facts["products"], facts["flops"] = int(units), int(least), int(size)
         elif space == "global":
             facts["distinct"] += int(distinct)
             facts[direction] = round(int(least) / int(units), 3)

@@ -1,7 +1,9 @@
 // How well the kernels use memory, counted exactly: for every access of a warp the 32-byte sectors
 // it touches and the passes it takes through the banks of shared memory. The kernels are compiled
 // as for ThreadSanitizer, but linked with the callbacks below in its place, which see every load
-// and store. Runs the performance cases and prints a line for each kernel, space and direction.
+// and store. Runs the performance cases, or as "step N" the ops of a training step on N journeys in
+// bf16, and prints a line for each kernel, space and direction; and one with its launches, products
+// of the tensor cores, and FLOPs.
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -42,6 +44,7 @@ std::vector<std::vector<Access>> of_thread(1024);
 std::map<std::tuple<std::string, simt::Space, bool>, Counts> counts;
 struct Launched {
   int64_t launches = 0;
+  double flops = 0;      // of ops without such products that it moves most of the memory of
   int64_t products = 0;  // of the tensor cores, 16 x 8 x 16
 };
 std::map<std::string, Launched> launched;
@@ -51,12 +54,15 @@ constexpr uintptr_t kWord = 4;
 constexpr uintptr_t kSector = 32;
 constexpr int kBanks = 32;
 
+bool counting = true;
+
 void begin_launch() {
+  if (!counting) return;
   for (auto& sectors : touched) sectors.clear();
   ++launched[simt::runtime::kernel()].launches;
 }
 void count_product() {
-  ++launched[simt::runtime::kernel()].products;
+  if (counting) ++launched[simt::runtime::kernel()].products;
 }
 
 void count_global(const std::vector<Access>& request, Counts& sums) {
@@ -131,6 +137,7 @@ void end_block(unsigned threads) {
 }
 
 void seen(const volatile void* address, size_t bytes, bool store, void* instruction) {
+  if (!counting) return;
   const simt::Space space = simt::runtime::space_of(const_cast<const void*>(address));
   if (space == simt::Space::none) return;
   of_thread[simt::runtime::thread_number()].push_back(
@@ -142,20 +149,46 @@ void seen_copy(const void* from, int bytes, void* instruction) {
   seen(from, static_cast<size_t>(bytes), false, instruction);
 }
 
-void run_cases(alm::cuda::Precision precision,
+// The kernel whose global memory grew most since `before`.
+std::string busiest_since(
+    const std::map<std::tuple<std::string, simt::Space, bool>, Counts>& before) {
+  std::map<std::string, int64_t> grown;
+  for (const auto& [key, sums] : counts) {
+    if (std::get<1>(key) != simt::Space::global) continue;
+    const auto was = before.find(key);
+    grown[std::get<0>(key)] += sums.units - (was == before.end() ? 0 : was->second.units);
+  }
+  return std::ranges::max_element(grown, {}, &std::pair<const std::string, int64_t>::second)->first;
+}
+
+int64_t products_so_far() {
+  int64_t products = 0;
+  for (const auto& [kernel, of] : launched) products += of.products;
+  return products;
+}
+
+void run_case(const alm::OpCase& op_case, alm::Device& device, alm::Queue& queue) {
+  alm::OpArguments arguments(op_case);
+  arguments.move_to(device, queue);
+  if (!op_case.forward.empty()) {
+    counting = false;
+    alm::bind_op(op_case.forward, device.ops(), queue, arguments)();
+    queue.wait();
+    counting = true;
+  }
+  const auto before = counts;
+  const int64_t products = products_so_far();
+  alm::bind_op(op_case.op, device.ops(), queue, arguments)();
+  queue.wait();
+  if (products_so_far() == products) launched[busiest_since(before)].flops += op_case.flops;
+}
+
+void run_cases(const std::vector<alm::OpCase>& cases, alm::cuda::Precision precision,
                const std::function<bool(const std::string&)>& wanted) {
   const std::unique_ptr<alm::Device> device = alm::cuda::make_cuda_device(precision);
   const std::unique_ptr<alm::Queue> queue = device->make_queue();
-  for (const alm::OpCase& op_case : alm::performance_cases()) {
-    if (!wanted(op_case.op)) continue;
-    alm::OpArguments arguments(op_case);
-    arguments.move_to(*device, *queue);
-    if (!op_case.forward.empty()) {
-      alm::bind_op(op_case.forward, device->ops(), *queue, arguments)();
-      queue->wait();
-    }
-    alm::bind_op(op_case.op, device->ops(), *queue, arguments)();
-    queue->wait();
+  for (const alm::OpCase& op_case : cases) {
+    if (wanted(op_case.op)) run_case(op_case, *device, *queue);
   }
 }
 
@@ -210,17 +243,23 @@ int __tsan_atomic32_compare_exchange_strong(volatile uint32_t* at, uint32_t* exp
 }
 
 int main(int argc, char** argv) {
-  const std::set<std::string> named(argv + 1, argv + argc);
-  const auto wanted = [&](const std::string& op) { return named.empty() || named.count(op) > 0; };
-  const std::vector<std::string> of_bf16 = alm::ops_with_bf16();
   simt::runtime::at_block_end = end_block;
   simt::runtime::at_copy = seen_copy;
   simt::runtime::at_launch = begin_launch;
   simt::runtime::at_product = count_product;
-  run_cases(alm::cuda::Precision::fp32, wanted);
-  run_cases(alm::cuda::Precision::bf16, [&](const std::string& op) {
-    return wanted(op) && std::count(of_bf16.begin(), of_bf16.end(), op) > 0;
-  });
+  if (argc == 3 && std::string(argv[1]) == "step") {
+    run_cases(alm::step_cases(std::stoll(argv[2])), alm::cuda::Precision::bf16,
+              [](const std::string&) { return true; });
+  } else {
+    const std::set<std::string> named(argv + 1, argv + argc);
+    const auto wanted = [&](const std::string& op) { return named.empty() || named.count(op) > 0; };
+    const std::vector<std::string> of_bf16 = alm::ops_with_bf16();
+    const std::vector<alm::OpCase> cases = alm::performance_cases();
+    run_cases(cases, alm::cuda::Precision::fp32, wanted);
+    run_cases(cases, alm::cuda::Precision::bf16, [&](const std::string& op) {
+      return wanted(op) && std::count(of_bf16.begin(), of_bf16.end(), op) > 0;
+    });
+  }
   for (const auto& [key, sums] : counts) {
     const auto& [kernel, space, store] = key;
     std::printf("%s\t%s\t%s\t%lld\t%lld\t%lld\t%lld\n", kernel.c_str(),
@@ -229,8 +268,8 @@ int main(int argc, char** argv) {
                 static_cast<long long>(sums.bytes), static_cast<long long>(sums.distinct));
   }
   for (const auto& [kernel, of] : launched) {
-    std::printf("%s\tlaunches\t\t%lld\t%lld\t0\t0\n", kernel.c_str(),
-                static_cast<long long>(of.launches), static_cast<long long>(of.products));
+    std::printf("%s\tlaunches\t\t%lld\t%lld\t%.0f\t0\n", kernel.c_str(),
+                static_cast<long long>(of.launches), static_cast<long long>(of.products), of.flops);
   }
   return 0;
 }
