@@ -158,6 +158,8 @@ BUGS = (
     Bug("tensor", "chunks reach into the next", "plain", "tensor_product.cuh",
         "depth - first_k > chunk_depth ? first_k + chunk_depth : depth;", "depth;",
         "linear_backward"),
+    Bug("tensor", "of the bias only the last stage of a chunk", "plain", "tensor_product.cuh",
+        "of_column += column[", "of_column = column[", "linear_backward"),
     Bug("tensor", "reads past the last row", "asan", "tensor_product.cuh",
         "r < rows ? cols - c : 0", "cols - c", "linear_forward"),
     Bug("tensor", "the next tile overwrites what others still read", "tsan", "tensor_product.cuh",
