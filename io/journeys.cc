@@ -113,31 +113,6 @@ void Journeys::append(const Journeys& from, int64_t index, const LogSchema& sche
   touch_begin.push_back(touch_begin.back() + end - begin - (cut ? 1 : 0));
 }
 
-void Journeys::append_without_cluster(const Journeys& from, int64_t index, const LogSchema& schema,
-                                      uint32_t left_out) {
-  ALM_CHECK(index >= 0 && index < from.size());
-  const size_t begin = static_cast<size_t>(from.touch_begin[static_cast<size_t>(index)]);
-  const size_t end = static_cast<size_t>(from.touch_begin[static_cast<size_t>(index) + 1]);
-  int64_t kept = 0;
-  for (size_t touch = begin; touch < end; ++touch) kept += from.cluster[touch] != left_out;
-  if (!from.row.empty()) row.push_back(from.row[static_cast<size_t>(index)]);
-  for_each_column([&](const auto& column) {
-    const auto& source = from.*column.values;
-    if (source.empty()) return;
-    auto& target = this->*column.values;
-    const int64_t width = column.width(schema);
-    const auto copy = [&](size_t record) {
-      const auto first = source.begin() + static_cast<int64_t>(record) * width;
-      target.insert(target.end(), first, first + width);
-    };
-    if (column.scope == Scope::journey) return copy(static_cast<size_t>(index));
-    for (size_t touch = begin; touch < end; ++touch) {
-      if (from.cluster[touch] != left_out) copy(touch);
-    }
-  });
-  touch_begin.push_back(touch_begin.back() + kept);
-}
-
 void Journeys::append_rows(const Journeys& from, std::span<const int64_t> rows,
                            const LogSchema& schema) {
   if (rows.empty()) return;

@@ -119,9 +119,6 @@ struct Journeys {
   // touch (counted within the journey) is left out. Widths are taken from `schema`.
   void append(const Journeys& from, int64_t index, const LogSchema& schema,
               int64_t without_touch = -1);
-  // The same without the touches of `cluster`.
-  void append_without_cluster(const Journeys& from, int64_t index, const LogSchema& schema,
-                              uint32_t cluster);
   // Appends the journeys `rows` of `from` with all its filled columns, in that order.
   void append_rows(const Journeys& from, std::span<const int64_t> rows, const LogSchema& schema);
 };
