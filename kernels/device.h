@@ -22,6 +22,11 @@ class Queue {
   // it is until wait().
   virtual void upload(void* to_device, const void* from, int64_t bytes) = 0;
   virtual void download(void* to, const void* from_device, int64_t bytes) = 0;
+  // Within the device's memory, in order with the ops: rows of the same shape, which do not
+  // overlap.
+  virtual void copy(Matrix<const float> from, Matrix<float> to) = 0;
+  // Sets bytes of the device's memory to zero, in order with the ops.
+  virtual void clear(void* memory, int64_t bytes) = 0;
   // Waits until everything queued has finished.
   virtual void wait() = 0;
 };
@@ -36,6 +41,10 @@ class Device {
   // none.
   virtual void* allocate(int64_t bytes) = 0;
   virtual void release(void* memory) = 0;
+  // Memory of the host that copies to and from the device need not stage; freed with
+  // release_host().
+  virtual void* allocate_host(int64_t bytes) = 0;
+  virtual void release_host(void* memory) = 0;
 };
 
 // `simd`: auto, scalar, avx2 or avx512. Throws UserError naming the levels this processor has.

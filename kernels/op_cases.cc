@@ -1,5 +1,6 @@
 #include "kernels/op_cases.h"
 
+#include <cmath>
 #include <ctime>
 
 #include <algorithm>
@@ -1384,6 +1385,31 @@ OpTiming time_op(const OpCase& op_case, Device& device, bool cold, double budget
   timing.gflops = op_case.flops / timing.processor_seconds * 1e-9;
   timing.gigabytes = op_case.bytes / timing.processor_seconds * 1e-9;
   return timing;
+}
+
+double time_queued_op(const OpCase& op_case, Device& device, double budget) {
+  constexpr double kLongEnough = 1e-3;  // for what the wait at the end costs to be little
+  const std::unique_ptr<Queue> queue = device.make_queue();
+  OpArguments arguments(op_case);
+  arguments.move_to(device, *queue);
+  if (!op_case.forward.empty()) bind_op(op_case.forward, device.ops(), *queue, arguments)();
+  const std::function<void()> run = bind_op(op_case.op, device.ops(), *queue, arguments);
+  run();
+  queue->wait();
+  double best = std::numeric_limits<double>::infinity();
+  const Timer all;
+  for (int64_t group = 1; all.seconds() < budget || std::isinf(best);) {
+    const Timer timer;
+    for (int64_t call_number = 0; call_number < group; ++call_number) run();
+    queue->wait();
+    const double elapsed = timer.seconds();
+    if (elapsed < kLongEnough) {
+      group *= 2;
+    } else {
+      best = std::min(best, elapsed / static_cast<double>(group));
+    }
+  }
+  return best;
 }
 
 }  // namespace alm

@@ -115,5 +115,8 @@ struct OpTiming {
 };
 // `cold`: caches are swept before each call. Takes about `budget` seconds.
 OpTiming time_op(const OpCase& op_case, Device& device, bool cold, double budget = 0.05);
+// Of a device with memory of its own: seconds of a call, one of many queued together, by the clock
+// of the host. Takes about `budget` seconds.
+double time_queued_op(const OpCase& op_case, Device& device, double budget = 0.05);
 
 }  // namespace alm

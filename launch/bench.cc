@@ -108,7 +108,8 @@ CommandSpec bench_spec() {
       {.name = "index-dir",
        .help =
            "loader, codec: where the index files of the log go; default: beside each log file."}};
-  const std::vector<OptionSpec> device = device_flags();
+  const std::vector<OptionSpec> device =
+      device_flags({"auto", "cpu", "cuda"}, "Where to compute; cuda: op alone.");
   spec.options.insert(spec.options.end(), device.begin(), device.end());
   return spec;
 }
@@ -121,6 +122,9 @@ void check_options(const Options& options) {
       throw UserError(format("--%s is not of alm bench %s but of %s", share.option, what.c_str(),
                              join(share.of, " and ").c_str()));
     }
+  }
+  if (options.text("device") == "cuda" && what != "op") {
+    throw UserError("--device cuda is not of alm bench " + what + " but of op");
   }
 }
 

@@ -80,11 +80,9 @@ void check_output_file(const std::string& option, const std::string& path, bool 
   });
 }
 
-std::vector<OptionSpec> device_flags() {
-  return {{.name = "device",
-           .default_text = "auto",
-           .help = "Where to compute.",
-           .choices = {"auto", "cpu"}},
+std::vector<OptionSpec> device_flags(const std::vector<std::string>& devices,
+                                     const std::string& help) {
+  return {{.name = "device", .default_text = "auto", .help = help, .choices = devices},
           {.name = "simd",
            .default_text = "auto",
            .help = "Vector instructions of the CPU; auto: the highest that all ranks have.",

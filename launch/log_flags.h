@@ -21,8 +21,9 @@ std::shared_ptr<const io::Log> open_log(const Options& options, Communicator& wo
 void check_output_file(const std::string& option, const std::string& path, bool text,
                        Communicator& world);
 
-// --device, --simd.
-std::vector<OptionSpec> device_flags();
+// --device, with these choices and that help, and --simd.
+std::vector<OptionSpec> device_flags(const std::vector<std::string>& devices = {"auto", "cpu"},
+                                     const std::string& help = "Where to compute.");
 // COLLECTIVE. Threads as asked; the highest SIMD level that every rank has, or the one asked for.
 // Says the choice.
 std::unique_ptr<Compute> make_compute(const Options& options, Communicator& world);

@@ -11,6 +11,7 @@
 #include "kernels/base/log.h"
 #include "kernels/base/text.h"
 #include "launch/commands.h"
+#include "launch/device_choice.h"
 #include "launch/effects_table.h"
 #include "launch/front_page.h"
 #include "launch/log_flags.h"
@@ -201,7 +202,10 @@ std::vector<OptionSpec> train_flags() {
     flags.push_back(real(weight.name, "-1",
                          (std::string(weight.help) + " -1: as --model says.").c_str(), -1, 1e6));
   }
-  const std::vector<OptionSpec> device = device_flags();
+  const std::vector<OptionSpec> device =
+      device_flags({"auto", "cpu", "cuda"},
+                   "Where the training steps before the refit are taken; auto: on a GPU where one "
+                   "can be used, else, like all other work, on the CPU.");
   flags.insert(flags.end(), device.begin(), device.end());
   return flags;
 }
@@ -313,8 +317,9 @@ std::string now_text() {
   return text;
 }
 
-// COLLECTIVE.
-io::Json run_config(const Options& options, const Compute& compute, Communicator& world) {
+// COLLECTIVE. `gpu`: where training steps are taken, or null.
+io::Json run_config(const Options& options, Compute& compute, const Device* gpu,
+                    Communicator& world) {
   char name[256] = "";
   gethostname(name, sizeof(name) - 1);
   io::Json hosts = io::Json::array();
@@ -325,6 +330,7 @@ io::Json run_config(const Options& options, const Compute& compute, Communicator
           {"started", now_text()},
           {"ranks", world.size()},
           {"threads", compute.threads()},
+          {"device", gpu != nullptr ? gpu->describe() : compute.device().describe()},
           {"hosts", hosts},
           {"versions", split(version_text(world.name()), '\n')},
           {"options", options.to_json()}};
@@ -352,14 +358,17 @@ int run_train(const Options& options, Communicator& world) {
         "out");
   }
   const std::unique_ptr<Compute> compute = make_compute(options, world);
+  const std::unique_ptr<Device> gpu =
+      chosen_gpu(options, not_yet_on_device(resolved, world.size()), world);
   const std::string run_dir = options.text("out");
   const TrainResult result = train({.log = log,
                                     .run_dir = run_dir,
                                     .options = resolved,
-                                    .config = run_config(options, *compute, world),
+                                    .config = run_config(options, *compute, gpu.get(), world),
                                     .init = options.text("init"),
                                     .compute = *compute,
-                                    .world = world});
+                                    .world = world,
+                                    .accelerator = gpu.get()});
   if (!result.finished) return 75;
   world.together("report", [&] {
     if (world.rank() == 0) write_report(run_dir);

@@ -77,14 +77,14 @@ int64_t AlmMta::refit_last() const {
   return has_second_stage() ? second_stage_.last() : 0;
 }
 
-AlmMta::Activations AlmMta::forward(const Pass& pass, const Inputs& inputs,
-                                    const ModelWeights& weights) const {
+AlmMta::Activations AlmMta::forward(const Pass& pass, const ModelInputs& inputs,
+                                    const WeightsView& weights) const {
   Activations a;
-  a.context = context_.forward(pass, inputs, weights.cats_or_null());
-  if (const RowTable* const items = weights.items_or_null(); items != nullptr) {
-    a.touch = touch_.forward_both(pass, inputs, *items);
+  a.context = context_.forward(pass, inputs, weights.cats);
+  if (weights.items.rows > 0) {
+    a.touch = touch_.forward_both(pass, inputs, weights.items);
   } else {
-    a.touch.known = a.touch.plain = touch_.forward(pass, inputs, nullptr);
+    a.touch.known = a.touch.plain = touch_.forward(pass, inputs, {});
   }
   a.order = order_.forward(pass, inputs.csr, a.touch.known.out);
   if (mediator_) {
@@ -101,8 +101,8 @@ AlmMta::Activations AlmMta::forward(const Pass& pass, const Inputs& inputs,
   return a;
 }
 
-AlmMta::Scores AlmMta::score(const Pass& pass, const Inputs& inputs,
-                             const ModelWeights& weights) const {
+AlmMta::Scores AlmMta::score(const Pass& pass, const ModelInputs& inputs,
+                             const WeightsView& weights) const {
   const Activations a = forward(pass, inputs, weights);
   Scores scores;
   scores.context = a.context.out;
@@ -128,8 +128,8 @@ AlmMta::Scores AlmMta::score(const Pass& pass, const Inputs& inputs,
 }
 
 // The law of the code's value given touches and context, p = E[value]: the value is held constant.
-void AlmMta::law_loss(const Pass& pass, const Inputs& inputs, const Activations& a, float scale,
-                      LossSums& sums, Matrix<float> d_law) const {
+void AlmMta::law_loss(const Pass& pass, const ModelInputs& inputs, const Activations& a,
+                      float scale, LossSums& sums, Matrix<float> d_law) const {
   const std::span<float> value = pass.memory.floats(inputs.touches);
   pass.ops.sigmoid(pass.queue, {.logit = flat(a.proxy.code.logit), .scale = 1, .out = value});
   pass.ops.bce_loss(pass.queue, {.output = flat(a.mediator.logit),
@@ -140,18 +140,17 @@ void AlmMta::law_loss(const Pass& pass, const Inputs& inputs, const Activations&
                                  .sum = &sums.law});
 }
 
-void AlmMta::do_discriminator_loss(const Pass& pass, const Inputs& inputs,
-                                   const ModelWeights& weights, LossSums& sums) const {
-  const ContextEncoder::Activations context =
-      context_.forward(pass, inputs, weights.cats_or_null());
-  const TouchEncoder::Activations touch = touch_.forward(pass, inputs, weights.items_or_null());
+void AlmMta::do_discriminator_loss(const Pass& pass, const ModelInputs& inputs,
+                                   const WeightsView& weights, LossSums& sums) const {
+  const ContextEncoder::Activations context = context_.forward(pass, inputs, weights.cats);
+  const TouchEncoder::Activations touch = touch_.forward(pass, inputs, weights.items);
   const TouchOrder::Activations order = order_.forward(pass, inputs.csr, touch.out);
   proxy_->discriminator_loss(
       pass, inputs, proxy_->forward(pass, inputs, order.out, touch.out, context.out), sums);
 }
 
-void AlmMta::do_loss(const Pass& pass, const Inputs& inputs, const ModelWeights& weights,
-                     LossSums& sums, BlockRows* rows) const {
+void AlmMta::do_loss(const Pass& pass, const ModelInputs& inputs, const WeightsView& weights,
+                     LossSums& sums, RowGradients* rows) const {
   const Activations a = forward(pass, inputs, weights);
   const bool backward = pass.gradient != nullptr;
   const int64_t n = inputs.journeys;
@@ -209,7 +208,7 @@ void AlmMta::do_loss(const Pass& pass, const Inputs& inputs, const ModelWeights&
   if (proxy_ && mediator_) law_loss(pass, inputs, a, w_mediator, sums, d_mediator);
 
   const auto zeros = [&](int64_t rows_wanted, int64_t width) {
-    return backward ? pass.memory.zero_matrix(rows_wanted, width) : Matrix<float>{};
+    return backward ? pass.zero_matrix(rows_wanted, width) : Matrix<float>{};
   };
   const Matrix<float> d_context = zeros(n, options_.context_width);
   const Matrix<float> d_touch = zeros(t, options_.touch_width);
@@ -236,30 +235,28 @@ void AlmMta::do_loss(const Pass& pass, const Inputs& inputs, const ModelWeights&
                         d_mediator, d_order, d_context);
   }
   order_.backward(pass, inputs.csr, a.touch.known.out, a.order, d_order, d_touch);
-  if (weights.items_or_null() == nullptr) {
+  if (weights.items.rows == 0) {
     potency_.backward(pass, inputs.csr, inputs.cluster, a.touch.plain.out, a.context.out, a.potency,
                       d_potency, d_touch, d_context, d_hidden);
     touch_.backward(pass, inputs, a.touch.plain, d_touch);
   } else {
-    const Matrix<float> d_plain = pass.memory.zero_matrix(t, options_.touch_width);
+    const Matrix<float> d_plain = pass.zero_matrix(t, options_.touch_width);
     potency_.backward(pass, inputs.csr, inputs.cluster, a.touch.plain.out, a.context.out, a.potency,
                       d_potency, d_plain, d_context, d_hidden);
-    touch_.backward_both(pass, inputs, a.touch, d_touch, d_plain, rows->items);
+    rows->items = touch_.backward_both(pass, inputs, a.touch, d_touch, d_plain);
   }
-  context_.backward(pass, inputs, a.context, d_context,
-                    weights.cats_or_null() == nullptr ? nullptr : &rows->cats);
+  rows->cats = context_.backward(pass, inputs, a.context, d_context);
 }
 
-void AlmMta::do_refit_loss(const Pass& pass, const Inputs& inputs, const ModelWeights& weights,
+void AlmMta::do_refit_loss(const Pass& pass, const ModelInputs& inputs, const WeightsView& weights,
                            LossSums& sums) const {
-  const ContextEncoder::Activations context =
-      context_.forward(pass, inputs, weights.cats_or_null());
+  const ContextEncoder::Activations context = context_.forward(pass, inputs, weights.cats);
   if (additive()) {
     for (const float weight : inputs.weight) sums.weight += weight;
     removal_->loss(pass, inputs.removal, context.out, {}, &sums.propensity);
     return;
   }
-  const TouchEncoder::Activations touch = touch_.forward(pass, inputs, weights.items_or_null());
+  const TouchEncoder::Activations touch = touch_.forward(pass, inputs, weights.items);
   const ConfoundingHead::Activations confounding =
       confounding_.forward(pass, inputs.csr, touch.out, context.out);
   const SecondStage::Activations second = second_stage_.forward(pass, context.out);
@@ -281,16 +278,16 @@ void AlmMta::do_refit_loss(const Pass& pass, const Inputs& inputs, const ModelWe
   if (removal_) removal_->loss(pass, inputs.removal, context.out, target, &sums.propensity);
 }
 
-Critic::Activations AlmMta::do_critic_forward(const Pass& pass, const Inputs& inputs,
-                                              const ModelWeights& weights) const {
-  return critic_->forward(pass, inputs, touch_.forward(pass, inputs, weights.items_or_null()).out,
-                          context_.forward(pass, inputs, weights.cats_or_null()).out);
+Critic::Activations AlmMta::do_critic_forward(const Pass& pass, const ModelInputs& inputs,
+                                              const WeightsView& weights) const {
+  return critic_->forward(pass, inputs, touch_.forward(pass, inputs, weights.items).out,
+                          context_.forward(pass, inputs, weights.cats).out);
 }
 
-AlmMta::CriticScores AlmMta::critic_scores(const Pass& pass, const Inputs& inputs,
-                                           const ModelWeights& weights) const {
-  const Matrix<float> context = context_.forward(pass, inputs, weights.cats_or_null()).out;
-  const Matrix<float> encoded = touch_.forward(pass, inputs, weights.items_or_null()).out;
+AlmMta::CriticScores AlmMta::critic_scores(const Pass& pass, const ModelInputs& inputs,
+                                           const WeightsView& weights) const {
+  const Matrix<float> context = context_.forward(pass, inputs, weights.cats).out;
+  const Matrix<float> encoded = touch_.forward(pass, inputs, weights.items).out;
   const Critic::Activations sides = critic_->forward(pass, inputs, encoded, context);
   return {sides.x, sides.y, confounding_.halves(pass, inputs.csr, encoded, context),
           second_stage_.forward(pass, context).logit};

@@ -81,7 +81,7 @@ class AlmMta final : public Model {
     Matrix<float> discriminator_logit;  // [t, 1]
     std::span<const float> omega;       // [t] matching score, NaN where there is none
   };
-  Scores score(const Pass& pass, const Inputs& inputs, const ModelWeights& weights) const;
+  Scores score(const Pass& pass, const ModelInputs& inputs, const WeightsView& weights) const;
 
   // eta of a journey less its sum_j m_j g_j: `base` its row of it, `engaged` the sum of the steps
   // of its engaged touches, [confounding_hidden] both.
@@ -95,31 +95,33 @@ class AlmMta final : public Model {
     ConfoundingHead::Halves h;   // of the confounding term
     Matrix<float> second_stage;  // [n, 1] logit of the other Lambda
   };
-  CriticScores critic_scores(const Pass& pass, const Inputs& inputs,
-                             const ModelWeights& weights) const;
+  CriticScores critic_scores(const Pass& pass, const ModelInputs& inputs,
+                             const WeightsView& weights) const;
   // exp(-h(T, X)) of one journey's touches under another's context, by their halves.
   double survival_of_pair(const ModelWeights& weights, const float* touches,
                           const float* context) const;
 
   // Of touches each at a place of its own (Inputs::fill_touches).
-  TouchRows touch_rows(const Pass& pass, const Inputs& inputs, const ModelWeights& weights) const;
+  TouchRows touch_rows(const Pass& pass, const ModelInputs& inputs,
+                       const WeightsView& weights) const;
   // Mediator logits of the touches asked for, [asked, 1]. `context` [journeys, context_width].
   Matrix<float> edited_logit(const Pass& pass, const EditedJourneys& edited,
                              Matrix<const float> context) const;
 
  private:
   struct Activations;
-  Activations forward(const Pass& pass, const Inputs& inputs, const ModelWeights& weights) const;
-  void law_loss(const Pass& pass, const Inputs& inputs, const Activations& activations, float scale,
-                LossSums& sums, Matrix<float> d_law) const;
-  void do_loss(const Pass& pass, const Inputs& inputs, const ModelWeights& weights, LossSums& sums,
-               BlockRows* rows) const override;
-  void do_discriminator_loss(const Pass& pass, const Inputs& inputs, const ModelWeights& weights,
-                             LossSums& sums) const override;
-  void do_refit_loss(const Pass& pass, const Inputs& inputs, const ModelWeights& weights,
+  Activations forward(const Pass& pass, const ModelInputs& inputs,
+                      const WeightsView& weights) const;
+  void law_loss(const Pass& pass, const ModelInputs& inputs, const Activations& activations,
+                float scale, LossSums& sums, Matrix<float> d_law) const;
+  void do_loss(const Pass& pass, const ModelInputs& inputs, const WeightsView& weights,
+               LossSums& sums, RowGradients* rows) const override;
+  void do_discriminator_loss(const Pass& pass, const ModelInputs& inputs,
+                             const WeightsView& weights, LossSums& sums) const override;
+  void do_refit_loss(const Pass& pass, const ModelInputs& inputs, const WeightsView& weights,
                      LossSums& sums) const override;
-  Critic::Activations do_critic_forward(const Pass& pass, const Inputs& inputs,
-                                        const ModelWeights& weights) const override;
+  Critic::Activations do_critic_forward(const Pass& pass, const ModelInputs& inputs,
+                                        const WeightsView& weights) const override;
 
   ContextEncoder context_;
   TouchEncoder touch_;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 namespace alm {
 ArmModel::ArmModel(std::shared_ptr<const FeatureStats> stats, const ModelOptions& options,
@@ -26,9 +25,7 @@ Matrix<float> ArmModel::encode(const Pass& pass, std::span<const int64_t> cluste
                                     .rows = cluster,
                                     .out = encoded.columns(0, cluster_.cols)});
   if (extra == 1) {
-    for (int64_t row = 0; row < rows; ++row) {
-      encoded(row, cluster_.cols) = mediator[static_cast<size_t>(row)];
-    }
+    pass.queue.copy({mediator.data(), rows, 1}, encoded.columns(cluster_.cols, 1));
   }
   return encoded;
 }
@@ -40,26 +37,13 @@ void ArmModel::scatter(const Pass& pass, std::span<const int64_t> cluster,
                                      .gradient = cluster_.matrix(pass.gradient)});
 }
 
-void ArmModel::do_loss(const Pass& pass, const Inputs& inputs, const ModelWeights& weights,
-                       LossSums& sums, BlockRows* rows) const {
+void ArmModel::do_loss(const Pass& pass, const ModelInputs& inputs, const WeightsView& weights,
+                       LossSums& sums, RowGradients* rows) const {
   const int64_t n = inputs.journeys;
-  const size_t count = static_cast<size_t>(n);
   const bool backward = pass.gradient != nullptr;
-  // An unobserved mediator teaches neither head: NaN targets are left out.
-  const std::span<float> mediator = pass.memory.floats(n);
-  const std::span<float> mediator_target = pass.memory.floats(n);
-  const std::span<float> outcome_target = pass.memory.floats(n);
-  for (size_t row = 0; row < count; ++row) {
-    const bool missing = inputs.mediator[row] == kMediatorMissing;
-    const float nan = std::numeric_limits<float>::quiet_NaN();
-    mediator[row] = missing ? 0.0f : inputs.mediator[row];
-    mediator_target[row] = missing ? nan : inputs.mediator[row];
-    outcome_target[row] = missing ? nan : inputs.outcome[row];
-  }
-  const ContextEncoder::Activations context =
-      context_.forward(pass, inputs, weights.cats_or_null());
+  const ContextEncoder::Activations context = context_.forward(pass, inputs, weights.cats);
   const Matrix<float> arm = encode(pass, inputs.cluster, {});
-  const Matrix<float> arm_and_mediator = encode(pass, inputs.cluster, mediator);
+  const Matrix<float> arm_and_mediator = encode(pass, inputs.cluster, inputs.arm.mediator_input);
   const TouchHead::Activations p =
       mediator_.forward(pass, inputs.csr, inputs.cluster, arm, context.out);
   const TouchHead::Activations mu =
@@ -74,14 +58,14 @@ void ArmModel::do_loss(const Pass& pass, const Inputs& inputs, const ModelWeight
   const Matrix<float> d_mu = wanted(1);
   const Matrix<float> d_pi = wanted(arms());
   pass.ops.bce_loss(pass.queue, {.output = flat(p.logit),
-                                 .target = mediator_target,
+                                 .target = inputs.arm.mediator,
                                  .weight = inputs.weight,
                                  .scale = static_cast<float>(options_.w_mediator),
                                  .d_output = flat(d_p),
                                  .sum = &sums.mediator});
   const auto outcome_loss = binary() ? pass.ops.bce_loss : pass.ops.squared_loss;
   outcome_loss(pass.queue, {.output = flat(mu.logit),
-                            .target = outcome_target,
+                            .target = inputs.arm.outcome,
                             .weight = inputs.weight,
                             .scale = static_cast<float>(options_.w_outcome),
                             .d_output = flat(d_mu),
@@ -94,21 +78,20 @@ void ArmModel::do_loss(const Pass& pass, const Inputs& inputs, const ModelWeight
                                      .sum = &sums.propensity});
   if (!backward) return;
 
-  const Matrix<float> d_context = pass.memory.zero_matrix(n, options_.context_width);
-  const Matrix<float> d_arm = pass.memory.zero_matrix(n, arm.cols);
-  const Matrix<float> d_arm_and_mediator = pass.memory.zero_matrix(n, arm_and_mediator.cols);
+  const Matrix<float> d_context = pass.zero_matrix(n, options_.context_width);
+  const Matrix<float> d_arm = pass.zero_matrix(n, arm.cols);
+  const Matrix<float> d_arm_and_mediator = pass.zero_matrix(n, arm_and_mediator.cols);
   propensity_.backward(pass, context.out, {}, d_pi, d_context, false, true);
   outcome_.backward(pass, inputs.csr, inputs.cluster, arm_and_mediator, context.out, mu, d_mu,
                     d_arm_and_mediator, d_context);
   mediator_.backward(pass, inputs.csr, inputs.cluster, arm, context.out, p, d_p, d_arm, d_context);
   scatter(pass, inputs.cluster, d_arm);
   scatter(pass, inputs.cluster, d_arm_and_mediator);
-  context_.backward(pass, inputs, context, d_context,
-                    weights.cats_or_null() == nullptr ? nullptr : &rows->cats);
+  rows->cats = context_.backward(pass, inputs, context, d_context);
 }
 
-ArmModel::Nuisances ArmModel::nuisances(const Pass& pass, const Inputs& inputs,
-                                        const ModelWeights& weights) const {
+ArmModel::Nuisances ArmModel::nuisances(const Pass& pass, const ModelInputs& inputs,
+                                        const WeightsView& weights) const {
   const int64_t n = inputs.journeys;
   const int64_t k = arms();
   // Every journey with every arm: a batch of n journeys with K touches each.
@@ -118,8 +101,7 @@ ArmModel::Nuisances ArmModel::nuisances(const Pass& pass, const Inputs& inputs,
   for (int64_t at = 0; at < n * k; ++at) cluster[static_cast<size_t>(at)] = at % k;
   const Csr every_arm{begin};
 
-  const ContextEncoder::Activations context =
-      context_.forward(pass, inputs, weights.cats_or_null());
+  const ContextEncoder::Activations context = context_.forward(pass, inputs, weights.cats);
   Nuisances result;
   result.mediator = pass.memory.floats(n * k);
   const Matrix<float> p_logit =

@@ -26,11 +26,12 @@ class ArmModel final : public Model {
     std::span<float> outcome[2];  // mu(0,a,X), mu(1,a,X)
     std::span<float> propensity;  // pi(a|X)
   };
-  Nuisances nuisances(const Pass& pass, const Inputs& inputs, const ModelWeights& weights) const;
+  Nuisances nuisances(const Pass& pass, const ModelInputs& inputs,
+                      const WeightsView& weights) const;
 
  private:
-  void do_loss(const Pass& pass, const Inputs& inputs, const ModelWeights& weights, LossSums& sums,
-               BlockRows* rows) const override;
+  void do_loss(const Pass& pass, const ModelInputs& inputs, const WeightsView& weights,
+               LossSums& sums, RowGradients* rows) const override;
   // [cluster embedding | m] of every touch; m null: without the mediator column.
   Matrix<float> encode(const Pass& pass, std::span<const int64_t> cluster,
                        std::span<const float> mediator) const;

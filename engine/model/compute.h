@@ -14,13 +14,14 @@ namespace alm {
 class Compute {
  public:
   struct Thread {
+    explicit Thread(Device& device) : queue(device.make_queue()), memory(device) {}
     std::unique_ptr<Queue> queue;
     Workspace memory;
     Inputs inputs;
   };
   Compute(std::unique_ptr<Device> device, int64_t threads)
-      : device_(std::move(device)), pool_(threads), threads_(static_cast<size_t>(threads)) {
-    for (Thread& thread : threads_) thread.queue = device_->make_queue();
+      : device_(std::move(device)), pool_(threads) {
+    for (int64_t thread = 0; thread < threads; ++thread) threads_.emplace_back(*device_);
   }
 
   Device& device() { return *device_; }

@@ -17,24 +17,24 @@ ContextEncoder::ContextEncoder(ParameterLayout& layout, const FeatureStats& stat
                      Start::relu_layer(options.context_hidden));
 }
 
-ContextEncoder::Activations ContextEncoder::forward(const Pass& pass, const Inputs& inputs,
-                                                    const RowTable* cats) const {
+ContextEncoder::Activations ContextEncoder::forward(const Pass& pass, const ModelInputs& inputs,
+                                                    Matrix<const float> cats) const {
   Activations activations;
   activations.dense = pass.memory.matrix(inputs.journeys, stats_.dense.width());
   activations.hidden = pass.memory.matrix(inputs.journeys, out_.w.rows);
   activations.out = pass.memory.matrix(inputs.journeys, out_.w.cols);
   pass.ops.dense_features(pass.queue, {.x = inputs.dense,
-                                       .mean = stats_.dense.mean,
-                                       .inverse_sd = stats_.dense.inverse_sd,
-                                       .missing_slot = stats_.dense.missing_slot,
+                                       .mean = inputs.dense_scales.mean,
+                                       .inverse_sd = inputs.dense_scales.inverse_sd,
+                                       .missing_slot = inputs.dense_scales.missing_slot,
                                        .out = activations.dense});
-  if (cats == nullptr) {
+  if (cats.rows == 0) {
     from_dense_.forward(pass, activations.dense, activations.hidden, true);
   } else {
     const int64_t ids = stats_.schema.cat;
     activations.cat = pass.memory.matrix(inputs.journeys, ids * cat_width_);
     pass.ops.gather_rows(pass.queue,
-                         {.table = cats->view(),
+                         {.table = cats,
                           .rows = inputs.cat_rows,
                           .out = {activations.cat.data, inputs.journeys * ids, cat_width_}});
     from_dense_.forward(pass, activations.dense, activations.hidden, false);
@@ -44,17 +44,16 @@ ContextEncoder::Activations ContextEncoder::forward(const Pass& pass, const Inpu
   return activations;
 }
 
-void ContextEncoder::backward(const Pass& pass, const Inputs& inputs,
-                              const Activations& activations, Matrix<float> d_out,
-                              RowUses* cat_uses) const {
+Matrix<float> ContextEncoder::backward(const Pass& pass, const ModelInputs& inputs,
+                                       const Activations& activations, Matrix<float> d_out) const {
   const Matrix<float> d_hidden = pass.memory.matrix(inputs.journeys, out_.w.rows);
   out_.backward(pass, activations.hidden, activations.out, d_out, d_hidden, true);
   from_dense_.backward(pass, activations.dense, activations.hidden, d_hidden, {}, true);
-  if (cat_uses == nullptr) return;
+  if (activations.cat.empty()) return {};
   const int64_t ids = stats_.schema.cat;
   const Matrix<float> d_cat = pass.memory.matrix(inputs.journeys, ids * cat_width_);
   from_cat_.backward(pass, activations.cat, {}, d_hidden, d_cat, false);
-  cat_uses->append(inputs.cat_rows, {d_cat.data, inputs.journeys * ids, cat_width_});
+  return {d_cat.data, inputs.journeys * ids, cat_width_};
 }
 
 }  // namespace alm

@@ -17,11 +17,11 @@ class ContextEncoder {
     Matrix<float> out;     // [n, context_width]
   };
   ContextEncoder(ParameterLayout& layout, const FeatureStats& stats, const ModelOptions& options);
-  // `cats`: the row table, null when the log has no ids.
-  Activations forward(const Pass& pass, const Inputs& inputs, const RowTable* cats) const;
-  // d_out is used up. Row gradients are appended to `cat_uses` (null without ids).
-  void backward(const Pass& pass, const Inputs& inputs, const Activations& activations,
-                Matrix<float> d_out, RowUses* cat_uses) const;
+  // `cats`: the row table, without rows when the log has no ids.
+  Activations forward(const Pass& pass, const ModelInputs& inputs, Matrix<const float> cats) const;
+  // d_out is used up. Returns the gradient of the rows of inputs.cat_rows, empty without ids.
+  Matrix<float> backward(const Pass& pass, const ModelInputs& inputs,
+                         const Activations& activations, Matrix<float> d_out) const;
 
  private:
   const FeatureStats& stats_;

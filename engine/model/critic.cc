@@ -20,7 +20,7 @@ Critic::Critic(ParameterLayout& layout, const ModelOptions& options, int64_t clu
   last_ = layout.size();
 }
 
-Critic::Activations Critic::forward(const Pass& pass, const Inputs& inputs,
+Critic::Activations Critic::forward(const Pass& pass, const ModelInputs& inputs,
                                     Matrix<const float> encoded,
                                     Matrix<const float> context) const {
   const int64_t n = context.rows;
@@ -53,7 +53,7 @@ Critic::Activations Critic::forward(const Pass& pass, const Inputs& inputs,
   return a;
 }
 
-void Critic::backward(const Pass& pass, const Inputs& inputs, const Activations& a,
+void Critic::backward(const Pass& pass, const ModelInputs& inputs, const Activations& a,
                       Matrix<float> d_x, Matrix<float> d_y) const {
   const int64_t n = a.context.rows;
   const int64_t width = pool_.cols;
@@ -63,7 +63,7 @@ void Critic::backward(const Pass& pass, const Inputs& inputs, const Activations&
   const Matrix<float> d_pooled = pass.memory.matrix(n, width + 1);
   hidden_.backward(pass, a.sums, a.hidden, d_hidden, d_pooled, true);
   multiply_by_touches(inputs.csr, d_pooled.columns(0, width));
-  const Matrix<float> d_touches = pass.memory.zero_matrix(a.touches.rows, width);
+  const Matrix<float> d_touches = pass.zero_matrix(a.touches.rows, width);
   pass.ops.pool_backward(pass.queue, {.touches = inputs.csr,
                                       .x = a.touches,
                                       .w = pool_.vector(pass.weights),

@@ -33,10 +33,10 @@ class Critic {
   Critic(ParameterLayout& layout, const ModelOptions& options, int64_t clusters);
 
   // encoded [t, touch_width] and context [n, context_width] are read, and kept by reference.
-  Activations forward(const Pass& pass, const Inputs& inputs, Matrix<const float> encoded,
+  Activations forward(const Pass& pass, const ModelInputs& inputs, Matrix<const float> encoded,
                       Matrix<const float> context) const;
   // d_x and d_y are used up. Gradients go to the critic's own tensors.
-  void backward(const Pass& pass, const Inputs& inputs, const Activations& activations,
+  void backward(const Pass& pass, const ModelInputs& inputs, const Activations& activations,
                 Matrix<float> d_x, Matrix<float> d_y) const;
 
   // Arena range of its tensors.

@@ -13,9 +13,9 @@ Matrix<float> rows_of(const Pass& pass, Matrix<const float> table, std::span<con
 
 }  // namespace
 
-AlmMta::TouchRows AlmMta::touch_rows(const Pass& pass, const Inputs& inputs,
-                                     const ModelWeights& weights) const {
-  const Matrix<float> encoded = touch_.forward(pass, inputs, weights.items_or_null()).out;
+AlmMta::TouchRows AlmMta::touch_rows(const Pass& pass, const ModelInputs& inputs,
+                                     const WeightsView& weights) const {
+  const Matrix<float> encoded = touch_.forward(pass, inputs, weights.items).out;
   return {encoded, order_.qkv(pass, encoded)};
 }
 

@@ -38,7 +38,7 @@ struct RowUses {
     rows.clear();
     gradient.clear();
   }
-  // Appends d_rows [uses.size(), width].
+  // Appends d_rows [uses.size(), width], in memory of the host.
   void append(std::span<const int64_t> uses, Matrix<const float> d_rows);
 };
 

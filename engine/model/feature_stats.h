@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/comm/communicator.h"
+#include "engine/model/model_inputs.h"
 #include "engine/model/model_options.h"
 #include "io/batch_stream.h"
 #include "io/json.h"
@@ -24,6 +25,7 @@ struct ColumnScales {
   int64_t slots = 0;                  // number of indicator columns
 
   int64_t width() const { return static_cast<int64_t>(mean.size()) + slots; }
+  ScalesView view() const { return {mean, inverse_sd, missing_slot}; }
   bool operator==(const ColumnScales&) const = default;
 };
 

@@ -9,7 +9,7 @@ GeneralHead::GeneralHead(ParameterLayout& layout, const ModelOptions& options)
                                      options.confounding_hidden,
                                      Start::relu_layer(options.head_hidden))) {}
 
-GeneralHead::Activations GeneralHead::forward(const Pass& pass, const Inputs& inputs,
+GeneralHead::Activations GeneralHead::forward(const Pass& pass, const ModelInputs& inputs,
                                               Matrix<const float> mediator_logit,
                                               const TouchHead::Activations& potency) const {
   Activations a;
@@ -35,7 +35,7 @@ Matrix<float> GeneralHead::steps(const Pass& pass, const TouchHead::Activations&
   return steps;
 }
 
-void GeneralHead::loss(const Pass& pass, const Inputs& inputs, bool binary, float w_mediator,
+void GeneralHead::loss(const Pass& pass, const ModelInputs& inputs, bool binary, float w_mediator,
                        float w_outcome, const Activations& activations,
                        Matrix<const float> mediator_logit, Matrix<float> eta, LossSums& sums,
                        Matrix<float> d_mediator_logit, Matrix<float> d_eta) const {
@@ -68,14 +68,14 @@ void GeneralHead::loss(const Pass& pass, const Inputs& inputs, bool binary, floa
                             .weight_sum = &sums.weight});
 }
 
-Matrix<float> GeneralHead::backward(const Pass& pass, const Inputs& inputs, const Activations& a,
-                                    const TouchHead::Activations& potency, Matrix<float> d_joined,
-                                    Matrix<const float> d_eta, Matrix<float> d_potency,
-                                    Matrix<float> d_mediator_logit) const {
+Matrix<float> GeneralHead::backward(const Pass& pass, const ModelInputs& inputs,
+                                    const Activations& a, const TouchHead::Activations& potency,
+                                    Matrix<float> d_joined, Matrix<const float> d_eta,
+                                    Matrix<float> d_potency, Matrix<float> d_mediator_logit) const {
   const Matrix<float> d_sum = pass.memory.matrix(a.sum.rows, a.sum.cols);
   join_.backward(pass, a.sum, {}, d_joined, d_sum, false);
   const Matrix<float> d_hidden = pass.memory.matrix(potency.hidden.rows, potency.hidden.cols);
-  const std::span<float> d_share = pass.memory.zeros(inputs.touches);
+  const std::span<float> d_share = pass.zeros(inputs.touches);
   pass.ops.weighted_sum_backward(pass.queue, {.touches = inputs.csr,
                                               .x = potency.hidden,
                                               .weight = a.share,

@@ -22,21 +22,23 @@ class GeneralHead {
     Matrix<float> engaged;   // [n, 1] sum_j m_j g_j
   };
   GeneralHead(ParameterLayout& layout, const ModelOptions& options);
-  Activations forward(const Pass& pass, const Inputs& inputs, Matrix<const float> mediator_logit,
+  Activations forward(const Pass& pass, const ModelInputs& inputs,
+                      Matrix<const float> mediator_logit,
                       const TouchHead::Activations& potency) const;
   // d_j w_s of every touch, [t, confounding_hidden].
   Matrix<float> steps(const Pass& pass, const TouchHead::Activations& potency) const;
 
   // The confounding head's logit becomes eta. Adds the losses to `sums`; gradients overwrite, both
   // or neither are given.
-  void loss(const Pass& pass, const Inputs& inputs, bool binary, float w_mediator, float w_outcome,
-            const Activations& activations, Matrix<const float> mediator_logit, Matrix<float> eta,
-            LossSums& sums, Matrix<float> d_mediator_logit, Matrix<float> d_eta) const;
+  void loss(const Pass& pass, const ModelInputs& inputs, bool binary, float w_mediator,
+            float w_outcome, const Activations& activations, Matrix<const float> mediator_logit,
+            Matrix<float> eta, LossSums& sums, Matrix<float> d_mediator_logit,
+            Matrix<float> d_eta) const;
   // Overwrites d_potency [t, 1], adds to d_mediator_logit what comes through unobserved mediators;
   // returns the gradient of the potency head's hidden layer. d_joined is used up.
-  Matrix<float> backward(const Pass& pass, const Inputs& inputs, const Activations& activations,
-                         const TouchHead::Activations& potency, Matrix<float> d_joined,
-                         Matrix<const float> d_eta, Matrix<float> d_potency,
+  Matrix<float> backward(const Pass& pass, const ModelInputs& inputs,
+                         const Activations& activations, const TouchHead::Activations& potency,
+                         Matrix<float> d_joined, Matrix<const float> d_eta, Matrix<float> d_potency,
                          Matrix<float> d_mediator_logit) const;
 
  private:

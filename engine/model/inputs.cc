@@ -83,12 +83,66 @@ void ProxyInputs::fill(const io::Journeys& from, const FeatureStats& stats,
   touch_begin[1] = from.touches();
 }
 
+void ArmTargets::clear() {
+  for (std::vector<float>* of : {&mediator_input, &mediator, &outcome}) of->clear();
+}
+
+void ArmTargets::add(std::span<const uint8_t> mediators, std::span<const float> outcomes) {
+  constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
+  for (size_t row = 0; row < mediators.size(); ++row) {
+    const bool missing = mediators[row] == kMediatorMissing;
+    mediator_input.push_back(missing ? 0.0f : mediators[row]);
+    mediator.push_back(missing ? kNone : mediators[row]);
+    outcome.push_back(missing ? kNone : outcomes[row]);
+  }
+}
+
+ProxyView ProxyInputs::view() const {
+  const int64_t touches = touch_begin[1];
+  return {.seen = {seen.data(), touches, columns},
+          .match = match,
+          .outcome = outcome,
+          .touch_weight = touch_weight,
+          .journey_weight = journey_weight,
+          .log_frequency = log_frequency,
+          .uploads = uploads,
+          .pair_upload = pair_upload,
+          .pair_touch = pair_touch,
+          .pair_weight = pair_weight,
+          .pair_ids = {pair_ids.data(), pairs(), 2},
+          .touch_ids = {touch_ids.data(), touches, 2},
+          .pair_begin = pair_begin,
+          .touch_begin = touch_begin};
+}
+
+ModelInputs Inputs::view() const {
+  return {.journeys = journeys,
+          .touches = touches,
+          .csr = csr,
+          .dense = dense,
+          .dense_scales = dense_scales_,
+          .touch_dense = touch_dense,
+          .touch_dense_scales = touch_dense_scales_,
+          .touch_scalars = {touch_scalars.data(), touches, kTouchScalars},
+          .cat_rows = cat_rows,
+          .item_rows = item_rows,
+          .cluster = cluster,
+          .position = position,
+          .outcome = outcome,
+          .weight = weight,
+          .mediator = mediator,
+          .arm = arm.view(),
+          .proxy = proxy.view(),
+          .removal = removal.view()};
+}
+
 void Inputs::clear() {
   journeys = touches = 0;
   touch_begin_.assign(1, 0);
   for (auto* of : {&dense_, &touch_dense_, &touch_scalars, &outcome, &weight}) of->clear();
   for (auto* of : {&cat_rows, &item_rows, &cluster, &position, &log_row}) of->clear();
   mediator.clear();
+  arm.clear();
 }
 
 // Position and scalars of a touch.
@@ -143,6 +197,8 @@ void Inputs::add(const JourneyRange& range, const FeatureStats& stats, const Mod
   const int64_t first_touch = from.touch_begin[static_cast<size_t>(first)];
   const int64_t last_touch = from.touch_begin[static_cast<size_t>(last)];
   add_touches(range, stats, options, positions);
+  dense_scales_ = stats.dense.view();
+  touch_dense_scales_ = stats.touch_dense.view();
   journeys += last - first;
   touches += last_touch - first_touch;
   csr = {touch_begin_};
@@ -174,6 +230,10 @@ void Inputs::add(const JourneyRange& range, const FeatureStats& stats, const Mod
     mediator.resize(static_cast<size_t>(touches), kMediatorMissing);
   } else {
     append(from.mediator, first_touch, last_touch, mediator);
+  }
+  if (schema.is_arm_log() && !outcome.empty()) {
+    const size_t begin = static_cast<size_t>(journeys - (last - first));
+    arm.add(std::span(mediator).subspan(begin), std::span(outcome).subspan(begin));
   }
 }
 

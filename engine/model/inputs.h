@@ -1,4 +1,5 @@
-// A micro-block as the model reads it: ids resolved to table rows, positions and counts, targets.
+// A micro-block made ready for the model on the host: ids resolved to table rows, positions and
+// counts, targets.
 #pragma once
 
 #include <cstdint>
@@ -6,6 +7,7 @@
 #include <vector>
 
 #include "engine/model/feature_stats.h"
+#include "engine/model/model_inputs.h"
 #include "engine/model/model_options.h"
 #include "engine/model/removal_pairs.h"
 #include "io/journeys.h"
@@ -36,8 +38,20 @@ struct ProxyInputs {
   int64_t touch_begin[2] = {0, 0};
 
   int64_t pairs() const { return pair_begin[1]; }
+  ProxyView view() const;
   void fill(const io::Journeys& from, const FeatureStats& stats, const ModelOptions& options,
             std::span<const float> weight);
+};
+
+// Arm logs: an unobserved mediator teaches neither head, and NaN targets are left out of a loss.
+struct ArmTargets {
+  std::vector<float> mediator_input;  // [n] the mediator, 0 where it is missing
+  std::vector<float> mediator;        // [n] the same, NaN where it is missing
+  std::vector<float> outcome;         // [n] NaN where the mediator is missing
+
+  void clear();
+  void add(std::span<const uint8_t> mediators, std::span<const float> outcomes);
+  ArmTargetsView view() const { return {mediator_input, mediator, outcome}; }
 };
 
 // Journeys [first, last) of a run of them.
@@ -71,11 +85,15 @@ struct Inputs {
   std::vector<float> outcome;        // [n] 0/1, or standardised
   std::vector<float> weight;         // [n]
   std::vector<uint8_t> mediator;     // [t] 0, 1, kMediatorMissing; proxy mode: all missing
+  ArmTargets arm;                    // arm logs only
   ProxyInputs proxy;                 // proxy mode only
   std::vector<int64_t> log_row;      // [n] row in the log; empty where that is not known
   RemovalPairs removal;              // filled where a step of the removal net needs it
 
   static constexpr int64_t kTouchScalars = 2;
+  // Valid until this changes.
+  ModelInputs view() const;
+  operator ModelInputs() const { return view(); }
   // Nothing, to be filled with add().
   void clear();
   // touch_scalars of touch j: log(1 + seconds from touch to window) / 10, 0 without times;
@@ -101,6 +119,8 @@ struct Inputs {
   std::vector<int64_t> touch_begin_{0};  // [n + 1]
   std::vector<float> dense_;
   std::vector<float> touch_dense_;
+  ScalesView dense_scales_;
+  ScalesView touch_dense_scales_;
 };
 
 }  // namespace alm

@@ -23,7 +23,7 @@ Matching::Matching(ParameterLayout& layout, const ModelOptions& options) {
                                      options.match_width, start(options.touch_width));
 }
 
-Matching::Activations Matching::forward(const Pass& pass, const ProxyInputs& inputs,
+Matching::Activations Matching::forward(const Pass& pass, const ProxyView& inputs,
                                         Matrix<const float> code,
                                         Matrix<const float> encoded) const {
   Activations activations;
@@ -43,7 +43,7 @@ Matching::Activations Matching::forward(const Pass& pass, const ProxyInputs& inp
   return activations;
 }
 
-std::span<float> Matching::omega(const Pass& pass, const Inputs& inputs,
+std::span<float> Matching::omega(const Pass& pass, const ModelInputs& inputs,
                                  const Activations& activations) const {
   const std::span<float> result = pass.memory.floats(inputs.touches);
   std::ranges::fill(result, std::numeric_limits<float>::quiet_NaN());
@@ -71,7 +71,7 @@ std::span<float> Matching::omega(const Pass& pass, const Inputs& inputs,
   return result;
 }
 
-void Matching::loss(const Pass& pass, const ProxyInputs& inputs, Matrix<const float> code,
+void Matching::loss(const Pass& pass, const ProxyView& inputs, Matrix<const float> code,
                     const Activations& activations, float temperature, float scale, double* sum,
                     Matrix<float> d_code, Matrix<float> d_encoded) const {
   const int64_t pairs = inputs.pairs();
@@ -92,8 +92,8 @@ void Matching::loss(const Pass& pass, const ProxyInputs& inputs, Matrix<const fl
                                 .positive = inputs.pair_touch,
                                 .weight = inputs.pair_weight,
                                 .log_frequency = inputs.log_frequency,
-                                .row_ids = {inputs.pair_ids.data(), pairs, 2},
-                                .column_ids = {inputs.touch_ids.data(), code.rows, 2},
+                                .row_ids = inputs.pair_ids,
+                                .column_ids = inputs.touch_ids,
                                 .temperature = temperature,
                                 .scale = scale,
                                 .normalise = true,

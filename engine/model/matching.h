@@ -21,14 +21,14 @@ class Matching {
     Matrix<float> upload;   // [uploads, match_width]
   };
   Matching(ParameterLayout& layout, const ModelOptions& options);
-  Activations forward(const Pass& pass, const ProxyInputs& inputs, Matrix<const float> code,
+  Activations forward(const Pass& pass, const ProxyView& inputs, Matrix<const float> code,
                       Matrix<const float> encoded) const;
   // omega of every touch and the upload of its journey; NaN in journeys without a matched touch.
-  std::span<float> omega(const Pass& pass, const Inputs& inputs,
+  std::span<float> omega(const Pass& pass, const ModelInputs& inputs,
                          const Activations& activations) const;
   // Adds the loss of all pairs, times `scale` in the gradient, to *sum. With d_code both gradients
   // are added to.
-  void loss(const Pass& pass, const ProxyInputs& inputs, Matrix<const float> code,
+  void loss(const Pass& pass, const ProxyView& inputs, Matrix<const float> code,
             const Activations& activations, float temperature, float scale, double* sum,
             Matrix<float> d_code, Matrix<float> d_encoded) const;
 

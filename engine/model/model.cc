@@ -39,28 +39,28 @@ ModelWeights Model::fresh_weights(uint64_t seed) const {
   return weights;
 }
 
-void Model::loss(const Pass& pass, const Inputs& inputs, const ModelWeights& weights,
-                 LossSums& sums, BlockRows* rows) const {
-  ALM_CHECK(pass.weights == weights.dense.data());
+void Model::loss(const Pass& pass, const ModelInputs& inputs, const WeightsView& weights,
+                 LossSums& sums, RowGradients* rows) const {
+  ALM_CHECK(pass.weights == weights.dense);
   ALM_CHECK((pass.gradient == nullptr) == (rows == nullptr));
   if (inputs.journeys > 0) do_loss(pass, inputs, weights, sums, rows);
 }
 
-void Model::refit_loss(const Pass& pass, const Inputs& inputs, const ModelWeights& weights,
+void Model::refit_loss(const Pass& pass, const ModelInputs& inputs, const WeightsView& weights,
                        LossSums& sums) const {
-  ALM_CHECK(pass.weights == weights.dense.data());
+  ALM_CHECK(pass.weights == weights.dense);
   if (inputs.journeys > 0) do_refit_loss(pass, inputs, weights, sums);
 }
 
-void Model::discriminator_loss(const Pass& pass, const Inputs& inputs, const ModelWeights& weights,
-                               LossSums& sums) const {
-  ALM_CHECK(pass.weights == weights.dense.data());
+void Model::discriminator_loss(const Pass& pass, const ModelInputs& inputs,
+                               const WeightsView& weights, LossSums& sums) const {
+  ALM_CHECK(pass.weights == weights.dense);
   if (inputs.journeys > 0) do_discriminator_loss(pass, inputs, weights, sums);
 }
 
-Critic::Activations Model::critic_forward(const Pass& pass, const Inputs& inputs,
-                                          const ModelWeights& weights) const {
-  ALM_CHECK(critic() != nullptr && pass.weights == weights.dense.data());
+Critic::Activations Model::critic_forward(const Pass& pass, const ModelInputs& inputs,
+                                          const WeightsView& weights) const {
+  ALM_CHECK(critic() != nullptr && pass.weights == weights.dense);
   return do_critic_forward(pass, inputs, weights);
 }
 

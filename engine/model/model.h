@@ -15,6 +15,19 @@
 
 namespace alm {
 
+// Weights as a pass reads them, in memory of the device. Tables without rows: the log has none.
+struct WeightsView {
+  const float* dense = nullptr;
+  Matrix<const float> cats;
+  Matrix<const float> items;
+};
+
+// Gradients of the rows that a micro-block used, one row a use, in the memory of the pass.
+struct RowGradients {
+  Matrix<const float> cats;   // [n * Fc, cat_width], of inputs.cat_rows
+  Matrix<const float> items;  // [t, item_width], of inputs.item_rows
+};
+
 // One set of parameters of a model: the dense arena and the row tables (rows == 0: the log has
 // none).
 struct ModelWeights {
@@ -22,8 +35,7 @@ struct ModelWeights {
   RowTable cats;
   RowTable items;
 
-  const RowTable* cats_or_null() const { return cats.rows > 0 ? &cats : nullptr; }
-  const RowTable* items_or_null() const { return items.rows > 0 ? &items : nullptr; }
+  operator WeightsView() const { return {dense.data(), cats.view(), items.view()}; }
 };
 
 // The uses of both row tables in one micro-block.
@@ -31,6 +43,11 @@ struct BlockRows {
   RowUses cats;
   RowUses items;
 
+  // Gradients in memory of the host, of the uses in `inputs`.
+  void append(const ModelInputs& inputs, const RowGradients& gradients) {
+    cats.append(inputs.cat_rows, gradients.cats);
+    items.append(inputs.item_rows, gradients.items);
+  }
   void clear() {
     cats.clear();
     items.clear();
@@ -52,23 +69,24 @@ class Model {
   // Named and sized row tables without values.
   ModelWeights empty_weights() const;
 
-  // Adds the losses of a micro-block to `sums` and, when the pass has a gradient, d(sum of weighted
-  // losses) to it and to `rows`. `pass.weights` must be weights.dense.
-  void loss(const Pass& pass, const Inputs& inputs, const ModelWeights& weights, LossSums& sums,
-            BlockRows* rows) const;
+  // Adds the losses of a micro-block to `sums`, which lie in memory of the device: only their
+  // addresses are taken. When the pass has a gradient, d(sum of weighted losses) is added to it,
+  // and that of the rows used is left in `rows`. `pass.weights` must be weights.dense.
+  void loss(const Pass& pass, const ModelInputs& inputs, const WeightsView& weights, LossSums& sums,
+            RowGradients* rows) const;
   // Same for the second stage alone on frozen rest; only arena range [refit_first, refit_last) gets
   // a gradient.
-  void refit_loss(const Pass& pass, const Inputs& inputs, const ModelWeights& weights,
+  void refit_loss(const Pass& pass, const ModelInputs& inputs, const WeightsView& weights,
                   LossSums& sums) const;
   // Loss and gradient of the discriminator alone, and the weight, in arena range
   // [discriminator_first, discriminator_last); empty, and never called, without one.
-  void discriminator_loss(const Pass& pass, const Inputs& inputs, const ModelWeights& weights,
+  void discriminator_loss(const Pass& pass, const ModelInputs& inputs, const WeightsView& weights,
                           LossSums& sums) const;
   virtual int64_t discriminator_first() const { return layout_.size(); }
   virtual int64_t discriminator_last() const { return layout_.size(); }
   // Both sides of the critic on the frozen encoders; live in pass.memory. Never called without one.
-  Critic::Activations critic_forward(const Pass& pass, const Inputs& inputs,
-                                     const ModelWeights& weights) const;
+  Critic::Activations critic_forward(const Pass& pass, const ModelInputs& inputs,
+                                     const WeightsView& weights) const;
   // Null in arm logs, for continuous outcomes, in proxy mode, and where it is not wanted.
   virtual const Critic* critic() const { return nullptr; }
   // loss() gives a gradient to arena range [0, loss_last) alone.
@@ -82,13 +100,14 @@ class Model {
  protected:
   Model(std::shared_ptr<const FeatureStats> stats, const ModelOptions& options, int64_t positions)
       : stats_(std::move(stats)), options_(options), positions_(positions) {}
-  virtual void do_loss(const Pass& pass, const Inputs& inputs, const ModelWeights& weights,
-                       LossSums& sums, BlockRows* rows) const = 0;
-  virtual void do_discriminator_loss(const Pass&, const Inputs&, const ModelWeights&,
+  virtual void do_loss(const Pass& pass, const ModelInputs& inputs, const WeightsView& weights,
+                       LossSums& sums, RowGradients* rows) const = 0;
+  virtual void do_discriminator_loss(const Pass&, const ModelInputs&, const WeightsView&,
                                      LossSums&) const {}
-  virtual void do_refit_loss(const Pass&, const Inputs&, const ModelWeights&, LossSums&) const {}
-  virtual Critic::Activations do_critic_forward(const Pass&, const Inputs&,
-                                                const ModelWeights&) const {
+  virtual void do_refit_loss(const Pass&, const ModelInputs&, const WeightsView&, LossSums&) const {
+  }
+  virtual Critic::Activations do_critic_forward(const Pass&, const ModelInputs&,
+                                                const WeightsView&) const {
     return {};
   }
 

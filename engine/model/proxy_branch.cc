@@ -17,19 +17,19 @@ ProxyBranch::ProxyBranch(ParameterLayout& layout, const FeatureStats& stats,
       matching_(layout, options),
       discriminator_(layout, options) {}
 
-ProxyBranch::Activations ProxyBranch::forward(const Pass& pass, const Inputs& inputs,
+ProxyBranch::Activations ProxyBranch::forward(const Pass& pass, const ModelInputs& inputs,
                                               Matrix<const float> ordered,
                                               Matrix<const float> encoded,
                                               Matrix<const float> context) const {
   Activations a;
-  a.seen = {inputs.proxy.seen.data(), inputs.touches, inputs.proxy.columns};
+  a.seen = inputs.proxy.seen;
   a.code = code_.forward(pass, inputs.csr, ordered, context, a.seen);
   a.discriminator = discriminator_.forward(pass, a.code.code);
   a.matching = matching_.forward(pass, inputs.proxy, a.code.code, encoded);
   return a;
 }
 
-void ProxyBranch::adversary(const Pass& pass, const Inputs& inputs, const Activations& a,
+void ProxyBranch::adversary(const Pass& pass, const ModelInputs& inputs, const Activations& a,
                             LossSums& sums, Matrix<float> d_code) const {
   const Matrix<float> d_logit =
       pass.gradient != nullptr ? pass.memory.matrix(inputs.touches, 1) : Matrix<float>{};
@@ -47,20 +47,20 @@ void ProxyBranch::adversary(const Pass& pass, const Inputs& inputs, const Activa
   discriminator_.backward(pass, a.code.code, a.discriminator, d_logit, d_code, pass.reversal);
 }
 
-void ProxyBranch::discriminator_loss(const Pass& pass, const Inputs& inputs, const Activations& a,
-                                     LossSums& sums) const {
+void ProxyBranch::discriminator_loss(const Pass& pass, const ModelInputs& inputs,
+                                     const Activations& a, LossSums& sums) const {
   adversary(pass, inputs, a, sums, {});
   for (const float weight : inputs.weight) sums.weight += double{weight};
 }
 
-void ProxyBranch::loss(const Pass& pass, const Inputs& inputs, Matrix<const float> ordered,
+void ProxyBranch::loss(const Pass& pass, const ModelInputs& inputs, Matrix<const float> ordered,
                        Matrix<const float> context, const Activations& a, LossSums& sums,
                        Matrix<float> d_value, Matrix<float> d_ordered, Matrix<float> d_encoded,
                        Matrix<float> d_context) const {
   const bool backward = pass.gradient != nullptr;
   const int64_t touches = inputs.touches;
   const Matrix<float> d_code =
-      backward ? pass.memory.zero_matrix(touches, options_.code_width) : Matrix<float>{};
+      backward ? pass.zero_matrix(touches, options_.code_width) : Matrix<float>{};
   if (pass.objective != Objective::outcome) {
     const Matrix<float> d_proxy = backward ? pass.memory.matrix(touches, 1) : Matrix<float>{};
     pass.ops.bce_loss(pass.queue, {.output = flat(a.code.logit),

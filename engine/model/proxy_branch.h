@@ -25,26 +25,26 @@ class ProxyBranch {
   const Discriminator& discriminator() const { return discriminator_; }
 
   // ordered, encoded [t, touch_width]: touches in their order and on their own.
-  Activations forward(const Pass& pass, const Inputs& inputs, Matrix<const float> ordered,
+  Activations forward(const Pass& pass, const ModelInputs& inputs, Matrix<const float> ordered,
                       Matrix<const float> encoded, Matrix<const float> context) const;
   // The matching score of every touch, NaN in journeys without a matched touch. For display.
-  std::span<float> omega(const Pass& pass, const Inputs& inputs, const Activations& a) const {
+  std::span<float> omega(const Pass& pass, const ModelInputs& inputs, const Activations& a) const {
     return matching_.omega(pass, inputs, a.matching);
   }
   // Adds the three losses to `sums`. With a gradient: d_value [t, 1], which holds what the outcome
   // loss gave, is used up, the other three are added to.
-  void loss(const Pass& pass, const Inputs& inputs, Matrix<const float> ordered,
+  void loss(const Pass& pass, const ModelInputs& inputs, Matrix<const float> ordered,
             Matrix<const float> context, const Activations& activations, LossSums& sums,
             Matrix<float> d_value, Matrix<float> d_ordered, Matrix<float> d_encoded,
             Matrix<float> d_context) const;
   // L_adv alone, and the weight of the journeys, for steps in which nothing but the discriminator
   // learns.
-  void discriminator_loss(const Pass& pass, const Inputs& inputs, const Activations& activations,
-                          LossSums& sums) const;
+  void discriminator_loss(const Pass& pass, const ModelInputs& inputs,
+                          const Activations& activations, LossSums& sums) const;
 
  private:
   // With a gradient, that of the code is added to d_code, reversed; empty: a detached copy.
-  void adversary(const Pass& pass, const Inputs& inputs, const Activations& activations,
+  void adversary(const Pass& pass, const ModelInputs& inputs, const Activations& activations,
                  LossSums& sums, Matrix<float> d_code) const;
 
   const ModelOptions& options_;

@@ -31,12 +31,12 @@ class RemovalNet {
     std::span<float> odds_logit;      // [pairs]
     std::span<float> survival_logit;  // [pairs] of S; empty for continuous outcomes
   };
-  Scores score(const Pass& pass, const RemovalPairs& pairs, Matrix<const float> context) const;
+  Scores score(const Pass& pass, const RemovalView& pairs, Matrix<const float> context) const;
 
   // Adds the loss of the pairs to *sum and, in a pass with a gradient, d(loss) to it: cross entropy
   // of `present`, and for binary outcomes the squared error of S against `survival` [n] = exp(-h)
   // on the pairs that are present.
-  void loss(const Pass& pass, const RemovalPairs& pairs, Matrix<const float> context,
+  void loss(const Pass& pass, const RemovalView& pairs, Matrix<const float> context,
             std::span<const float> survival, double* sum) const;
 
   // Arena range of its tensors.
@@ -45,9 +45,9 @@ class RemovalNet {
 
  private:
   struct Activations;
-  Activations forward(const Pass& pass, const RemovalPairs& pairs,
+  Activations forward(const Pass& pass, const RemovalView& pairs,
                       Matrix<const float> context) const;
-  void backward(const Pass& pass, const RemovalPairs& pairs, Matrix<const float> context,
+  void backward(const Pass& pass, const RemovalView& pairs, Matrix<const float> context,
                 const Activations& a, Matrix<float> d_odds, Matrix<float> d_survival) const;
 
   int64_t first_ = 0;

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/model/model_inputs.h"
 #include "kernels/base/view.h"
 
 namespace alm {
@@ -38,6 +39,11 @@ struct RemovalPairs {
   // for each cluster whose touches all have an observed mediator, as an estimate asks.
   void fill(const Source& from, int64_t clusters, int64_t absent, uint64_t draw, bool with_present);
   int64_t pairs() const { return static_cast<int64_t>(cluster.size()); }
+  // Valid until this changes.
+  RemovalView view() const {
+    return {{set_begin}, set_cluster, {pair_begin}, cluster, set, present, weight};
+  }
+  operator RemovalView() const { return view(); }
 
  private:
   // Room for whatever may be drawn from journeys of such lengths.

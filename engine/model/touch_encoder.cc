@@ -1,20 +1,10 @@
 #include "engine/model/touch_encoder.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "kernels/base/check.h"
 
 namespace alm {
-namespace {
-
-void copy_columns(Matrix<const float> from, Matrix<float> to) {
-  for (int64_t row = 0; row < from.rows; ++row) {
-    std::copy(from.row(row), from.row(row) + from.cols, to.row(row));
-  }
-}
-
-}  // namespace
 
 TouchEncoder::TouchEncoder(ParameterLayout& layout, const FeatureStats& stats,
                            const ModelOptions& options, int64_t positions)
@@ -35,7 +25,7 @@ TouchEncoder::TouchEncoder(ParameterLayout& layout, const FeatureStats& stats,
                      Start::relu_layer(options.touch_hidden));
 }
 
-Matrix<float> TouchEncoder::read_features(const Pass& pass, const Inputs& inputs) const {
+Matrix<float> TouchEncoder::read_features(const Pass& pass, const ModelInputs& inputs) const {
   const int64_t touches = inputs.touches;
   const Matrix<float> features = pass.memory.matrix(touches, from_features_.w.rows);
   int64_t column = 0;
@@ -50,40 +40,39 @@ Matrix<float> TouchEncoder::read_features(const Pass& pass, const Inputs& inputs
   pass.ops.gather_rows(pass.queue, {.table = position_.matrix(pass.weights),
                                     .rows = inputs.position,
                                     .out = next_columns(position_.cols)});
-  copy_columns({inputs.touch_scalars.data(), touches, Inputs::kTouchScalars},
-               next_columns(Inputs::kTouchScalars));
+  pass.queue.copy(inputs.touch_scalars, next_columns(Inputs::kTouchScalars));
   if (stats_.touch_dense.width() > 0) {
     pass.ops.dense_features(pass.queue, {.x = inputs.touch_dense,
-                                         .mean = stats_.touch_dense.mean,
-                                         .inverse_sd = stats_.touch_dense.inverse_sd,
-                                         .missing_slot = stats_.touch_dense.missing_slot,
+                                         .mean = inputs.touch_dense_scales.mean,
+                                         .inverse_sd = inputs.touch_dense_scales.inverse_sd,
+                                         .missing_slot = inputs.touch_dense_scales.missing_slot,
                                          .out = next_columns(stats_.touch_dense.width())});
   }
   return features;
 }
 
-void TouchEncoder::add_items(const Pass& pass, const Inputs& inputs, const RowTable& items,
+void TouchEncoder::add_items(const Pass& pass, const ModelInputs& inputs, Matrix<const float> items,
                              Activations& activations) const {
-  activations.item = pass.memory.matrix(inputs.touches, items.width);
+  activations.item = pass.memory.matrix(inputs.touches, items.cols);
   pass.ops.gather_rows(pass.queue,
-                       {.table = items.view(), .rows = inputs.item_rows, .out = activations.item});
+                       {.table = items, .rows = inputs.item_rows, .out = activations.item});
   from_item_.forward(pass, activations.item, activations.hidden, true, true);
 }
 
-TouchEncoder::Activations TouchEncoder::forward(const Pass& pass, const Inputs& inputs,
-                                                const RowTable* items) const {
+TouchEncoder::Activations TouchEncoder::forward(const Pass& pass, const ModelInputs& inputs,
+                                                Matrix<const float> items) const {
   Activations activations;
   activations.features = read_features(pass, inputs);
   activations.hidden = pass.memory.matrix(inputs.touches, out_.w.rows);
   activations.out = pass.memory.matrix(inputs.touches, out_.w.cols);
-  from_features_.forward(pass, activations.features, activations.hidden, items == nullptr);
-  if (items != nullptr) add_items(pass, inputs, *items, activations);
+  from_features_.forward(pass, activations.features, activations.hidden, items.rows == 0);
+  if (items.rows > 0) add_items(pass, inputs, items, activations);
   out_.forward(pass, activations.hidden, activations.out, true);
   return activations;
 }
 
-TouchEncoder::Both TouchEncoder::forward_both(const Pass& pass, const Inputs& inputs,
-                                              const RowTable& items) const {
+TouchEncoder::Both TouchEncoder::forward_both(const Pass& pass, const ModelInputs& inputs,
+                                              Matrix<const float> items) const {
   Both both;
   Activations& plain = both.plain;
   Activations& known = both.known;
@@ -93,18 +82,18 @@ TouchEncoder::Both TouchEncoder::forward_both(const Pass& pass, const Inputs& in
     one->out = pass.memory.matrix(inputs.touches, out_.w.cols);
   }
   from_features_.forward(pass, plain.features, plain.hidden, false);
-  copy_columns(plain.hidden, known.hidden);
+  pass.queue.copy(plain.hidden, known.hidden);
   add_items(pass, inputs, items, known);
   // What is left for the plain one is the ReLU.
   pass.ops.join_context_forward(pass.queue,
                                 {.touches = inputs.csr,
-                                 .context = pass.memory.zero_matrix(inputs.journeys, out_.w.rows),
+                                 .context = pass.zero_matrix(inputs.journeys, out_.w.rows),
                                  .y = plain.hidden});
   for (Activations* one : {&plain, &known}) out_.forward(pass, one->hidden, one->out, true);
   return both;
 }
 
-void TouchEncoder::features_backward(const Pass& pass, const Inputs& inputs,
+void TouchEncoder::features_backward(const Pass& pass, const ModelInputs& inputs,
                                      const Activations& activations, Matrix<float> d_hidden,
                                      bool relu) const {
   from_features_.backward(pass, activations.features, activations.hidden, d_hidden, {}, relu);
@@ -127,22 +116,21 @@ void TouchEncoder::features_backward(const Pass& pass, const Inputs& inputs,
                                      .gradient = position_.matrix(pass.gradient)});
 }
 
-void TouchEncoder::backward(const Pass& pass, const Inputs& inputs, const Activations& activations,
-                            Matrix<float> d_out) const {
+void TouchEncoder::backward(const Pass& pass, const ModelInputs& inputs,
+                            const Activations& activations, Matrix<float> d_out) const {
   const Matrix<float> d_hidden = pass.memory.matrix(d_out.rows, out_.w.rows);
   out_.backward(pass, activations.hidden, activations.out, d_out, d_hidden, true);
   features_backward(pass, inputs, activations, d_hidden, true);
 }
 
-void TouchEncoder::backward_both(const Pass& pass, const Inputs& inputs, const Both& both,
-                                 Matrix<float> d_known, Matrix<float> d_plain,
-                                 RowUses& item_uses) const {
+Matrix<float> TouchEncoder::backward_both(const Pass& pass, const ModelInputs& inputs,
+                                          const Both& both, Matrix<float> d_known,
+                                          Matrix<float> d_plain) const {
   const Matrix<float> d_hidden = pass.memory.matrix(d_known.rows, out_.w.rows);
   out_.backward(pass, both.known.hidden, both.known.out, d_known, d_hidden, true);
   const Matrix<float> d_item = pass.memory.matrix(inputs.touches, from_item_.w.rows);
   // The mask of the hidden ReLU is applied by the first of the two layers that share it.
   from_item_.backward(pass, both.known.item, both.known.hidden, d_hidden, d_item, true);
-  item_uses.append(inputs.item_rows, d_item);
 
   const Matrix<float> d_plain_hidden = pass.memory.matrix(d_plain.rows, out_.w.rows);
   out_.backward(pass, both.plain.hidden, both.plain.out, d_plain, d_plain_hidden, true);
@@ -157,6 +145,7 @@ void TouchEncoder::backward_both(const Pass& pass, const Inputs& inputs, const B
                                         .relu = true});
   pass.ops.accumulate(pass.queue, {.x = flat(d_plain_hidden), .y = flat(d_hidden)});
   features_backward(pass, inputs, both.known, d_hidden, false);
+  return d_item;
 }
 
 TouchOrder::TouchOrder(ParameterLayout& layout, const ModelOptions& options)
@@ -200,7 +189,7 @@ TouchOrder::Activations TouchOrder::forward(const Pass& pass, Csr touches,
                                             Matrix<const float> encoded) const {
   Activations activations = mix(pass, touches, qkv(pass, encoded));
   activations.out = pass.memory.matrix(encoded.rows, encoded.cols);
-  copy_columns(encoded, activations.out);
+  pass.queue.copy(encoded, activations.out);
   add_mixed(pass, activations.mixed, activations.out);
   return activations;
 }

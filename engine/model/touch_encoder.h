@@ -26,24 +26,24 @@ class TouchEncoder {
     Activations known;
     Activations plain;
   };
-  // `items` null: as if every item were unknown.
-  Activations forward(const Pass& pass, const Inputs& inputs, const RowTable* items) const;
-  Both forward_both(const Pass& pass, const Inputs& inputs, const RowTable& items) const;
+  // `items`: the row table; without rows: as if every item were unknown.
+  Activations forward(const Pass& pass, const ModelInputs& inputs, Matrix<const float> items) const;
+  Both forward_both(const Pass& pass, const ModelInputs& inputs, Matrix<const float> items) const;
   // Of a forward pass without items. d_out is used up.
-  void backward(const Pass& pass, const Inputs& inputs, const Activations& activations,
+  void backward(const Pass& pass, const ModelInputs& inputs, const Activations& activations,
                 Matrix<float> d_out) const;
-  // Both gradients are used up; those of rows are appended to `item_uses`.
-  void backward_both(const Pass& pass, const Inputs& inputs, const Both& both,
-                     Matrix<float> d_known, Matrix<float> d_plain, RowUses& item_uses) const;
+  // Both gradients are used up. Returns that of the rows of inputs.item_rows.
+  Matrix<float> backward_both(const Pass& pass, const ModelInputs& inputs, const Both& both,
+                              Matrix<float> d_known, Matrix<float> d_plain) const;
 
  private:
-  Matrix<float> read_features(const Pass& pass, const Inputs& inputs) const;
+  Matrix<float> read_features(const Pass& pass, const ModelInputs& inputs) const;
   // hidden = relu(hidden + items w).
-  void add_items(const Pass& pass, const Inputs& inputs, const RowTable& items,
+  void add_items(const Pass& pass, const ModelInputs& inputs, Matrix<const float> items,
                  Activations& activations) const;
   // d_hidden: of what the hidden ReLU gives, or, without `relu`, of what it is of.
-  void features_backward(const Pass& pass, const Inputs& inputs, const Activations& activations,
-                         Matrix<float> d_hidden, bool relu) const;
+  void features_backward(const Pass& pass, const ModelInputs& inputs,
+                         const Activations& activations, Matrix<float> d_hidden, bool relu) const;
 
   const FeatureStats& stats_;
   Tensor cluster_;   // [K, cluster_width]

@@ -54,7 +54,9 @@ LossTotals forward_and_backward(StepState& state, std::span<const io::Journeys> 
       } else if (part == Part::discriminator) {
         model.discriminator_loss(pass, inputs, state.weights, losses);
       } else {
-        model.loss(pass, inputs, state.weights, losses, &rows);
+        RowGradients of_uses;
+        model.loss(pass, inputs, state.weights, losses, &of_uses);
+        rows.append(inputs, of_uses);
       }
     };
     const io::Journeys& block = blocks[at / static_cast<size_t>(state.parts_of_block)];

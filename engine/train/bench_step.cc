@@ -43,7 +43,7 @@ double flops_of_a_sample(const Model& model, const StepBenchData& data, Compute&
   Inputs& inputs = counting.thread(0).inputs;
   inputs.fill(journeys, model.stats(), model.options(), model.positions());
   LossSums losses{};
-  BlockRows rows;
+  RowGradients rows;
   model.loss(counting.pass(0, weights.dense.data(), gradient.data()), inputs, weights, losses,
              &rows);
   return product_flops(profile.costs()) / static_cast<double>(journeys.size());

@@ -55,7 +55,8 @@ std::optional<std::vector<double>> bootstrap_replicate(const BootstrapInputs& in
              .training_rows = inputs.fit_rows[at],
              .seed = planned.seed,
              .deadline = inputs.deadline,
-             .quiet = true});
+             .quiet = true,
+             .accelerator = job.accelerator});
     options.warmup_steps = fit.warmup_of(job.options.warmup_steps);
     if (!fit.run([] {})) return std::nullopt;
     fitted.fits[planned.name] = fit.take_weights();

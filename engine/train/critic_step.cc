@@ -5,7 +5,7 @@
 
 namespace alm {
 
-CriticStep::CriticStep(const Model& model, io::LaneRange lanes, int64_t total_lanes,
+CriticStep::CriticStep(const Model& model, Device& device, io::LaneRange lanes, int64_t total_lanes,
                        int64_t lane_rows)
     : lanes_(lanes),
       total_lanes_(total_lanes),
@@ -13,11 +13,13 @@ CriticStep::CriticStep(const Model& model, io::LaneRange lanes, int64_t total_la
       group_lanes_(std::clamp<int64_t>(kCriticGroup / lane_rows, 1, total_lanes)),
       width_(model.options().critic_width),
       sides_(static_cast<size_t>(total_lanes * lane_rows * (2 * width_ + 1))),
-      blocks_(static_cast<size_t>(lanes.last - lanes.first)),
       first_group_(lanes.first / group_lanes_) {
   const size_t rows = static_cast<size_t>(group_lanes_ * lane_rows);
   const size_t values = rows * static_cast<size_t>(width_);
-  for (Block& block : blocks_) block.d_sides.resize(static_cast<size_t>(lane_rows * 2 * width_));
+  blocks_.reserve(static_cast<size_t>(lanes.last - lanes.first));
+  for (int64_t lane = lanes.first; lane < lanes.last; ++lane) {
+    blocks_.emplace_back(device).d_sides.resize(static_cast<size_t>(lane_rows * 2 * width_));
+  }
   const int64_t end = lanes.last > lanes.first ? (lanes.last - 1) / group_lanes_ + 1 : first_group_;
   groups_.resize(static_cast<size_t>(end - first_group_));
   for (Group& group : groups_) {
@@ -146,8 +148,8 @@ void CriticStep::backward(StepState& state) {
     const Pass pass{*state.compute.thread(thread).queue, state.compute.ops(), block.memory,
                     state.weights.dense.data(),
                     state.dense.slot(state.options.deterministic ? at : thread)};
-    const Matrix<float> d_x = pass.memory.zero_matrix(rows, width_);
-    const Matrix<float> d_y = pass.memory.zero_matrix(rows, width_);
+    const Matrix<float> d_x = pass.zero_matrix(rows, width_);
+    const Matrix<float> d_y = pass.zero_matrix(rows, width_);
     for (int64_t row = 0; row < rows; ++row) {
       if (!(block.inputs.weight[static_cast<size_t>(row)] > 0)) continue;
       const float* const from = &block.d_sides[static_cast<size_t>(row * 2 * width_)];

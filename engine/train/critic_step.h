@@ -22,7 +22,8 @@ inline constexpr int64_t kCriticGroup = 2048;
 class CriticStep {
  public:
   // `lanes`: this rank's of the batch's `total_lanes` micro-blocks of `lane_rows` journeys each.
-  CriticStep(const Model& model, io::LaneRange lanes, int64_t total_lanes, int64_t lane_rows);
+  CriticStep(const Model& model, Device& device, io::LaneRange lanes, int64_t total_lanes,
+             int64_t lane_rows);
 
   // COLLECTIVE. `step` counts from 1. Returns the mean loss; NaN, and nothing moves, when it or its
   // gradient is not finite, or no journey has a weight.
@@ -31,6 +32,7 @@ class CriticStep {
 
  private:
   struct Block {
+    explicit Block(Device& device) : memory(device) {}
     Workspace memory;
     Inputs inputs;
     Critic::Activations activations;

@@ -6,9 +6,7 @@
 #include <limits>
 #include <optional>
 
-#include "engine/model/bundle.h"
 #include "engine/model/scan.h"
-#include "engine/train/run_checkpoint.h"
 #include "engine/train/schedule.h"
 #include "kernels/base/clock.h"
 #include "kernels/base/log.h"
@@ -43,7 +41,12 @@ Fit::Fit(FitInputs inputs) : in_(std::move(inputs)) {
                          in_.options.discriminator_steps});
   state_->clip_norm = in_.options.clip_norm;
   if (in_.with_critic && in_.model.critic() != nullptr) {
-    critic_ = std::make_unique<CriticStep>(in_.model, lanes_, lanes, block_rows);
+    critic_ =
+        std::make_unique<CriticStep>(in_.model, in_.compute.device(), lanes_, lanes, block_rows);
+  }
+  if (in_.accelerator != nullptr) {
+    on_device_ = std::make_unique<DeviceStep>(in_.model, *in_.accelerator);
+    on_device_->upload(weights_, state_->optimizer);
   }
   read_validation_rows();
 }
@@ -60,7 +63,12 @@ void Fit::read_validation_rows() {
               });
 }
 
-Losses Fit::validate() {
+void Fit::fetch() {
+  if (on_device_) on_device_->download(weights_, state_->optimizer);
+}
+
+LossTotals Fit::validation_totals() {
+  if (on_device_) return on_device_->losses(validation_blocks_, batch_);
   std::vector<LossSums> sums(validation_blocks_.size());
   in_.compute.pool().parallel_for(
       static_cast<int64_t>(validation_blocks_.size()), [&](int64_t block, int64_t thread) {
@@ -72,6 +80,11 @@ Losses Fit::validate() {
       });
   LossTotals totals;
   for (const LossSums& block : sums) totals.add(block);
+  return totals;
+}
+
+Losses Fit::validate() {
+  LossTotals totals = validation_totals();
   int64_t unused = 0;
   totals.reduce(in_.world, &unused);
   Losses losses = totals.means();
@@ -82,10 +95,12 @@ Losses Fit::validate() {
 
 bool Fit::patience_over(const Losses& validation) {
   if (!(validation.weight > 0)) {  // no validation rows: the last weights are the best known
+    fetch();
     best_ = weights_;
     return false;
   }
   if (validation.watched() < progress_.best_loss) {
+    fetch();
     progress_.best_loss = validation.watched();
     progress_.best_step = progress_.step;
     progress_.bad_validations = 0;
@@ -114,6 +129,7 @@ void Fit::begin_refit() {
                     " fit: no validation had a finite loss, so nothing usable was learned: "
                     "lower --learning-rate, or look for extreme values with alm inspect");
   }
+  on_device_.reset();
   weights_ = best_;
   state_->optimizer.reset_moments();
   progress_.refit_start = progress_.step;
@@ -163,8 +179,10 @@ Fit::End Fit::run_phase(const std::function<void()>& checkpoint) {
     state_->reversal = static_cast<float>(lambda_ * in_.model.options().w_adversary);
     const bool late = in_.deadline > 0 && now_seconds() > in_.deadline;
     const std::span<const io::Journeys> blocks = stream.next();
-    const StepResult result =
-        train_step(*state_, blocks, step + 1, settings, stop_requested() || late);
+    const bool stop = stop_requested() || late;
+    const StepResult result = on_device_
+                                  ? on_device_->take(*state_, blocks, step + 1, settings, stop)
+                                  : train_step(*state_, blocks, step + 1, settings, stop);
     critic_loss_ = refit && critic_ ? critic_->take(*state_, blocks, step + 1, settings) : NAN;
     state_->phases.wait += stream.wait_seconds() - waited;
     waited = stream.wait_seconds();
@@ -205,9 +223,15 @@ Fit::End Fit::run_phase(const std::function<void()>& checkpoint) {
                       static_cast<long long>(progress_.best_step)));
       return End::phase;
     }
-    if (result.stop_requested) return End::stopped;
+    if (result.stop_requested) {
+      fetch();
+      return End::stopped;
+    }
     const int64_t every = in_.options.checkpoint_every;
-    if (every > 0 && progress_.step % every == 0 && !last) checkpoint();
+    if (every > 0 && progress_.step % every == 0 && !last) {
+      fetch();
+      checkpoint();
+    }
   }
   return End::phase;
 }
@@ -248,63 +272,6 @@ void Fit::report(const StepResult& result, const Losses* validation, double rate
   if (in_.options.pcgrad && !refitting()) line["trunk_cosine"] = io::number(result.trunk_cosine);
   in_.metrics.write(line);
   state_->phases = {};
-}
-
-ModelWeights Fit::take_weights() {
-  return std::move(refit_steps() > 0 ? weights_ : best_);
-}
-
-void Fit::start_from(const Bundle& bundle, const std::string& fit) {
-  check_same_features(bundle.options, bundle.stats->schema, in_.log->schema());
-  const io::Json there = to_json(bundle.options);
-  for (const auto& [name, here] : to_json(in_.model.options()).items()) {
-    // What losses weigh may change; what the parameters are may not.
-    const bool of_losses =
-        name.starts_with("w_") || name == "temperature" || name == "critic_top_k";
-    if (of_losses || there.at(name) == here) continue;
-    throw UserError(
-        format("--init: that run's model is another: --%s was %s there and is %s here; use the "
-               "same options, or another run",
-               option_name(name).c_str(), io::json_text(there.at(name)).c_str(),
-               io::json_text(here).c_str()));
-  }
-  const auto found = bundle.fits.find(fit);
-  if (found == bundle.fits.end() || found->second.dense.size() != weights_.dense.size()) {
-    throw UserError(
-        "--init: that run's model has other sizes than this one: it was trained with another "
-        "--max-touches or --nuisance; use the same, or another run");
-  }
-  weights_ = found->second;
-  best_ = weights_;
-}
-
-void Fit::save(io::CheckpointBlobs& checkpoint) const {
-  checkpoint.header["fit"] = {{"name", in_.name},
-                              {"step", progress_.step},
-                              {"refit_start", progress_.refit_start},
-                              {"best_loss", progress_.best_loss},
-                              {"best_step", progress_.best_step},
-                              {"bad_validations", progress_.bad_validations},
-                              {"skipped", progress_.skipped}};
-  put_weights(weights_, "now", checkpoint);
-  put_weights(best_, "best", checkpoint);
-  put_blob(state_->optimizer.first_moment, "first_moment", checkpoint);
-  put_blob(state_->optimizer.second_moment, "second_moment", checkpoint);
-}
-
-void Fit::load(const io::CheckpointBlobs& checkpoint) {
-  const io::Json& json = checkpoint.header.at("fit");
-  json.at("step").get_to(progress_.step);
-  json.at("refit_start").get_to(progress_.refit_start);
-  json.at("best_loss").get_to(progress_.best_loss);
-  json.at("best_step").get_to(progress_.best_step);
-  json.at("bad_validations").get_to(progress_.bad_validations);
-  json.at("skipped").get_to(progress_.skipped);
-  weights_ = get_weights(in_.model, "now", checkpoint);
-  best_ = get_weights(in_.model, "best", checkpoint);
-  const int64_t size = in_.model.layout().size();
-  state_->optimizer.first_moment = get_blob<float>("first_moment", checkpoint, size);
-  state_->optimizer.second_moment = get_blob<float>("second_moment", checkpoint, size);
 }
 
 }  // namespace alm

@@ -9,6 +9,7 @@
 
 #include "engine/model/bundle.h"
 #include "engine/train/critic_step.h"
+#include "engine/train/device_step.h"
 #include "engine/train/metrics_log.h"
 #include "engine/train/step.h"
 #include "engine/train/train_options.h"
@@ -33,6 +34,9 @@ struct FitInputs {
   bool with_critic = false;            // where the model has one
   double deadline = 0;                 // now_seconds() at which to stop with a checkpoint; 0: none
   bool quiet = false;                  // one of many: whoever makes them tells how far they are
+  // Where the steps before the refit are taken; null: on `compute`, as all else. Only what
+  // not_yet_on_device() has no reason against.
+  Device* accelerator = nullptr;
 };
 
 class Fit {
@@ -81,7 +85,10 @@ class Fit {
   enum class End { done, stopped, phase };
 
   void read_validation_rows();
+  LossTotals validation_totals();
   Losses validate();
+  // Brings weights_ and the optimiser's state up to date with the accelerator's.
+  void fetch();
   // After a validation: keeps the best, says whether patience is at its end.
   bool patience_over(const Losses& validation);
   End run_phase(const std::function<void()>& checkpoint);
@@ -102,8 +109,9 @@ class Fit {
   ModelWeights weights_;
   ModelWeights best_;
   std::unique_ptr<StepState> state_;
-  std::unique_ptr<CriticStep> critic_;  // null without
-  double critic_loss_ = NAN;            // of the step just taken
+  std::unique_ptr<DeviceStep> on_device_;  // null without an accelerator, and in the refit
+  std::unique_ptr<CriticStep> critic_;     // null without
+  double critic_loss_ = NAN;               // of the step just taken
   std::vector<io::Journeys> validation_blocks_;
   Standing progress_;
   double lambda_ = 0;  // of the gradient reversal in the step just taken

@@ -33,6 +33,8 @@ class OpProfile final : public Device {
   std::unique_ptr<Queue> make_queue() override { return device_.make_queue(); }
   void* allocate(int64_t bytes) override { return device_.allocate(bytes); }
   void release(void* memory) override { device_.release(memory); }
+  void* allocate_host(int64_t bytes) override { return device_.allocate_host(bytes); }
+  void release_host(void* memory) override { device_.release_host(memory); }
 
  private:
   Device& device_;

@@ -203,7 +203,8 @@ class Trainer {
              .training_rows = training_rows,
              .seed = planned.seed,
              .with_critic = planned.scores,
-             .deadline = deadline_});
+             .deadline = deadline_,
+             .accelerator = job_.accelerator});
     if (resume_from_ && resume_from_->header.contains("fit") &&
         resume_from_->header["fit"]["name"] == name) {
       fit.load(*resume_from_);
@@ -353,6 +354,10 @@ class Trainer {
     result.finished = true;
     result.digest = digest_of(bundle_, *model_);
     result.estimates = make_estimates({job_.log, bundle_, job_.compute, job_.world});
+    if (job_.accelerator != nullptr && job_.world.rank() == 0) {
+      result.estimates.json["device"] =
+          job_.accelerator->describe() + ", estimates on " + job_.compute.device().describe();
+    }
     write(result.estimates);
     if (job_.options.controls.empty()) return result;
     const bool done = run_controls(

@@ -20,6 +20,7 @@ struct TrainJob {
   std::string init;  // run directory whose parameters start the main fit; empty: fresh
   Compute& compute;
   Communicator& world;
+  Device* accelerator = nullptr;  // see FitInputs
 };
 
 struct TrainResult {

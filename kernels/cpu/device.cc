@@ -1,6 +1,6 @@
 #include "kernels/device.h"
 
-#include <cstdlib>
+#include <algorithm>
 #include <cstring>
 #include <new>
 
@@ -29,12 +29,12 @@ extern const Ops kOps;
 
 namespace {
 
-constexpr size_t kAlignment = 64;
+constexpr std::align_val_t kAlignment{64};
 
 void* aligned_memory(int64_t bytes) {
   ALM_CHECK(bytes >= 0, "negative size");
-  const size_t size = (static_cast<size_t>(bytes) + kAlignment) / kAlignment * kAlignment;
-  void* memory = std::aligned_alloc(kAlignment, size);
+  const size_t size = static_cast<size_t>(bytes);
+  void* const memory = ::operator new(size, kAlignment, std::nothrow);
   if (memory == nullptr) {
     throw MachineError("out of memory: " + human_bytes(static_cast<double>(size)) +
                        " wanted (use a smaller batch or fewer ranks on this machine)");
@@ -42,10 +42,14 @@ void* aligned_memory(int64_t bytes) {
   return memory;
 }
 
+void release_memory(void* memory) {
+  ::operator delete(memory, kAlignment);
+}
+
 class CpuQueue : public Queue {
  public:
   CpuQueue() = default;
-  ~CpuQueue() override { std::free(memory_); }
+  ~CpuQueue() override { release_memory(memory_); }
   CpuQueue(const CpuQueue&) = delete;
   CpuQueue& operator=(const CpuQueue&) = delete;
 
@@ -54,18 +58,27 @@ class CpuQueue : public Queue {
       // Room to spare, so that batches of slightly different sizes settle after the first.
       const int64_t size = bytes + bytes / 2;
       void* larger = aligned_memory(size);
-      std::free(memory_);
+      release_memory(memory_);
       memory_ = larger;
       size_ = size;
     }
     return memory_;
   }
-  void upload(void* to, const void* from, int64_t bytes) override { copy(to, from, bytes); }
-  void download(void* to, const void* from, int64_t bytes) override { copy(to, from, bytes); }
+  void upload(void* to, const void* from, int64_t bytes) override { copy_bytes(to, from, bytes); }
+  void download(void* to, const void* from, int64_t bytes) override { copy_bytes(to, from, bytes); }
+  void copy(Matrix<const float> from, Matrix<float> to) override {
+    ALM_CHECK(from.rows == to.rows && from.cols == to.cols);
+    for (int64_t row = 0; row < from.rows; ++row) {
+      std::copy(from.row(row), from.row(row) + from.cols, to.row(row));
+    }
+  }
+  void clear(void* memory, int64_t bytes) override {
+    if (bytes > 0) std::memset(memory, 0, static_cast<size_t>(bytes));
+  }
   void wait() override {}
 
  private:
-  static void copy(void* to, const void* from, int64_t bytes) {
+  static void copy_bytes(void* to, const void* from, int64_t bytes) {
     if (bytes > 0) std::memcpy(to, from, static_cast<size_t>(bytes));
   }
 
@@ -84,7 +97,9 @@ class CpuDevice : public Device {
     std::memset(memory, 0, static_cast<size_t>(bytes));
     return memory;
   }
-  void release(void* memory) override { std::free(memory); }
+  void release(void* memory) override { release_memory(memory); }
+  void* allocate_host(int64_t bytes) override { return allocate(bytes); }
+  void release_host(void* memory) override { release(memory); }
 
  private:
   const Ops& ops_;

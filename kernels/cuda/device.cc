@@ -10,6 +10,12 @@ void check(cudaError_t error, const char* what) {
   throw MachineError(std::string("CUDA: ") + what + ": " + cudaGetErrorString(error));
 }
 
+int attribute(cudaDeviceAttr which) {
+  int value = 0;
+  check(cudaDeviceGetAttribute(&value, which, 0), "asking for an attribute");
+  return value;
+}
+
 CudaQueue::CudaQueue(Precision precision) : precision_(precision) {
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "creating a stream");
 }
@@ -20,6 +26,15 @@ CudaQueue::~CudaQueue() {
   cudaStreamDestroy(stream_);
 }
 
+MachineError out_of_memory(int64_t bytes) {
+  size_t free = 0, all = 0;
+  cudaMemGetInfo(&free, &all);
+  const auto text = [](auto count) { return human_bytes(static_cast<double>(count)); };
+  return MachineError("CUDA: out of memory of the GPU: " + text(bytes) + " wanted, " + text(free) +
+                      " of " + text(all) +
+                      " free (use a smaller --batch, or smaller --item-rows and --cat-rows)");
+}
+
 void* CudaQueue::scratch(int64_t bytes) {
   if (bytes > size_) {
     // Room to spare, so that batches of slightly different sizes settle after the first.
@@ -27,7 +42,9 @@ void* CudaQueue::scratch(int64_t bytes) {
     check(cudaFree(memory_), "freeing scratch memory");
     memory_ = nullptr;
     size_ = 0;
-    check(cudaMalloc(&memory_, static_cast<size_t>(size)), "allocating scratch memory");
+    const cudaError_t error = cudaMalloc(&memory_, static_cast<size_t>(size));
+    if (error == cudaErrorMemoryAllocation) throw out_of_memory(size);
+    check(error, "allocating scratch memory");
     size_ = size;
   }
   return memory_;
@@ -43,6 +60,20 @@ void CudaQueue::download(void* to, const void* from, int64_t bytes) {
         "copying from the device");
 }
 
+void CudaQueue::copy(Matrix<const float> from, Matrix<float> to) {
+  ALM_CHECK(from.rows == to.rows && from.cols == to.cols);
+  if (from.empty()) return;
+  const auto bytes = [](int64_t floats) { return static_cast<size_t>(floats) * sizeof(float); };
+  check(
+      cudaMemcpy2DAsync(to.data, bytes(to.stride), from.data, bytes(from.stride), bytes(from.cols),
+                        static_cast<size_t>(from.rows), cudaMemcpyDeviceToDevice, stream_),
+      "copying rows");
+}
+
+void CudaQueue::clear(void* memory, int64_t bytes) {
+  check(cudaMemsetAsync(memory, 0, static_cast<size_t>(bytes), stream_), "clearing memory");
+}
+
 void CudaQueue::wait() {
   check(cudaStreamSynchronize(stream_), "running the queued work");
 }
@@ -52,22 +83,30 @@ namespace {
 class CudaDevice : public Device {
  public:
   explicit CudaDevice(Precision precision) : precision_(precision) {}
-  std::string describe() const override { return "cuda"; }
+  std::string describe() const override {
+    return format("cuda (compute capability %d.%d)", attribute(cudaDevAttrComputeCapabilityMajor),
+                  attribute(cudaDevAttrComputeCapabilityMinor));
+  }
   const Ops& ops() const override { return kOps; }
   std::unique_ptr<Queue> make_queue() override { return std::make_unique<CudaQueue>(precision_); }
   void* allocate(int64_t bytes) override {
     void* memory = nullptr;
     const cudaError_t error = cudaMalloc(&memory, static_cast<size_t>(bytes > 0 ? bytes : 1));
-    if (error != cudaSuccess) {
-      throw MachineError("CUDA: out of memory: " + human_bytes(static_cast<double>(bytes)) +
-                         " wanted (use a smaller batch): " + cudaGetErrorString(error));
-    }
-    check(cudaMemsetAsync(memory, 0, static_cast<size_t>(bytes), clearing_.stream()),
-          "clearing memory");
+    if (error == cudaErrorMemoryAllocation) throw out_of_memory(bytes);
+    check(error, "allocating memory");
+    clearing_.clear(memory, bytes);
     clearing_.wait();
     return memory;
   }
-  void release(void* memory) override { check(cudaFree(memory), "freeing memory"); }
+  // What these two could report is an error of work queued earlier, which wait() has told.
+  void release(void* memory) override { cudaFree(memory); }
+  void* allocate_host(int64_t bytes) override {
+    void* memory = nullptr;
+    check(cudaHostAlloc(&memory, static_cast<size_t>(bytes > 0 ? bytes : 1), cudaHostAllocDefault),
+          "allocating page-locked memory of the host");
+    return memory;
+  }
+  void release_host(void* memory) override { cudaFreeHost(memory); }
 
  private:
   const Precision precision_;

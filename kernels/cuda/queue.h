@@ -13,6 +13,9 @@ void check(cudaError_t error, const char* what);
 // What matrix products round their operands to; sums are fp32 in either, as is all else.
 enum class Precision { fp32, bf16 };
 
+// Of GPU 0.
+int attribute(cudaDeviceAttr which);
+
 class CudaQueue : public Queue {
  public:
   explicit CudaQueue(Precision precision = Precision::fp32);
@@ -24,6 +27,8 @@ class CudaQueue : public Queue {
   void* scratch(int64_t bytes) override;
   void upload(void* to, const void* from, int64_t bytes) override;
   void download(void* to, const void* from, int64_t bytes) override;
+  void copy(Matrix<const float> from, Matrix<float> to) override;
+  void clear(void* memory, int64_t bytes) override;
   void wait() override;
   cudaStream_t stream() const { return stream_; }
   Precision precision() const { return precision_; }

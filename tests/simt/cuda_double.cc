@@ -37,6 +37,15 @@ std::map<char*, Block> blocks;  // by the address handed out
 std::deque<Block> freed;
 constexpr size_t kMostFreed = 1000;  // the system counts mappings
 std::set<CUstream_st*> streams;
+std::map<char*, size_t> host_blocks;  // page-locked, by address
+simt::RuntimeCalls calls;
+simt::Machine played;
+
+size_t allocated() {
+  size_t bytes = 0;
+  for (const auto& [address, block] : blocks) bytes += block.bytes;
+  return bytes;
+}
 
 void protect(int access) {
   for (const auto& [address, block] : blocks) ::mprotect(block.mapping, block.mapped, access);
@@ -50,11 +59,33 @@ bool in_block(const void* address, size_t bytes) {
   return at + bytes <= block->first + block->second.bytes;
 }
 
+// Memory of the host that copies need not stage.
+bool is_page_locked(const void* address) {
+  const char* const at = static_cast<const char*>(address);
+  auto block = host_blocks.upper_bound(const_cast<char*>(at));
+  if (block == host_blocks.begin()) return false;
+  --block;
+  return at < block->first + block->second;
+}
+
 // Device memory is the device's while this lives.
 struct DeviceWorks {
-  DeviceWorks() { protect(PROT_READ | PROT_WRITE); }
-  ~DeviceWorks() { protect(PROT_NONE); }
+  DeviceWorks() {
+    protect(PROT_READ | PROT_WRITE);
+    if (simt::at_device_work != nullptr) simt::at_device_work(true);
+  }
+  ~DeviceWorks() {
+    if (simt::at_device_work != nullptr) simt::at_device_work(false);
+    protect(PROT_NONE);
+  }
 };
+
+// The driver itself may reach memory of the host that is not page-locked.
+void copy_by_driver(void* to, const void* from, size_t bytes) {
+  if (simt::at_device_work != nullptr) simt::at_device_work(false);
+  std::memcpy(to, from, bytes);
+  if (simt::at_device_work != nullptr) simt::at_device_work(true);
+}
 
 void drain(CUstream_st* stream) {
   if (stream->work.empty()) return;
@@ -75,13 +106,25 @@ void drain(CUstream_st* stream) {
 
 namespace simt {
 
+void (*at_device_work)(bool begins) = nullptr;
+
 bool is_device_memory(const void* address) {
   return in_block(address, 1);
 }
 
+RuntimeCalls& runtime_calls() {
+  return calls;
+}
+
+Machine& machine() {
+  return played;
+}
+
 cudaError_t runtime::enqueue(cudaStream_t stream, std::function<void()> work) {
+  const InsideDouble inside;
   if (streams.count(stream) == 0) return cudaErrorInvalidResourceHandle;  // the null stream, too
-  stream->work.push_back(std::move(work));
+  const std::function<void()> copy = work;  // the caller's lies in memory of the host
+  stream->work.push_back(copy);
   return cudaSuccess;
 }
 
@@ -90,11 +133,35 @@ cudaError_t runtime::enqueue(cudaStream_t stream, std::function<void()> work) {
 extern "C" {
 
 cudaError_t cudaGetDeviceCount(int* count) {
-  *count = 1;
+  if (played.driver < CUDART_VERSION / 1000 * 1000) return cudaErrorInsufficientDriver;
+  if (played.gpus == 0) return cudaErrorNoDevice;
+  *count = played.gpus;
+  return cudaSuccess;
+}
+
+cudaError_t cudaDriverGetVersion(int* version) {
+  *version = played.driver;
+  return cudaSuccess;
+}
+
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr which, int) {
+  if (which != cudaDevAttrComputeCapabilityMajor && which != cudaDevAttrComputeCapabilityMinor) {
+    return cudaErrorInvalidValue;
+  }
+  *value = which == cudaDevAttrComputeCapabilityMajor ? played.major : played.minor;
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemGetInfo(size_t* free, size_t* all) {
+  *all = played.memory;
+  *free = played.memory - allocated();
   return cudaSuccess;
 }
 
 cudaError_t cudaMalloc(void** address, size_t bytes) {
+  const simt::InsideDouble inside;
+  ++calls.allocations;
+  if (bytes > played.memory - allocated()) return cudaErrorMemoryAllocation;
   const size_t room = (bytes + kAlignment - 1) / kAlignment * kAlignment;
   const size_t mapped = (room + kPage - 1) / kPage * kPage;
   void* const mapping =
@@ -114,6 +181,7 @@ cudaError_t cudaMalloc(void** address, size_t bytes) {
 }
 
 cudaError_t cudaFree(void* address) {
+  const simt::InsideDouble inside;
   if (address == nullptr) return cudaSuccess;
   const auto block = blocks.find(static_cast<char*>(address));
   if (block == blocks.end()) return cudaErrorInvalidValue;
@@ -133,12 +201,50 @@ cudaError_t cudaFree(void* address) {
   return cudaSuccess;
 }
 
+cudaError_t cudaHostAlloc(void** address, size_t bytes, unsigned) {
+  const simt::InsideDouble inside;
+  ++calls.allocations;
+  char* const memory = new char[bytes];
+  host_blocks[memory] = bytes;
+  *address = memory;
+  return cudaSuccess;
+}
+
+cudaError_t cudaFreeHost(void* address) {
+  const simt::InsideDouble inside;
+  if (host_blocks.erase(static_cast<char*>(address)) == 0) return cudaErrorInvalidValue;
+  for (CUstream_st* const stream : streams) drain(stream);
+  delete[] static_cast<char*>(address);
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_t from_pitch,
+                              size_t width, size_t height, cudaMemcpyKind kind,
+                              cudaStream_t stream) {
+  const size_t to_bytes = (height - 1) * to_pitch + width;
+  const size_t from_bytes = (height - 1) * from_pitch + width;
+  if (kind != cudaMemcpyDeviceToDevice || width > to_pitch || width > from_pitch || height == 0 ||
+      !in_block(to, to_bytes) || !in_block(from, from_bytes)) {
+    return cudaErrorInvalidValue;
+  }
+  return simt::runtime::enqueue(stream, [=] {
+    for (size_t row = 0; row < height; ++row) {
+      std::memcpy(static_cast<char*>(to) + row * to_pitch,
+                  static_cast<const char*>(from) + row * from_pitch, width);
+    }
+  });
+}
+
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream) {
   const bool to_device = kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice;
   const bool from_device = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
   if (bytes > 0 && (in_block(to, bytes) != to_device || in_block(from, bytes) != from_device)) {
     return cudaErrorInvalidValue;
+  }
+  if (!(to_device || is_page_locked(to)) || !(from_device || is_page_locked(from))) {
+    ++calls.pageable_copies;
+    return simt::runtime::enqueue(stream, [=] { copy_by_driver(to, from, bytes); });
   }
   return simt::runtime::enqueue(stream, [=] { std::memcpy(to, from, bytes); });
 }
@@ -149,17 +255,21 @@ cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stre
 }
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+  const simt::InsideDouble inside;
   *stream = new CUstream_st;
   streams.insert(*stream);
   return cudaSuccess;
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  const simt::InsideDouble inside;
+  ++calls.waits;
   drain(stream);
   return cudaSuccess;
 }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  const simt::InsideDouble inside;
   streams.erase(stream);
   delete stream;
   return cudaSuccess;

@@ -28,4 +28,31 @@ extern void (*at_copy)(const void* from, int bytes, void* instruction);
 // Memory of the double of the CUDA runtime (cuda_double.cc): whether an address is the device's.
 bool is_device_memory(const void* address);
 
+// Calls of the double since the start, but for what a test takes off.
+struct RuntimeCalls {
+  int64_t allocations = 0;      // of either memory
+  int64_t pageable_copies = 0;  // with memory of the host that is not page-locked: they block
+  int64_t waits = 0;
+};
+RuntimeCalls& runtime_calls();
+
+// Lives in every call of the double, so that a test can tell its memory from that of its callers.
+struct InsideDouble {
+  InsideDouble() { ++depth; }
+  ~InsideDouble() { --depth; }
+  inline static thread_local int depth = 0;
+};
+// Called before and after device work runs, where set.
+extern void (*at_device_work)(bool begins);
+
+// The machine that the double plays.
+struct Machine {
+  int driver = 13000;  // CUDA version of the driver; 0: there is none
+  int gpus = 1;
+  int major = 9;  // compute capability
+  int minor = 0;
+  size_t memory = size_t{1} << 40;  // bytes that may be allocated at a time
+};
+Machine& machine();
+
 }  // namespace simt

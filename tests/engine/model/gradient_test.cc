@@ -158,7 +158,7 @@ struct Case {
     }
   }
 
-  LossSums sums(bool refit, float* gradient, BlockRows* rows) {
+  LossSums sums(bool refit, float* gradient, RowGradients* rows) {
     Inputs& inputs = compute.thread(0).inputs;
     inputs.fill(journeys, model->stats(), model->options(), model->positions());
     Pass pass = compute.pass(0, weights.dense.data(), gradient);
@@ -185,7 +185,7 @@ struct Case {
   }
   std::vector<float> gradient() {
     std::vector<float> result(static_cast<size_t>(model->layout().size()));
-    BlockRows rows;
+    RowGradients rows;
     sums(false, result.data(), &rows);
     return result;
   }
@@ -258,7 +258,7 @@ bool is_discriminator(const std::string& name) {
 void check_model(Case& of, bool refit = false,
                  const std::function<bool(const std::string&)>& skip = {}) {
   std::vector<float> gradient(static_cast<size_t>(of.model->layout().size()));
-  BlockRows rows;
+  RowGradients rows;
   of.sums(refit, gradient.data(), &rows);
   for (const ParameterLayout::Entry& entry : of.model->layout().entries()) {
     if (entry.tensor.size() == 0 || (skip && skip(entry.name))) continue;

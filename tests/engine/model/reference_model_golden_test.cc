@@ -111,8 +111,10 @@ struct ReferenceModel {
     gradient.resize(weights.dense.size());
     Inputs& inputs = compute.thread(0).inputs;
     inputs.fill(journeys, model->stats(), model->options(), model->positions());
+    RowGradients of_uses;
     model->loss(compute.pass(0, weights.dense.data(), gradient.data()), inputs, weights, losses,
-                &rows);
+                &of_uses);
+    rows.append(inputs, of_uses);
   }
 
   // Gradient of a dense tensor or of a whole row table.

@@ -116,7 +116,7 @@ void show_to_all_threads(const io::Journeys& block, const Model& model, Compute&
     }
     for (int64_t time = 0; time < 3; ++time) {
       LossSums sums{};
-      BlockRows rows;
+      RowGradients rows;
       const Pass pass = compute.pass(thread, weights.dense.data(), gradient.data());
       model.loss(pass, inputs, weights, sums, &rows);
       if (model.refit_last() > model.refit_first()) {
@@ -192,7 +192,8 @@ TEST_P(Allocation, StepsAllocateNothing) {
   // With more threads it is chance which of them scores the one group, with scratch of its own.
   std::optional<CriticStep> critic;
   if (model->critic() != nullptr && of.threads == 1) {
-    critic.emplace(*model, io::LaneRange{0, data.my_blocks}, data.total_blocks, data.block_rows);
+    critic.emplace(*model, compute.device(), io::LaneRange{0, data.my_blocks}, data.total_blocks,
+                   data.block_rows);
   }
   for (const bool refit : {false, true}) {
     if (refit && model->refit_last() == model->refit_first()) continue;

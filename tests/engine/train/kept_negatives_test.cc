@@ -188,7 +188,7 @@ class KeptNegatives : public testing::Test {
     LossSums sums{};
     LossSums refit{};
     std::vector<float> refit_gradient(weights.dense.size());
-    BlockRows uses;
+    RowGradients uses;
     model_->loss(compute_.pass(0, weights.dense.data(), gradient.data()), inputs, weights, sums,
                  &uses);
     Quantities result{{"loss mediator", sums.mediator / sums.weight},

@@ -262,7 +262,7 @@ TEST(PcGrad, GradientsOfTheTrunkLoseWhatOpposesTheOther) {
           Pass pass = pcgrad.compute.pass(0, pcgrad.weights.dense.data(), gradient.data());
           pass.objective = objective;
           LossSums sums;
-          BlockRows rows;
+          RowGradients rows;
           pcgrad.model->loss(pass, inputs, pcgrad.weights, sums, &rows);
         }
         of[objective == Objective::mediator].assign(gradient.begin(), gradient.end());

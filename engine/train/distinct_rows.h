@@ -1,0 +1,26 @@
+// The rows of a table that a batch uses, each once.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace alm {
+
+// Found on the host, so that the device need not tell their number. Reused from batch to batch.
+class DistinctRows {
+ public:
+  explicit DistinctRows(int64_t table_rows) : place_of_row_(static_cast<size_t>(table_rows), -1) {}
+  void find(std::span<const int64_t> uses);
+  // In the order of their first use.
+  std::span<const int64_t> rows() const { return rows_; }
+  // [uses] where in rows() the row of a use stands.
+  std::span<const int64_t> places() const { return places_; }
+
+ private:
+  std::vector<int64_t> place_of_row_;  // -1: not used
+  std::vector<int64_t> rows_;
+  std::vector<int64_t> places_;
+};
+
+}  // namespace alm

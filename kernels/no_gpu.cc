@@ -1,0 +1,14 @@
+// What a build without the CUDA toolkit says of GPUs.
+#include "kernels/gpu.h"
+
+namespace alm {
+
+Gpu find_gpu() {
+  return {false, "this program was built without CUDA (build it where the CUDA toolkit is)"};
+}
+
+std::unique_ptr<Device> make_gpu_device() {
+  throw UserError("no GPU: " + find_gpu().obstacle);
+}
+
+}  // namespace alm

@@ -1,0 +1,143 @@
+// The step on a device, here the CPU as a device of one queue: the same training as by the step of
+// many threads, up to the order of sums.
+#include "engine/train/device_step.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "engine/train/distinct_rows.h"
+#include "tests/engine/train/device_training.h"
+
+namespace alm {
+namespace {
+
+class DeviceStepTest : public testing::TestWithParam<TrainingCase> {};
+
+std::string name_of(const testing::TestParamInfo<TrainingCase>& test) {
+  constexpr const char* kHeads[] = {"Separable", "Additive", "Arms"};
+  return kHeads[static_cast<int>(test.param.head)] + test.param.shape +
+         std::to_string(test.param.batch);
+}
+
+INSTANTIATE_TEST_SUITE_P(Case, DeviceStepTest,
+                         testing::Values(TrainingCase{"tiny", 64}, TrainingCase{"reference", 16},
+                                         TrainingCase{"reference", 256},
+                                         TrainingCase{"reference", 64, Head::additive},
+                                         TrainingCase{"tiny", 128, Head::arms}),
+                         name_of);
+
+void expect_close(double found, double wanted, double tolerance, const std::string& what) {
+  EXPECT_LE(std::fabs(found - wanted), tolerance * (1 + std::fabs(wanted)))
+      << what << ": " << found << " and " << wanted;
+}
+
+void expect_close(const std::vector<float>& found, const std::vector<float>& wanted,
+                  double tolerance, const std::string& what) {
+  ASSERT_EQ(found.size(), wanted.size()) << what;
+  double miss = 0, size = 0;
+  for (size_t at = 0; at < wanted.size(); ++at) {
+    miss += std::pow(double{found[at]} - double{wanted[at]}, 2);
+    size += std::pow(double{wanted[at]}, 2);
+  }
+  EXPECT_LE(std::sqrt(miss), tolerance * std::sqrt(size)) << what;
+}
+
+TEST_P(DeviceStepTest, TrainsAsTheStepOfManyThreads) {
+  DeviceTraining training(GetParam());
+  ModelWeights wanted = training.fresh_weights();
+  const std::unique_ptr<StepState> host = training.state(wanted);
+  ModelWeights found = training.fresh_weights();
+  const std::unique_ptr<StepState> state = training.state(found);
+  const std::unique_ptr<Device> device = make_cpu_device("auto");
+  DeviceStep on_device(training.model(), *device);
+  on_device.upload(found, state->optimizer);
+  constexpr int64_t kSteps = 20;
+  for (int64_t step = 1; step <= kSteps; ++step) {
+    const auto settings = DeviceTraining::settings();
+    host->clip_norm = state->clip_norm = step % 2 == 0 ? 0.02 : 1e9;
+    const StepResult by_threads =
+        train_step(*host, training.batch(step), step, settings, step == 3);
+    const StepResult by_device =
+        on_device.take(*state, training.batch(step), step, settings, step == 3);
+    const std::string at = "step " + std::to_string(step);
+    EXPECT_EQ(by_device.stop_requested, step == 3);
+    EXPECT_FALSE(by_device.skipped);
+    expect_close(by_device.losses.mediator, by_threads.losses.mediator, 1e-5, at + ", mediator");
+    expect_close(by_device.losses.outcome, by_threads.losses.outcome, 1e-5, at + ", outcome");
+    expect_close(by_device.losses.second_stage, by_threads.losses.second_stage, 1e-5,
+                 at + ", second stage");
+    expect_close(by_device.losses.propensity, by_threads.losses.propensity, 1e-5,
+                 at + ", propensity");
+    EXPECT_EQ(by_device.losses.weight, by_threads.losses.weight);
+    expect_close(by_device.gradient_norm, by_threads.gradient_norm, 1e-4, at + ", norm");
+    EXPECT_GT(by_threads.gradient_norm, 0.02) << "nothing is clipped";
+  }
+  on_device.download(found, state->optimizer);
+  expect_close(found.dense, wanted.dense, 1e-4, "dense");
+  expect_close(found.cats.weights, wanted.cats.weights, 1e-4, "cats");
+  expect_close(found.cats.state, wanted.cats.state, 1e-4, "state of cats");
+  expect_close(found.items.weights, wanted.items.weights, 1e-4, "items");
+  expect_close(found.items.state, wanted.items.state, 1e-4, "state of items");
+  expect_close(state->optimizer.first_moment, host->optimizer.first_moment, 1e-3, "first moment");
+  expect_close(state->optimizer.second_moment, host->optimizer.second_moment, 1e-3,
+               "second moment");
+}
+
+TEST(DeviceStep, SkipsAStepWhoseLossIsNotFiniteAndMovesNothing) {
+  DeviceTraining training({"reference", 64});
+  const std::unique_ptr<Device> device = make_cpu_device("auto");
+  ModelWeights weights = training.fresh_weights();
+  const ModelWeights before = weights;
+  const std::unique_ptr<StepState> state = training.state(weights);
+  DeviceStep on_device(training.model(), *device);
+  on_device.upload(weights, state->optimizer);
+  training.journey_block(1, 0).dense[0] = std::numeric_limits<float>::infinity();
+  const StepResult result =
+      on_device.take(*state, training.batch(1), 1, DeviceTraining::settings(), false);
+  EXPECT_TRUE(result.skipped);
+  EXPECT_FALSE(result.bad_tensor.empty());
+  on_device.download(weights, state->optimizer);
+  EXPECT_EQ(weights.dense, before.dense);
+  EXPECT_EQ(weights.items.weights, before.items.weights);
+  EXPECT_FALSE(
+      on_device.take(*state, training.batch(2), 1, DeviceTraining::settings(), false).skipped);
+}
+
+TEST(DeviceStep, LossesOfBlocksDoNotDependOnHowManyGoTogether) {
+  DeviceTraining training({"reference", 256});
+  const std::unique_ptr<Device> device = make_cpu_device("auto");
+  ModelWeights weights = training.fresh_weights();
+  const std::unique_ptr<StepState> state = training.state(weights);
+  DeviceStep on_device(training.model(), *device);
+  on_device.upload(weights, state->optimizer);
+  const Losses all = on_device.losses(training.batch(0), 1000).means();
+  const Losses apart = on_device.losses(training.batch(0), 1).means();
+  EXPECT_EQ(all.weight, 256);
+  EXPECT_EQ(apart.weight, 256);
+  EXPECT_NEAR(all.outcome, apart.outcome, 1e-6);
+  EXPECT_NEAR(all.mediator, apart.mediator, 1e-6);
+  const StepResult step =
+      on_device.take(*state, training.batch(0), 1, DeviceTraining::settings(), false);
+  EXPECT_NEAR(step.losses.outcome, all.outcome, 1e-6);
+}
+
+TEST(DistinctRows, AreEachThereOnceAndFoundFromEveryUse) {
+  DistinctRows distinct(11);
+  const std::vector<std::vector<int64_t>> batches = {{}, {3}, {10, 0, 10, 10, 0, 7}, {7, 7}, {}};
+  for (const std::vector<int64_t>& uses : batches) {
+    distinct.find(uses);
+    ASSERT_EQ(distinct.places().size(), uses.size());
+    std::vector<int64_t> seen(11);
+    for (const int64_t row : distinct.rows()) ++seen[static_cast<size_t>(row)];
+    for (size_t use = 0; use < uses.size(); ++use) {
+      EXPECT_EQ(distinct.rows()[static_cast<size_t>(distinct.places()[use])], uses[use]);
+      EXPECT_EQ(seen[static_cast<size_t>(uses[use])], 1);
+    }
+    EXPECT_LE(distinct.rows().size(), uses.size());
+  }
+}
+
+}  // namespace
+}  // namespace alm

@@ -1,0 +1,101 @@
+// Training of the same batches twice: by the step of many threads on the CPU, and by the step on a
+// device.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "engine/comm/communicator.h"
+#include "engine/simulate/simulator.h"
+#include "engine/train/bench_step.h"
+#include "engine/train/device_step.h"
+
+namespace alm {
+
+enum class Head { separable, additive, arms };
+
+struct TrainingCase {
+  std::string shape;   // of the journeys; arm logs have their own
+  int64_t batch = 64;  // journeys
+  Head head = Head::separable;
+};
+
+class DeviceTraining {
+ public:
+  explicit DeviceTraining(const TrainingCase& of)
+      : compute_(make_cpu_device("auto"), 1), world_(make_self_communicator()) {
+    options_ = model_options_by_name("tiny");
+    options_.cat_rows = options_.item_rows = 61;  // few: rows are used again and again
+    shape_ = shape_by_name(of.shape);
+    shape_.items = shape_.items > 0 ? 300 : 0;
+    data_ = make_step_bench_data({.model = options_,
+                                  .shape = shape_,
+                                  .batch = of.batch,
+                                  .compute = compute_,
+                                  .world = *world_},
+                                 4);
+    if (of.head == Head::additive) make_additive();
+    if (of.head == Head::arms) make_arms();
+    for (std::vector<io::Journeys>& blocks : data_.batches) {
+      for (io::Journeys& block : blocks) {  // some mediators nobody observed
+        for (size_t touch = 0; touch < block.mediator.size(); touch += 5) {
+          block.mediator[touch] = kMediatorMissing;
+        }
+      }
+    }
+    model_ = make_model(data_.stats, options_, shape_.max_touches);
+  }
+
+  const Model& model() const { return *model_; }
+  std::span<const io::Journeys> batch(int64_t step) const {
+    return data_.batches[static_cast<size_t>(step % std::ssize(data_.batches))];
+  }
+  io::Journeys& journey_block(int64_t batch, int64_t block) {
+    return data_.batches[static_cast<size_t>(batch)][static_cast<size_t>(block)];
+  }
+  ModelWeights fresh_weights() const { return model_->fresh_weights(5); }
+  std::unique_ptr<StepState> state(ModelWeights& weights) {
+    return std::make_unique<StepState>(*model_, compute_, *world_, weights, data_.my_blocks,
+                                       data_.total_blocks, data_.block_rows, StepState::Options{});
+  }
+  static OptimizerSettings settings() { return {3e-3, 0.02, 1e-3}; }
+
+ private:
+  void make_additive() {
+    auto stats = std::make_shared<FeatureStats>(*data_.stats);
+    stats->schema.outcome = io::OutcomeKind::continuous;
+    data_.stats = stats;
+    for (std::vector<io::Journeys>& blocks : data_.batches) {
+      for (io::Journeys& block : blocks) {
+        for (size_t row = 0; row < block.outcome.size(); ++row) {
+          block.outcome[row] += 0.01f * static_cast<float>(row % 37) - 0.3f;
+        }
+      }
+    }
+  }
+
+  void make_arms() {
+    const std::unique_ptr<Simulator> simulator = make_level_a(3);
+    auto stats = std::make_shared<FeatureStats>();
+    stats->schema = simulator->schema();
+    stats->longest = 1;
+    data_.stats = stats;
+    int64_t row = 0;
+    for (std::vector<io::Journeys>& blocks : data_.batches) {
+      for (io::Journeys& block : blocks) {
+        block.clear();
+        simulator->append(row, data_.block_rows, block);
+        row += data_.block_rows;
+      }
+    }
+  }
+
+  ModelOptions options_;
+  LogShape shape_;
+  Compute compute_;
+  std::unique_ptr<Communicator> world_;
+  StepBenchData data_;
+  std::unique_ptr<Model> model_;
+};
+
+}  // namespace alm
