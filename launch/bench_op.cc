@@ -59,9 +59,8 @@ void bench_op_on_gpu(const Options& options, BenchResults& results) {
                     {"gflop_per_s", gflops},
                     {"gb_per_s", gigabytes}});
   }
-  results.replace(
-      {{"context", {{"executable", "alm bench op"}, {"device", device->describe()}}},
-       {"benchmarks", runs}});
+  results.replace({{"context", {{"executable", "alm bench op"}, {"device", device->describe()}}},
+                   {"benchmarks", runs}});
 }
 
 }  // namespace

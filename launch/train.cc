@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "engine/report/report.h"
+#include "engine/train/device_step.h"
 #include "engine/train/metrics_log.h"
 #include "engine/train/trainer.h"
 #include "kernels/base/log.h"

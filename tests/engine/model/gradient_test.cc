@@ -258,8 +258,10 @@ bool is_discriminator(const std::string& name) {
 void check_model(Case& of, bool refit = false,
                  const std::function<bool(const std::string&)>& skip = {}) {
   std::vector<float> gradient(static_cast<size_t>(of.model->layout().size()));
-  RowGradients rows;
-  of.sums(refit, gradient.data(), &rows);
+  RowGradients of_uses;
+  of.sums(refit, gradient.data(), &of_uses);
+  BlockRows rows;
+  if (!refit) rows.append(of.compute.thread(0).inputs, of_uses);
   for (const ParameterLayout::Entry& entry : of.model->layout().entries()) {
     if (entry.tensor.size() == 0 || (skip && skip(entry.name))) continue;
     const bool learns = !refit || (entry.tensor.offset >= of.model->refit_first() &&

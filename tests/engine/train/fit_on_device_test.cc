@@ -1,0 +1,115 @@
+// A fit whose steps are taken on a device, here the CPU as a device of one queue: the same weights
+// as by threads up to rounding, and the same bits when it goes on from a checkpoint.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <optional>
+
+#include "engine/simulate/simulator.h"
+#include "engine/train/fit.h"
+#include "tests/engine/memory_log.h"
+
+namespace alm {
+namespace {
+
+class FitOnDevice : public testing::Test {
+ protected:
+  FitOnDevice()
+      : compute_(make_cpu_device("auto"), 1),
+        world_(make_self_communicator()),
+        device_(make_cpu_device("auto")) {
+    LogShape shape = shape_by_name("reference");
+    shape.clusters = 20;
+    shape.items = 300;
+    LevelBOptions level;
+    level.clusters = shape.clusters;
+    const std::unique_ptr<Simulator> simulator = make_level_b(level, shape);
+    io::Journeys rows;
+    simulator->append(0, 3000, rows);
+    log_ = std::make_shared<MemoryLog>(simulator->schema(), rows);
+    options_.batch = 64;
+    options_.epochs = 2;
+    options_.refit_epochs = 1;
+    options_.model = model_options_by_name("tiny");
+    options_.model.cat_rows = options_.model.item_rows = 997;
+    const io::UserFilter everyone = [](uint64_t) { return true; };
+    FirstPass pass =
+        first_pass(log_, options_.model, std::span(&everyone, 1), everyone, 1, *world_);
+    training_rows_ = pass.fit_rows[0];
+    model_ = make_model(std::make_shared<FeatureStats>(std::move(pass.stats)), options_.model,
+                        log_->options().max_touches);
+  }
+
+  std::unique_ptr<Fit> fit(Device* accelerator) {
+    return std::make_unique<Fit>(
+        FitInputs{.name = "main",
+                  .log = log_,
+                  .model = *model_,
+                  .options = options_,
+                  .compute = compute_,
+                  .world = *world_,
+                  .metrics = metrics_,
+                  .training = [](uint64_t) { return true; },
+                  .validation = [](uint64_t user) { return user % 16 == 0; },
+                  .training_rows = training_rows_,
+                  .with_critic = true,
+                  .quiet = true,
+                  .accelerator = accelerator});
+  }
+
+  Compute compute_;
+  std::unique_ptr<Communicator> world_;
+  std::unique_ptr<Device> device_;
+  std::shared_ptr<const io::Log> log_;
+  TrainOptions options_;
+  std::vector<int64_t> training_rows_;
+  std::unique_ptr<Model> model_;
+  MetricsLog metrics_{"", false};
+};
+
+TEST_F(FitOnDevice, HasTheWeightsOfAFitByThreads) {
+  const std::unique_ptr<Fit> by_threads = fit(nullptr);
+  const std::unique_ptr<Fit> by_device = fit(device_.get());
+  ASSERT_TRUE(by_threads->run([] {}));
+  ASSERT_TRUE(by_device->run([] {}));
+  EXPECT_EQ(by_device->step(), by_threads->step());
+  EXPECT_EQ(by_device->training_steps(), by_threads->training_steps());
+  const ModelWeights wanted = by_threads->take_weights();
+  const ModelWeights found = by_device->take_weights();
+  const ModelWeights start = model_->fresh_weights(1);
+  const auto distance = [](const std::vector<float>& left, const std::vector<float>& right) {
+    double squares = 0;
+    for (size_t at = 0; at < left.size(); ++at) squares += std::pow(left[at] - right[at], 2);
+    return std::sqrt(squares);
+  };
+  // Of the way that the weights went.
+  EXPECT_LT(distance(found.dense, wanted.dense), 0.01 * distance(start.dense, wanted.dense));
+  EXPECT_LT(distance(found.cats.weights, wanted.cats.weights),
+            0.01 * distance(start.cats.weights, wanted.cats.weights));
+  EXPECT_LT(distance(found.items.weights, wanted.items.weights),
+            0.01 * distance(start.items.weights, wanted.items.weights));
+}
+
+TEST_F(FitOnDevice, GoesOnFromACheckpointToTheSameBits) {
+  options_.checkpoint_every = 10;
+  const std::unique_ptr<Fit> whole = fit(device_.get());
+  std::optional<io::CheckpointBlobs> middle, in_refit;
+  ASSERT_TRUE(whole->run([&] {
+    std::optional<io::CheckpointBlobs>& to =
+        whole->step() > whole->training_steps() ? in_refit : middle;
+    if (to) return;
+    to.emplace();
+    whole->save(*to);
+  }));
+  const std::string wanted = weights_digest(*model_, whole->take_weights());
+  for (const auto* from : {&middle, &in_refit}) {
+    ASSERT_TRUE(*from);
+    const std::unique_ptr<Fit> resumed = fit(device_.get());
+    resumed->load(**from);
+    ASSERT_TRUE(resumed->run([] {}));
+    EXPECT_EQ(weights_digest(*model_, resumed->take_weights()), wanted);
+  }
+}
+
+}  // namespace
+}  // namespace alm
