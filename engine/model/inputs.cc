@@ -251,6 +251,7 @@ void Inputs::fill_touches(const io::Journeys& from, std::span<const PlacedTouch>
     if (stats.schema.item) item_rows.push_back(item_row(from.item[touch], stats, options));
   }
   touch_dense = {touch_dense_.data(), touches, width};
+  touch_dense_scales_ = stats.touch_dense.view();
 }
 
 void Inputs::fill(const io::Journeys& from, const FeatureStats& stats, const ModelOptions& options,
