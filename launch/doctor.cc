@@ -24,6 +24,8 @@ constexpr Stage kStages[] = {
      "hosts cannot reach each other: look at firewalls, and which network MPI takes (mpirun --mca "
      "btl_tcp_if_include NETWORK)"},
     {"machine", check_machine, nullptr, "a host stopped answering: look at its load and memory"},
+    {"gpu", [](const Options&, Communicator& world) { return check_gpu(world); }, nullptr,
+     "a driver hangs: look at nvidia-smi on the hosts whose ranks did not arrive"},
     {"bandwidth", [](const Options&, Communicator& world) { return check_bandwidth(world); },
      nullptr,
      "small messages pass and large ones do not: look at the network's MTU and which network MPI "

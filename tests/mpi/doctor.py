@@ -59,7 +59,7 @@ def ranks_of(launcher):
 def sound_jobs():
     for ranks in (0, 1, 2, 3):
         text = doctor("--log", "log", "--out", "runs/one", ranks=ranks)
-        for stage in ("ping", "machine", "bandwidth", "speed", "out", "log"):
+        for stage in ("ping", "machine", "gpu", "bandwidth", "speed", "out", "log"):
             mark = line_of(text, stage)[0]
             # Shared and idle cores of this machine may be warned of, rightly.
             check(mark in (("ok", "warn") if stage in ("ping", "machine", "bandwidth", "speed")
