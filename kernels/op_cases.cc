@@ -986,6 +986,7 @@ std::vector<OpCase> correctness_cases() {
     }
     // Rows that the gradient of the weights is cut along.
     cases.push_back(linear_backward(521, 5, 7, true, 1, false, {}, padding));
+    cases.push_back(linear_backward(521, 5, 7, false, 1, false, {}, padding));
     for (const Shape& shape : odd_shapes()) {
       for (const bool backward : {false, true}) {
         for (const int64_t width : {1, 7, 64}) {

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <fstream>
 
 #include "kernels/base/clock.h"
 #include "kernels/base/log.h"
@@ -54,16 +55,31 @@ void Deadline::watch() {
   }
 }
 
+// Whether the process's first thread waits inside the system for a disk or a file system: state D
+// (proc(5)).
+bool Deadline::blocked_by_system() {
+  std::ifstream file("/proc/self/stat");
+  std::string stat;
+  std::getline(file, stat);
+  const size_t name = stat.rfind(')');
+  return name != stat.npos && name + 2 < stat.size() && stat[name + 2] == 'D';
+}
+
 void Deadline::expire(double late) const {
   // The first rank to end takes the others with it: all that wait are to have spoken by then. One
   // that looks at its clock later than that was stopped itself, and has nothing to say of others.
   constexpr unsigned kSecondsToSpeak = 2;
-  if (late > kSecondsToSpeak / 2.0) ::_exit(2);
+  const std::string who =
+      format("rank %lld of %lld", static_cast<long long>(rank_), static_cast<long long>(ranks_));
+  if (late > kSecondsToSpeak / 2.0) {
+    log_error(who + " was itself stopped for a while in stage '" + stage_ + "'");
+    ::_exit(2);
+  }
   log_error(
-      format("rank %lld of %lld still waits in stage '%s' after %g s; ranks that do not say "
-             "so did not arrive: %s",
-             static_cast<long long>(rank_), static_cast<long long>(ranks_), stage_.c_str(),
-             seconds_, advice_.c_str()));
+      format("%s has not ended stage '%s' after %g s%s; a rank that does not say so is not "
+             "running: %s",
+             who.c_str(), stage_.c_str(), seconds_,
+             blocked_by_system() ? " and is blocked in a read or write" : "", advice_.c_str()));
   ::sleep(kSecondsToSpeak);
   ::_exit(2);
 }

@@ -9,8 +9,8 @@
 namespace alm {
 
 // One thread beside the work. When a stage lasts longer than it may, every rank that is still in it
-// says so on stderr, and so tells which ranks arrived; then the process ends with exit code 2, by
-// which launchers end the others.
+// says so on stderr, and whether it is blocked in a read or write itself; then the process ends
+// with exit code 2, by which launchers end the others.
 class Deadline {
  public:
   // `rank` of `ranks`: of this process, for the message.
@@ -26,6 +26,7 @@ class Deadline {
 
  private:
   void watch();
+  static bool blocked_by_system();
   [[noreturn]] void expire(double late) const;
 
   const int64_t rank_;

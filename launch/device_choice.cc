@@ -20,7 +20,10 @@ std::unique_ptr<Device> chosen_gpu(const Options& options, const std::string& no
                                    Communicator& world) {
   std::unique_ptr<Device> device;
   world.together("the GPU", [&] {
-    const DeviceChoice choice = choose_device(options.text("device"), find_gpu(), not_yet);
+    const std::string& asked = options.text("device");
+    // A driver is not asked where nothing hangs on its answer: that can last.
+    const bool matters = asked == "cuda" || (asked == "auto" && not_yet.empty());
+    const DeviceChoice choice = choose_device(asked, matters ? find_gpu() : Gpu{}, not_yet);
     if (choice.gpu) device = make_gpu_device();
     if (choice.why.empty()) return;
     log_info("training on " + (device ? device->describe() : "the CPU") + ": " + choice.why);

@@ -18,14 +18,15 @@ struct Stage {
 };
 
 constexpr const char* kFileSystem =
-    "a file system hangs: look at it on the hosts whose ranks did not arrive (df, ls)";
+    "a file system hangs, or a large log is opened for the first time (then give a longer "
+    "--deadline): look at the hosts of ranks that are blocked or silent (df, ls)";
 constexpr Stage kStages[] = {
     {"ping", [](const Options&, Communicator& world) { return check_ping(world); }, nullptr,
      "hosts cannot reach each other: look at firewalls, and which network MPI takes (mpirun --mca "
      "btl_tcp_if_include NETWORK)"},
     {"machine", check_machine, nullptr, "a host stopped answering: look at its load and memory"},
     {"gpu", [](const Options&, Communicator& world) { return check_gpu(world); }, nullptr,
-     "a driver hangs: look at nvidia-smi on the hosts whose ranks did not arrive"},
+     "a driver hangs: look at nvidia-smi on the hosts, those of silent ranks first"},
     {"bandwidth", [](const Options&, Communicator& world) { return check_bandwidth(world); },
      nullptr,
      "small messages pass and large ones do not: look at the network's MTU and which network MPI "
@@ -101,7 +102,8 @@ Command doctor_command() {
        .type = OptionType::real,
        .default_text = "30",
        .help = "Seconds a stage may last before the ranks that wait say so and the job ends.",
-       .lowest = 0.1}};
+       .lowest = 0.1,
+       .highest = 86400}};
   const std::vector<OptionSpec> device = device_flags();
   flags.insert(flags.end(), device.begin(), device.end());
   return {{.name = "doctor",
@@ -109,7 +111,8 @@ Command doctor_command() {
            .details =
                "Start it as the job will be started (mpirun or srun, same hosts, same binding), "
                "with the job's --log and --out. Each stage prints ok, warn or FAIL with one "
-               "sentence of advice; one that does not end by --deadline names the ranks that wait. "
+               "sentence of advice; when one does not end by --deadline, every rank that is still "
+               "in it says so. "
                "Exit codes: 0 fit to run, 1 something failed, 2 a fault of the machine or a stage "
                "that did not end.",
            .options = flags},

@@ -132,7 +132,10 @@ std::vector<Finding> check_gpu(Communicator& world) {
   const Gpu found = find_gpu();
   const std::vector<std::string> obstacles = world.all_gather_strings(found.obstacle, "GPUs");
   const int64_t with = std::ranges::count(obstacles, std::string());
-  if (with == world.size()) return {{Health::well, "every rank has one that can be used"}};
+  if (with == world.size() && with == 1) return {{Health::well, "there is one that can be used"}};
+  if (with == world.size()) {
+    return {{Health::well, "every rank has one, but several ranks train on the CPU so far"}};
+  }
   const auto without = std::ranges::find_if(obstacles, [](const auto& of) { return !of.empty(); });
   if (with == 0) return {{Health::well, "none is used: " + *without}};
   const std::vector<RankPlace> places = places_of_ranks(world);
@@ -157,12 +160,16 @@ std::vector<Finding> check_bandwidth(Communicator& world) {
     world.all_reduce_sum(std::span(numbers), "bandwidth");
     best = std::min(best, timer.seconds());
   }
-  if (numbers.back() != static_cast<float>(world.size())) {
+  int64_t wrong =
+      std::ssize(numbers) - std::ranges::count(numbers, static_cast<float>(world.size()));
+  world.all_reduce_sum(std::span(&wrong, 1), "wrong sums");
+  if (wrong > 0) {
     return {{Health::ill,
-             format("a sum of ones over %s gave %g", ranks_text(world.size()).c_str(),
-                    static_cast<double>(numbers.back())),
+             format("%lld sums of ones over %s came out wrong", static_cast<long long>(wrong),
+                    ranks_text(world.size()).c_str()),
              "the network or MPI damages messages: look at their logs"}};
   }
+  best = std::ranges::max(numbers_of_ranks(best, world, "bandwidth"));
   const double rate = static_cast<double>(kNumbers * sizeof(float)) / best;
   Finding finding{Health::well, format("16 MiB are summed over all ranks in %.3g ms (%.2g GB/s)",
                                        1e3 * best, rate / 1e9)};
@@ -218,8 +225,11 @@ std::vector<Finding> check_out(const Options& options, Communicator& world) {
   const std::string& out = options.text("out");
   const fs::path folder = fs::path(world.broadcast_string(existing(out).string(), 0, "--out"));
   const std::vector<RankPlace> places = places_of_ranks(world);
+  // Of this job alone: what a killed one left must not look like a neighbour's.
+  const std::string job = world.broadcast_string(
+      format("%s-%d", places[0].host.c_str(), static_cast<int>(::getpid())), 0, "--out");
   const auto file_of = [&](int64_t rank) {
-    return folder / format(".alm-doctor-%lld", static_cast<long long>(rank));
+    return folder / format(".alm-doctor-%s-%lld", job.c_str(), static_cast<long long>(rank));
   };
   std::string trouble;
   std::error_code error;
@@ -228,12 +238,13 @@ std::vector<Finding> check_out(const Options& options, Communicator& world) {
     file << places[static_cast<size_t>(world.rank())].host << std::endl;
     if (!file) trouble = "cannot write";
   }
-  world.barrier("files written");
+  const std::vector<std::string> written = world.all_gather_strings(trouble, "--out");
+  const bool all_wrote = std::ranges::all_of(written, [](const auto& of) { return of.empty(); });
   // Network file systems show new files after a while.
-  constexpr double kPatience = 5;
+  const double patience = std::min(5.0, options.real("deadline") / 2);
   Timer timer;
-  for (int64_t rank = 0; rank < world.size() && trouble.empty(); ++rank) {
-    while (!fs::exists(file_of(rank), error) && timer.seconds() < kPatience) {
+  for (int64_t rank = 0; rank < world.size() && all_wrote && trouble.empty(); ++rank) {
+    while (!fs::exists(file_of(rank), error) && timer.seconds() < patience) {
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
     if (!fs::exists(file_of(rank), error)) trouble = "does not see what other ranks write";

@@ -39,7 +39,8 @@ void DeviceStep::make_inputs(std::span<const io::Journeys> blocks) {
   distinct_items_.find(inputs_.item_rows);
 }
 
-// The staging memory is free: whoever used it last waited for the sums that came of it.
+// Of the batch before, only the update of the rows may still read the staging memory: it stands
+// before this copy in the queue, and the host's side was copied from before the sums came.
 ModelInputs DeviceStep::send_inputs() {
   ModelInputs inputs = inputs_.view();
   cats_ = {distinct_cats_.rows(), distinct_cats_.places(), {}};

@@ -51,11 +51,13 @@ void* CudaQueue::scratch(int64_t bytes) {
 }
 
 void CudaQueue::upload(void* to, const void* from, int64_t bytes) {
+  if (bytes == 0) return;
   check(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyHostToDevice, stream_),
         "copying to the device");
 }
 
 void CudaQueue::download(void* to, const void* from, int64_t bytes) {
+  if (bytes == 0) return;
   check(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost, stream_),
         "copying from the device");
 }
@@ -71,6 +73,7 @@ void CudaQueue::copy(Matrix<const float> from, Matrix<float> to) {
 }
 
 void CudaQueue::clear(void* memory, int64_t bytes) {
+  if (bytes == 0) return;
   check(cudaMemsetAsync(memory, 0, static_cast<size_t>(bytes), stream_), "clearing memory");
 }
 
@@ -84,8 +87,10 @@ class CudaDevice : public Device {
  public:
   explicit CudaDevice(Precision precision) : precision_(precision) {}
   std::string describe() const override {
-    return format("cuda (compute capability %d.%d)", attribute(cudaDevAttrComputeCapabilityMajor),
-                  attribute(cudaDevAttrComputeCapabilityMinor));
+    return format("cuda (compute capability %d.%d, products in %s)",
+                  attribute(cudaDevAttrComputeCapabilityMajor),
+                  attribute(cudaDevAttrComputeCapabilityMinor),
+                  precision_ == Precision::bf16 ? "bf16" : "fp32");
   }
   const Ops& ops() const override { return kOps; }
   std::unique_ptr<Queue> make_queue() override { return std::make_unique<CudaQueue>(precision_); }

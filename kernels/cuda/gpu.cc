@@ -34,6 +34,11 @@ std::string architecture_obstacle(int major, int minor) {
     if (architecture / 10 == major && architecture % 10 <= minor) return "";
     built += format("%s%d.%d", built.empty() ? "" : ", ", architecture / 10, architecture % 10);
   }
+  constexpr int kLeastMajor = 8;  // the kernels' tensor-core product and asynchronous copies
+  if (major < kLeastMajor) {
+    return format("GPU 0 has compute capability %d.%d, the kernels need %d.0 or later", major,
+                  minor, kLeastMajor);
+  }
   return format(
       "GPU 0 has compute capability %d.%d, this program was built for %s (configure it with "
       "-DALM_CUDA_ARCHITECTURES=%d%d)",
@@ -48,8 +53,14 @@ std::string obstacle() {
     return "the driver shows no GPU (nvidia-smi lists them, CUDA_VISIBLE_DEVICES hides them)";
   }
   if (error != cudaSuccess) return std::string("the driver says: ") + cudaGetErrorString(error);
-  return architecture_obstacle(cuda::attribute(cudaDevAttrComputeCapabilityMajor),
-                               cuda::attribute(cudaDevAttrComputeCapabilityMinor));
+  const std::string architecture =
+      architecture_obstacle(cuda::attribute(cudaDevAttrComputeCapabilityMajor),
+                            cuda::attribute(cudaDevAttrComputeCapabilityMinor));
+  if (!architecture.empty()) return architecture;
+  // Starts work on the GPU: another process may own it, or its memory be full.
+  const cudaError_t start = cudaFree(nullptr);
+  if (start == cudaSuccess) return "";
+  return std::string("GPU 0 cannot be used now: ") + cudaGetErrorString(start);
 }
 
 }  // namespace
@@ -61,7 +72,7 @@ Gpu find_gpu() {
 std::unique_ptr<Device> make_gpu_device() {
   const std::string why_not = obstacle();
   if (!why_not.empty()) throw UserError("no GPU: " + why_not);
-  return cuda::make_cuda_device();
+  return cuda::make_cuda_device(cuda::Precision::bf16);
 }
 
 }  // namespace alm

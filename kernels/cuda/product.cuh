@@ -52,8 +52,8 @@ __global__ void __launch_bounds__(kTileThreads)
                    int64_t chunk_depth, Store store) {
   SIMT_SHARED(float, a, [kDepth][kTileStride]);
   SIMT_SHARED(float, b, [kDepth][kTileStride]);
-  const int64_t first_row = int64_t{blockIdx.y} * kTile;
-  const int64_t first_col = int64_t{blockIdx.x} * kTile;
+  const int64_t first_row = int64_t{blockIdx.x} * kTile;
+  const int64_t first_col = int64_t{blockIdx.y} * kTile;
   const int64_t first_k = blockIdx.z * chunk_depth;
   const int64_t last_k = first_k + chunk_depth < depth ? first_k + chunk_depth : depth;
   // Rows ty + 16 i and columns tx + 16 j of the tile are this thread's.
@@ -96,7 +96,8 @@ __global__ void __launch_bounds__(kTileThreads)
 template <class Store>
 void product(Launches& launches, const Factor& left, const Factor& right, int64_t rows,
              int64_t cols, int64_t depth, int64_t chunks, int64_t chunk_depth, const Store& store) {
-  launches.run_grid<product_kernel<Store>>(blocks_for(cols, kTile), blocks_for(rows, kTile), chunks,
+  // Rows are many: the grid is longest in x.
+  launches.run_grid<product_kernel<Store>>(blocks_for(rows, kTile), blocks_for(cols, kTile), chunks,
                                            kTileThreads, left, right, rows, cols, depth,
                                            chunk_depth, store);
 }

@@ -132,8 +132,8 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
   static_assert(2 * kStage >= kThreads / kWarp * kWarpOut);
   SIMT_SHARED(float4, pool, [2 * kStage / kVector]);
   float* const stages = &pool[0].x;
-  const int first_row = static_cast<int>(blockIdx.y) * kSide;
-  const int first_col = static_cast<int>(blockIdx.x) * kSide;
+  const int first_row = static_cast<int>(blockIdx.x) * kSide;
+  const int first_col = static_cast<int>(blockIdx.y) * kSide;
   const int first_k = static_cast<int>(blockIdx.z) * chunk_depth;
   const int last_k = depth - first_k > chunk_depth ? first_k + chunk_depth : depth;
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
@@ -152,7 +152,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
   Sums sums = {};
   float of_column = 0;  // of column threadIdx.x
   const bool sums_columns =
-      Store::kOfColumns && blockIdx.y == 0 && static_cast<int>(threadIdx.x) < kSide;
+      Store::kOfColumns && blockIdx.x == 0 && static_cast<int>(threadIdx.x) < kSide;
   int now = 0;
   if (first_k < last_k) copy_stage(first_k, stages);
   simt::cp_async_commit();
@@ -207,7 +207,7 @@ template <Layout kLeft, Layout kRight, class Store>
 void product(Launches& launches, Matrix<const float> left, Matrix<const float> right, int64_t rows,
              int64_t cols, int64_t depth, int64_t chunks, int64_t chunk_depth, const Store& store) {
   launches.run_grid<tensor_product_kernel<kLeft, kRight, Store>>(
-      blocks_for(cols, kSide), blocks_for(rows, kSide), chunks, kThreads, operand(left),
+      blocks_for(rows, kSide), blocks_for(cols, kSide), chunks, kThreads, operand(left),
       operand(right), narrow<int>(rows), narrow<int>(cols), narrow<int>(depth),
       narrow<int>(chunk_depth), store);
 }

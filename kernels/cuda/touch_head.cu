@@ -126,7 +126,7 @@ __global__ void __launch_bounds__(kThreads)
       for (int e = 0; e < 2; ++e) {
         float& sum = sums[j][2 * i + e];
         const float z = sum + bias[c + e];
-        const float d = d_logit[i] * w_out[c + e] + besides[e];
+        const float d = fmaf(d_logit[i], w_out[c + e], besides[e]);
         sum = z > 0.0f ? d : 0.0f;
         of_bias[e] += sum;
         of_out[e] += z > 0.0f ? d_logit[i] * z : 0.0f;

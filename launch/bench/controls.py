@@ -45,7 +45,7 @@ def controls_of(seed):
 def spread(runs, key):
     """Standard error of the mean over seeds: the clusters of a seed share a log and a fit."""
     values = [one[key] for one in runs]
-    return statistics.stdev(values) / len(values) ** 0.5
+    return statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else float("nan")
 
 
 def main():

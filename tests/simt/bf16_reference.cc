@@ -102,8 +102,11 @@ void touch_head_backward(reference::Arguments& a) {
       const double z = hidden_sum(a, i, j, unit);
       a["d_w_out"](unit) += as_factor(d) * as_factor(static_cast<float>(std::max(z, 0.0)));
       if (!(z > 0)) continue;
-      auto d_z = static_cast<float>(as_factor(d) * as_factor(a["w_out"](unit)));
-      if (a.has("d_hidden")) d_z += static_cast<float>(a["d_hidden"](j, unit));
+      const auto beside = a.has("d_hidden") ? static_cast<float>(a["d_hidden"](j, unit)) : 0.0f;
+      const auto of_logit = static_cast<float>(as_factor(d));
+      const auto of_weight = static_cast<float>(as_factor(a["w_out"](unit)));
+      const float d_z =
+          fused(a) ? std::fma(of_logit, of_weight, beside) : of_logit * of_weight + beside;
       a["d_bias"](unit) += d_z;
       of_journeys(i, unit) = static_cast<float>(of_journeys(i, unit)) + d_z;
       const double rounded = to_bf16(d_z);

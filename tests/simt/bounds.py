@@ -32,7 +32,7 @@ TARGET_SECONDS = 0.4e-3
 JOURNEY_BYTES = 16 * 4 + 8 * 16 + 16 + 5 * (8 + 8 + 16 + 24 + 1)
 # What the engine copies and clears on the device between ops, a journey: two activations of 64 numbers a
 # touch read and written, three gradients of as many and one of the context cleared.
-MOVED_BYTES, MOVES = 4 * 64 * (5 * (2 * 2 + 3) + 1), 6
+MOVED_BYTES, MOVES = 4 * 64 * (5 * (2 * 2 + 3) + 1), 13
 KEYS = ("loaded", "stored", "distinct", "launches", "products", "flops")
 
 
@@ -127,7 +127,9 @@ def page(kernels, budget):
         f"{100 * launching / serial:.0f} % are launches, {100 * copy / serial:.0f} % the copy and "
         f"{100 * h100 / serial:.0f} % kernels. With the launches in a graph and the next batch copied "
         f"meanwhile it would be {1e3 * max(h100, copy):.2f} ms: "
-        f"{'reached' if reached else 'not reached'}. Neither is built.", "",
+        f"{'reached' if reached else 'not reached'}, a node of a graph taken to cost nothing. Neither is "
+        "built. Left out of all of it: the host's part, which makes a batch's inputs, finds its distinct rows "
+        "and packs both on one thread while the GPU waits (engine/train/device_step.cc).", "",
         f"The kernels are bound by memory: {1e-6 * memory:.0f} MB a step, {memory / JOURNEYS / 1e3:.0f} KB "
         "a journey, most of it activations in fp32 between layers, which stand in memory once for each pass over "
         "them: in bf16 they would be half of that. All products together are "

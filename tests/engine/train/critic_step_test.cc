@@ -48,7 +48,8 @@ struct Case {
                      data.block_rows, {.deterministic = deterministic});
   }
   CriticStep step() {
-    return CriticStep(*model, io::lanes_of_rank(data.total_blocks, world.rank(), world.size()),
+    return CriticStep(*model, compute.device(),
+                      io::lanes_of_rank(data.total_blocks, world.rank(), world.size()),
                       data.total_blocks, data.block_rows);
   }
   std::span<const io::Journeys> blocks(size_t at = 0) const { return data.batches[at]; }
