@@ -16,7 +16,8 @@ struct Gpu {
 // Needs no driver: that there is none is an answer.
 Gpu find_gpu();
 
-// Of the first GPU, its matrix products in bf16 with sums in fp32. UserError naming the obstacle where there is one.
+// Of the first GPU, its matrix products in bf16 with sums in fp32. UserError naming the obstacle
+// where there is one.
 std::unique_ptr<Device> make_gpu_device();
 
 }  // namespace alm

@@ -79,7 +79,7 @@ TEST(Report, SaysWhatDroveTheOutcomeAndWhatOtherMethodsWouldHaveSaid) {
   EXPECT_TRUE(has(text, "“makeup remake” drove the outcome most: +5.34 outcomes per 100 touches"));
   EXPECT_TRUE(has(text, "95 % interval 4.11 to 6.57"));
   EXPECT_TRUE(has(text, "The naive comparison would have put chess puzzles first"));
-  EXPECT_TRUE(has(text, "Back-door adjustment puts the same one first, at +3.10 instead of +5.34"));
+  EXPECT_TRUE(has(text, "Back-door adjustment puts the same cluster first, at +3.10 instead of +5.34"));
 }
 
 TEST(Report, SaysHowManyIntervalsOverlapThatOfTheFirst) {
@@ -560,7 +560,7 @@ TEST(Report, SaysWhichOutcomeHeadMadeTheNumbersAndHowToCheckIt) {
   seen = visible_text(page);
   EXPECT_TRUE(has(seen, "These values are by the general head"));
   EXPECT_TRUE(has(seen, "Train once more with --outcome-head separable"));
-  EXPECT_TRUE(has(seen, "No one-step value for any of them: no do <here>"));
+  EXPECT_TRUE(has(seen, "No value for any of them: no do <here>"));
   EXPECT_TRUE(has(seen, "drove the outcome most")) << "ranked by ett";
   EXPECT_TRUE(has(seen, "True ett of the cluster"));
   EXPECT_FALSE(has(visible_text(sample_run("arm").render()), "head"));
