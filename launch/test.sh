@@ -3,7 +3,8 @@
 # Installs what is missing, builds everything and runs the tests, or only those of the given labels
 # (base kernels io engine launch mpi lint scripts fuzz cuda). ALM_DATA names the folder of the real data sets,
 # ALM_REQUIRE what may not be skipped (cuda-toolkit,real-data). ALM_BUILD: another build folder.
-# ALM_SANITIZE=address,undefined: built with these sanitizers, in a folder of its own.
+# ALM_CTEST: a further option of ctest. ALM_SANITIZE=address,undefined: built with these sanitizers, in a
+# folder of its own.
 set -eu
 cd "$(dirname "$0")/.."
 sanitize=${ALM_SANITIZE:-OFF}
@@ -22,4 +23,4 @@ cmake --build "$build" --parallel "$(compile_jobs)"
 labels=""
 for label in "$@"; do labels="${labels:+$labels|}$label"; done
 cd "$build"
-ctest --output-on-failure -j "$(usable_cores)" ${labels:+-L "^($labels)\$"}
+ctest --output-on-failure -j "$(usable_cores)" ${ALM_CTEST:+"$ALM_CTEST"} ${labels:+-L "^($labels)\$"}
