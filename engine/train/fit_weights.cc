@@ -12,16 +12,17 @@ ModelWeights Fit::take_weights() {
 void Fit::start_from(const Bundle& bundle, const std::string& fit) {
   check_same_features(bundle.options, bundle.stats->schema, in_.log->schema());
   const io::Json there = to_json(bundle.options);
-  for (const auto& [name, here] : to_json(in_.model.options()).items()) {
+  const io::Json here = to_json(in_.model.options());
+  for (const auto& [name, value] : here.items()) {
     // What losses weigh may change; what the parameters are may not.
     const bool of_losses =
         name.starts_with("w_") || name == "temperature" || name == "critic_top_k";
-    if (of_losses || there.at(name) == here) continue;
+    if (of_losses || there.at(name) == value) continue;
     throw UserError(
         format("--init: that run's model is another: --%s was %s there and is %s here; use the "
                "same options, or another run",
                option_name(name).c_str(), io::json_text(there.at(name)).c_str(),
-               io::json_text(here).c_str()));
+               io::json_text(value).c_str()));
   }
   const auto found = bundle.fits.find(fit);
   if (found == bundle.fits.end() || found->second.dense.size() != weights_.dense.size()) {
