@@ -79,7 +79,8 @@ TEST(Report, SaysWhatDroveTheOutcomeAndWhatOtherMethodsWouldHaveSaid) {
   EXPECT_TRUE(has(text, "“makeup remake” drove the outcome most: +5.34 outcomes per 100 touches"));
   EXPECT_TRUE(has(text, "95 % interval 4.11 to 6.57"));
   EXPECT_TRUE(has(text, "The naive comparison would have put chess puzzles first"));
-  EXPECT_TRUE(has(text, "Back-door adjustment puts the same cluster first, at +3.10 instead of +5.34"));
+  EXPECT_TRUE(
+      has(text, "Back-door adjustment puts the same cluster first, at +3.10 instead of +5.34"));
 }
 
 TEST(Report, SaysHowManyIntervalsOverlapThatOfTheFirst) {
