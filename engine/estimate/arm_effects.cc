@@ -49,23 +49,12 @@ io::Json to_json(const ArmEffect& effect, const std::string& name) {
   return json;
 }
 
-void ArmEffectSums::Weights::add(int64_t arm, double weight) {
-  sum[static_cast<size_t>(arm)].add(weight);
-  squares[static_cast<size_t>(arm)].add(weight * weight);
-}
-
-double ArmEffectSums::Weights::ess(int64_t arm) const {
-  const double total = sum[static_cast<size_t>(arm)].value();
-  const double of_squares = squares[static_cast<size_t>(arm)].value();
-  return of_squares > 0 ? total * total / of_squares : 0;
-}
-
 ArmEffectSums::Estimand::Estimand(int64_t arms)
     : plugin(arms),
       one_step(arms),
       raw(arms),
-      mediator(static_cast<size_t>(arms)),
-      propensity(static_cast<size_t>(arms)),
+      mediator(arms),
+      propensity(arms),
       clipped(static_cast<size_t>(arms)),
       counted(static_cast<size_t>(arms)),
       raw_undefined(static_cast<size_t>(arms)) {}
@@ -74,13 +63,11 @@ void ArmEffectSums::Estimand::merge(const Estimand& other) {
   plugin.merge(other.plugin);
   one_step.merge(other.one_step);
   raw.merge(other.raw);
+  mediator.merge(other.mediator);
+  propensity.merge(other.propensity);
   const auto add = [](std::vector<FixedSum>& to, const std::vector<FixedSum>& from) {
     for (size_t i = 0; i < to.size(); ++i) to[i].add(from[i]);
   };
-  add(mediator.sum, other.mediator.sum);
-  add(mediator.squares, other.mediator.squares);
-  add(propensity.sum, other.propensity.sum);
-  add(propensity.squares, other.propensity.squares);
   add(clipped, other.clipped);
   add(counted, other.counted);
   for (size_t i = 0; i < raw_undefined.size(); ++i) raw_undefined[i] += other.raw_undefined[i];
@@ -90,8 +77,9 @@ void ArmEffectSums::Estimand::reduce(Communicator& comm, const char* what) {
   plugin.reduce(comm, what);
   one_step.reduce(comm, what);
   raw.reduce(comm, what);
-  for (auto* sums : {&mediator.sum, &mediator.squares, &propensity.sum, &propensity.squares,
-                     &clipped, &counted}) {
+  mediator.reduce(comm, what);
+  propensity.reduce(comm, what);
+  for (auto* sums : {&clipped, &counted}) {
     comm.all_reduce_sum(std::span<FixedSum>(*sums), what);
   }
   comm.all_reduce_sum(std::span<int64_t>(raw_undefined), what);
@@ -106,7 +94,7 @@ ArmEstimand ArmEffectSums::Estimand::finish(int64_t arm) const {
   if (raw_undefined[a] > 0) result.one_step_raw.mean = result.one_step_raw.se = NAN;
   const double all = counted[a].value();
   result.clipped_share = all > 0 ? clipped[a].value() / all : 0;
-  result.ess = std::min(mediator.ess(arm), propensity.ess(arm));
+  result.ess = std::min(mediator.effective_sample(arm), propensity.effective_sample(arm));
   return result;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/comm/communicator.h"
+#include "engine/estimate/cluster_totals.h"
 #include "engine/estimate/influence.h"
 #include "engine/estimate/user_sums.h"
 #include "io/json.h"
@@ -67,17 +68,10 @@ class ArmEffectSums {
   const GroupedSums& outcomes() const { return outcomes_; }
 
  private:
-  // Kish sums of one kind of weight, [arms] each.
-  struct Weights {
-    explicit Weights(size_t arms) : sum(arms), squares(arms) {}
-    std::vector<FixedSum> sum, squares;
-    void add(int64_t arm, double weight);
-    double ess(int64_t arm) const;
-  };
   struct Estimand {
     explicit Estimand(int64_t arms);
     GroupedSums plugin, one_step, raw;
-    Weights mediator, propensity;
+    WeightTotals mediator, propensity;       // of arms
     std::vector<FixedSum> clipped, counted;  // [arms] weights
     std::vector<int64_t> raw_undefined;      // [arms]
     void merge(const Estimand& other);

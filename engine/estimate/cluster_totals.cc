@@ -17,17 +17,13 @@ void ClusterTotals::reduce(Communicator& world, const char* what) {
 }
 
 void WeightTotals::merge(const WeightTotals& other) {
-  for (size_t at = 0; at < sum.size(); ++at) {
-    sum[at].add(other.sum[at]);
-    squares[at].add(other.squares[at]);
-    count[at] += other.count[at];
-  }
+  ClusterTotals::merge(other);
+  for (size_t at = 0; at < squares.size(); ++at) squares[at].add(other.squares[at]);
 }
 
 void WeightTotals::reduce(Communicator& world, const char* what) {
-  world.all_reduce_sum(std::span(sum), what);
+  ClusterTotals::reduce(world, what);
   world.all_reduce_sum(std::span(squares), what);
-  world.all_reduce_sum(std::span(count), what);
 }
 
 double WeightTotals::effective_sample(int64_t cluster) const {

@@ -27,16 +27,12 @@ struct ClusterTotals {
 };
 
 // Sums of weights per cluster, for the effective sample that they leave.
-struct WeightTotals {
+struct WeightTotals : ClusterTotals {
   explicit WeightTotals(int64_t clusters)
-      : sum(static_cast<size_t>(clusters)),
-        squares(static_cast<size_t>(clusters)),
-        count(static_cast<size_t>(clusters)) {}
+      : ClusterTotals(clusters), squares(static_cast<size_t>(clusters)) {}
   void add(int64_t cluster, double weight) {
-    const size_t at = static_cast<size_t>(cluster);
-    sum[at].add(weight);
-    squares[at].add(weight * weight);
-    ++count[at];
+    ClusterTotals::add(cluster, weight, 1);
+    squares[static_cast<size_t>(cluster)].add(weight * weight);
   }
   void merge(const WeightTotals& other);
   // COLLECTIVE.
@@ -44,9 +40,7 @@ struct WeightTotals {
   // Kish's size: how many rows of equal weight would tell as much. 0 without weight.
   double effective_sample(int64_t cluster) const;
 
-  std::vector<FixedSum> sum;
   std::vector<FixedSum> squares;
-  std::vector<int64_t> count;
 };
 
 }  // namespace alm

@@ -1,11 +1,11 @@
 #include "engine/estimate/grouped_auuc.h"
-#include "engine/estimate/thin_data.h"
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 
 #include "engine/estimate/bootstrap.h"
+#include "engine/estimate/thin_data.h"
 #include "kernels/base/check.h"
 #include "kernels/base/text.h"
 

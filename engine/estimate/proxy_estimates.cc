@@ -1,5 +1,4 @@
 #include "engine/estimate/proxy_estimates.h"
-#include "engine/estimate/thin_data.h"
 
 #include <algorithm>
 #include <cmath>
@@ -9,6 +8,7 @@
 #include "engine/estimate/fold_batches.h"
 #include "engine/estimate/proxy_sums.h"
 #include "engine/estimate/settled_outcome.h"
+#include "engine/estimate/thin_data.h"
 #include "engine/model/scan.h"
 #include "kernels/base/text.h"
 

@@ -1,8 +1,9 @@
 #include "engine/estimate/sensitivity.h"
-#include "engine/estimate/thin_data.h"
 
 #include <algorithm>
 #include <cmath>
+
+#include "engine/estimate/thin_data.h"
 
 namespace alm {
 namespace {

@@ -9,6 +9,18 @@ std::span<const float> optional_bias(const Linear& layer, const float* weights) 
   return layer.has_bias() ? layer.b.vector(weights) : std::span<const float>{};
 }
 
+// Of the weights or, where T may change, of the gradient.
+template <class T>
+TouchHeadTensors<T> tensors_of(const TouchHead& head, T* arena) {
+  return {.w_touch = head.touch.w.matrix(arena),
+          .bias = head.touch.b.vector(arena),
+          .w_context = head.context.w.matrix(arena),
+          .w_out = head.out.w.matrix(arena),
+          .out_bias = head.out.b.vector(arena),
+          .cluster_bias = head.cluster_bias.vector(arena),
+          .v = head.cluster_vector.matrix(arena)};
+}
+
 }  // namespace
 
 Linear Linear::add(ParameterLayout& layout, const std::string& name, int64_t in, int64_t out,
@@ -65,26 +77,6 @@ TouchHead TouchHead::add(ParameterLayout& layout, const std::string& name, int64
   return head;
 }
 
-TouchHeadTensors<const float> TouchHead::tensors(const float* weights) const {
-  return {.w_touch = touch.w.matrix(weights),
-          .bias = touch.b.vector(weights),
-          .w_context = context.w.matrix(weights),
-          .w_out = out.w.matrix(weights),
-          .out_bias = out.b.vector(weights),
-          .cluster_bias = cluster_bias.vector(weights),
-          .v = cluster_vector.matrix(weights)};
-}
-
-TouchHeadTensors<float> TouchHead::gradients(float* gradient) const {
-  return {.w_touch = touch.w.matrix(gradient),
-          .bias = touch.b.vector(gradient),
-          .w_context = context.w.matrix(gradient),
-          .w_out = out.w.matrix(gradient),
-          .out_bias = out.b.vector(gradient),
-          .cluster_bias = cluster_bias.vector(gradient),
-          .v = cluster_vector.matrix(gradient)};
-}
-
 TouchHead::Activations TouchHead::forward(const Pass& pass, Csr touches,
                                           std::span<const int64_t> cluster,
                                           Matrix<const float> encoded,
@@ -99,7 +91,7 @@ TouchHead::Activations TouchHead::forward(const Pass& pass, Csr touches,
                                            .cluster = cluster,
                                            .x = encoded,
                                            .context = journey_context,
-                                           .weights = tensors(pass.weights),
+                                           .weights = tensors_of(*this, pass.weights),
                                            .logit = activations.logit,
                                            .hidden = activations.hidden,
                                            .of_context = of_context,
@@ -118,13 +110,13 @@ void TouchHead::backward(const Pass& pass, Csr touches, std::span<const int64_t>
                                 .cluster = cluster,
                                 .x = encoded,
                                 .context = journey_context,
-                                .weights = tensors(pass.weights),
+                                .weights = tensors_of(*this, pass.weights),
                                 .hidden = activations.hidden,
                                 .d_logit = d_logit,
                                 .d_hidden = d_hidden_beside,
                                 .d_x = d_encoded,
                                 .d_context = d_context,
-                                .gradients = gradients(pass.gradient),
+                                .gradients = tensors_of(*this, pass.gradient),
                                 .room_touches = pass.memory.matrix(encoded.rows, width),
                                 .room_journeys = pass.memory.matrix(journey_context.rows, width)});
 }

@@ -55,10 +55,6 @@ struct TouchHead {
                 Matrix<const float> encoded, Matrix<const float> journey_context,
                 const Activations& activations, Matrix<float> d_logit, Matrix<float> d_encoded,
                 Matrix<float> d_context, Matrix<const float> d_hidden_beside = {}) const;
-
- private:
-  TouchHeadTensors<const float> tensors(const float* weights) const;
-  TouchHeadTensors<float> gradients(float* gradient) const;
 };
 
 // Row i of `of`, one a journey, times the number of its touches: a mean over touches becomes a sum.

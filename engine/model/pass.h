@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/model/device_array.h"
+
 namespace alm {
 
 // Memory of a device for the activations of one micro-block: a stack that is reset before each.

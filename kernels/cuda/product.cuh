@@ -45,7 +45,7 @@ __device__ inline void load_tile(const Factor& from, int64_t first_i, int64_t la
 }
 
 // store(row, column, chunk, sum over the chunk's depth of left(row, k) right(column, k)).
-// Grid: column tiles, row tiles, chunks of the depth.
+// Grid: row tiles, column tiles, chunks of the depth.
 template <class Store>
 __global__ void __launch_bounds__(kTileThreads)
     product_kernel(Factor left, Factor right, int64_t rows, int64_t cols, int64_t depth,

@@ -122,7 +122,7 @@ __device__ void multiply_stage(const float* left, const float* right, Sums& sums
 
 // store(row, column, chunk, sum over the chunk's depth of left(row, k) right(column, k)); and where
 // Store::kOfColumns, store.of_column(column, chunk, sum over the chunk's depth of right(column,
-// k)), of numbers as they are. Grid: column tiles, row tiles, chunks of the depth.
+// k)), of numbers as they are. Grid: row tiles, column tiles, chunks of the depth.
 template <Layout kLeft, Layout kRight, class Store>
 __global__ void __launch_bounds__(kThreads, kBlocks)
     tensor_product_kernel(Operand left, Operand right, int rows, int cols, int depth,
