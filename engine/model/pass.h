@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "engine/model/device_array.h"
+#include "kernels/device_array.h"
 
 namespace alm {
 

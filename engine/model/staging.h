@@ -5,8 +5,8 @@
 #include <cstddef>
 #include <cstring>
 
-#include "engine/model/device_array.h"
 #include "engine/model/model_inputs.h"
+#include "kernels/device_array.h"
 
 namespace alm {
 

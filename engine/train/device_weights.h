@@ -1,9 +1,9 @@
 // One set of parameters, their optimiser's state and their gradient in memory of a device.
 #pragma once
 
-#include "engine/model/device_array.h"
 #include "engine/model/model.h"
 #include "engine/train/optimizer.h"
+#include "kernels/device_array.h"
 
 namespace alm {
 
