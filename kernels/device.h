@@ -29,6 +29,8 @@ class Queue {
   virtual void clear(void* memory, int64_t bytes) = 0;
   // Waits until everything queued has finished.
   virtual void wait() = 0;
+  // Whether it has; does not wait.
+  virtual bool done() = 0;
 };
 
 class Device {

@@ -1,5 +1,6 @@
-// The GPU this program may compute on: kernels/cuda where it was built with the CUDA toolkit, else
-// no_gpu.cc.
+// The GPU this process may compute on: kernels/cuda where it was built with the CUDA toolkit, else
+// no_gpu.cc. Of the GPUs that the driver shows a host's processes each takes the one of its number
+// among them, `local_rank`; one that is shown a single GPU takes that.
 #pragma once
 
 #include <memory>
@@ -12,12 +13,13 @@ namespace alm {
 struct Gpu {
   bool built_in = false;  // whether the program has kernels for one
   std::string obstacle;   // why none can be used, a part of a sentence; empty: one can
+  std::string address;    // of the one that can, on the bus of its host
 };
 // Needs no driver: that there is none is an answer.
-Gpu find_gpu();
+Gpu find_gpu(int64_t local_rank = 0);
 
-// Of the first GPU, its matrix products in bf16 with sums in fp32. UserError naming the obstacle
-// where there is one.
-std::unique_ptr<Device> make_gpu_device();
+// Its matrix products in bf16 with sums in fp32. UserError naming the obstacle where there is one.
+// The thread that calls uses this GPU from now on.
+std::unique_ptr<Device> make_gpu_device(int64_t local_rank = 0);
 
 }  // namespace alm

@@ -3,12 +3,12 @@
 
 namespace alm {
 
-Gpu find_gpu() {
-  return {false, "this program was built without CUDA (build it where the CUDA toolkit is)"};
+Gpu find_gpu(int64_t) {
+  return {false, "this program was built without CUDA (build it where the CUDA toolkit is)", ""};
 }
 
-std::unique_ptr<Device> make_gpu_device() {
-  throw UserError("no GPU: " + find_gpu().obstacle);
+std::unique_ptr<Device> make_gpu_device(int64_t) {
+  throw UserError("no GPU: " + find_gpu(0).obstacle);
 }
 
 }  // namespace alm

@@ -1,6 +1,10 @@
 #include "launch/device_choice.h"
 
+#include <map>
+
 #include "kernels/base/log.h"
+#include "kernels/base/text.h"
+#include "launch/threads.h"
 
 namespace alm {
 
@@ -16,15 +20,42 @@ DeviceChoice choose_device(const std::string& asked, const Gpu& found, const std
   return {false, found.built_in ? obstacle : ""};
 }
 
+Gpu usable_by_all(const Gpu& mine, Communicator& world) {
+  const std::vector<std::string> obstacles = world.all_gather_strings(mine.obstacle, "GPUs");
+  const std::vector<std::string> addresses = world.all_gather_strings(mine.address, "GPUs");
+  const std::vector<RankPlace> places = places_of_ranks(world);
+  Gpu of_all = mine;
+  std::map<std::string, std::vector<size_t>> ranks_of_gpu;
+  for (size_t rank = 0; rank < obstacles.size(); ++rank) {
+    if (!obstacles[rank].empty()) {
+      of_all.obstacle = obstacles[rank];
+      if (rank > 0) of_all.obstacle += format(" (rank %zu on %s)", rank, places[rank].host.c_str());
+      return of_all;
+    }
+    ranks_of_gpu[places[rank].host + ", " + addresses[rank]].push_back(rank);
+  }
+  for (const auto& [gpu, ranks] : ranks_of_gpu) {
+    if (ranks.size() == 1) continue;
+    of_all.obstacle = format(
+        "ranks %zu and %zu are shown one GPU (%s), and each needs its own: start as many ranks a "
+        "host as it has GPUs, and let CUDA_VISIBLE_DEVICES show all of them or each rank another",
+        ranks[0], ranks[1], gpu.c_str());
+    return of_all;
+  }
+  return of_all;
+}
+
 std::unique_ptr<Device> chosen_gpu(const Options& options, const std::string& not_yet,
                                    Communicator& world) {
+  const std::string& asked = options.text("device");
+  // A driver is not asked where nothing hangs on its answer: that can last.
+  const bool matters = asked == "cuda" || (asked == "auto" && not_yet.empty());
+  Gpu found;
+  if (matters) found = usable_by_all(find_gpu(world.local_rank()), world);
   std::unique_ptr<Device> device;
   world.together("the GPU", [&] {
-    const std::string& asked = options.text("device");
-    // A driver is not asked where nothing hangs on its answer: that can last.
-    const bool matters = asked == "cuda" || (asked == "auto" && not_yet.empty());
-    const DeviceChoice choice = choose_device(asked, matters ? find_gpu() : Gpu{}, not_yet);
-    if (choice.gpu) device = make_gpu_device();
+    const DeviceChoice choice = choose_device(asked, found, not_yet);
+    if (choice.gpu) device = make_gpu_device(world.local_rank());
     if (choice.why.empty()) return;
     log_info("training on " + (device ? device->describe() : "the CPU") + ": " + choice.why);
   });

@@ -18,7 +18,12 @@ struct DeviceChoice {
 // sentence; empty: all has. UserError when cuda is asked for and cannot be.
 DeviceChoice choose_device(const std::string& asked, const Gpu& found, const std::string& not_yet);
 
-// COLLECTIVE. The GPU, or null for the CPU, by --device; says which and why.
+// COLLECTIVE. What all ranks make of what each found: usable when every rank has a GPU of its own,
+// else the obstacle of the first rank that has none, or who shares one.
+Gpu usable_by_all(const Gpu& mine, Communicator& world);
+
+// COLLECTIVE. This rank's GPU, or null for the CPU, by --device, alike on all ranks; says which and
+// why.
 std::unique_ptr<Device> chosen_gpu(const Options& options, const std::string& not_yet,
                                    Communicator& world);
 

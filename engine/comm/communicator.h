@@ -1,7 +1,8 @@
-// Talk between ranks: host spans in, host spans out. Every function but rank(), size(), name(),
-// alarm() and abort() is COLLECTIVE: all ranks call it in the same order with equal sizes
-// (all_gather_v, all_to_all_v: sizes free), and never inside a rank-dependent branch. `what` names
-// the operation in messages. Failures throw MachineError. One thread at a time.
+// Talk between ranks: host spans in, host spans out (device_communicator.h: memory of devices).
+// Every function but rank(), size(), name(), alarm(), roll_call() and abort() is COLLECTIVE: all
+// ranks call it in the same order with equal sizes (all_gather_v, all_to_all_v: sizes free), and
+// never inside a rank-dependent branch. `what` names the operation in messages. Failures throw
+// MachineError. One thread at a time.
 #pragma once
 
 #include <cstddef>
@@ -48,6 +49,10 @@ class Communicator {
   // True once another rank has failed inside together(): work that lasts looks now and then, and
   // ends early. NOT collective.
   virtual bool alarm() = 0;
+  // The ranks, ascending, that did not call it within `seconds`, the first of them all: of those
+  // that came it has the same number of calls. NOT collective, and so what precedes a collective
+  // that a rank may be missing from, or asks after one who is.
+  virtual std::vector<int64_t> roll_call(double seconds) = 0;
   // The last collective of a rank that cannot go on, with what it has to say. Waits at most
   // `seconds` for all ranks to come here, whatever collectives they left; then gives their words
   // by rank (cut to some 2,000 bytes). Empty when not all came: they wait in other collectives, and

@@ -14,6 +14,7 @@
 #include "engine/comm/communicator.h"
 #include "engine/comm/launcher.h"
 #include "engine/comm/message_limit.h"
+#include "kernels/base/clock.h"
 #include "kernels/base/view.h"
 
 namespace alm {
@@ -65,7 +66,7 @@ class MpiCommunicator : public Communicator {
     check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &aside_), "MPI_Comm_dup", "start of MPI");
   }
   ~MpiCommunicator() override {
-    while (alarm_waits()) take_alarm();
+    while (took_signal(MPI_ANY_SOURCE, kAlarmTag)) continue;
     MPI_Comm_free(&aside_);
     MPI_Finalize();
   }
@@ -177,21 +178,33 @@ class MpiCommunicator : public Communicator {
   }
 
   bool alarm() override {
-    if (!alarm_ && alarm_waits()) {
-      take_alarm();
-      alarm_ = true;
-    }
+    alarm_ = alarm_ || took_signal(MPI_ANY_SOURCE, kAlarmTag);
     return alarm_;
+  }
+
+  std::vector<int64_t> roll_call(double seconds) override {
+    std::vector<int> missing;
+    for (int other = 0; other < size_; ++other) {
+      if (other == rank_) continue;
+      signal(other, kRollTag);
+      missing.push_back(other);
+    }
+    const double end = now_seconds() + seconds;
+    while (true) {
+      std::erase_if(missing, [&](int other) { return took_signal(other, kRollTag); });
+      if (missing.empty() || now_seconds() > end) return {missing.begin(), missing.end()};
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
   }
 
   std::vector<std::string> meet(const std::string& words, double seconds) override {
     MPI_Request request = MPI_REQUEST_NULL;
     if (MPI_Ibarrier(aside_, &request) != MPI_SUCCESS) return {};
-    const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
+    const double end = now_seconds() + seconds;
     for (int met = 0; met == 0;) {
       if (MPI_Test(&request, &met, MPI_STATUS_IGNORE) != MPI_SUCCESS) return {};
       if (met != 0) break;
-      if (std::chrono::steady_clock::now() > end) return {};
+      if (now_seconds() > end) return {};
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
     std::vector<char> mine(kWords), all(kWords * static_cast<size_t>(size_));
@@ -215,24 +228,26 @@ class MpiCommunicator : public Communicator {
  private:
   static constexpr int kTag = 1;
   static constexpr int kAlarmTag = 2;
+  static constexpr int kRollTag = 3;
   static constexpr int kWords = 2048;
 
   void raise_alarm() override {
     for (int other = 0; other < size_; ++other) {
-      if (other == rank_) continue;
-      // Empty, so it leaves at once whether or not the other looks.
-      MPI_Request request = MPI_REQUEST_NULL;
-      MPI_Isend(nullptr, 0, MPI_BYTE, other, kAlarmTag, aside_, &request);
-      MPI_Request_free(&request);
+      if (other != rank_) signal(other, kAlarmTag);
     }
   }
-  bool alarm_waits() const {
-    int waits = 0;
-    const int status = MPI_Iprobe(MPI_ANY_SOURCE, kAlarmTag, aside_, &waits, MPI_STATUS_IGNORE);
-    return status == MPI_SUCCESS && waits != 0;
+  // An empty message: it leaves at once whether or not the other looks.
+  void signal(int other, int tag) const {
+    MPI_Request request = MPI_REQUEST_NULL;
+    MPI_Isend(nullptr, 0, MPI_BYTE, other, tag, aside_, &request);
+    MPI_Request_free(&request);
   }
-  void take_alarm() {
-    MPI_Recv(nullptr, 0, MPI_BYTE, MPI_ANY_SOURCE, kAlarmTag, aside_, MPI_STATUS_IGNORE);
+  bool took_signal(int source, int tag) const {
+    int waits = 0;
+    const int status = MPI_Iprobe(source, tag, aside_, &waits, MPI_STATUS_IGNORE);
+    if (status != MPI_SUCCESS || waits == 0) return false;
+    MPI_Recv(nullptr, 0, MPI_BYTE, source, tag, aside_, MPI_STATUS_IGNORE);
+    return true;
   }
 
   // Calls piece(first item, items) for runs of at most message_limit_bytes.

@@ -36,6 +36,7 @@ class SelfCommunicator : public Communicator {
   }
   void barrier(const char*) override {}
   bool alarm() override { return false; }
+  std::vector<int64_t> roll_call(double) override { return {}; }
   std::vector<std::string> meet(const std::string& words, double) override { return {words}; }
   // Not exit(): other threads may be running, and nothing of this process is worth finishing.
   [[noreturn]] void abort(int exit_code) override { std::_Exit(exit_code); }

@@ -76,6 +76,7 @@ class CpuQueue : public Queue {
     if (bytes > 0) std::memset(memory, 0, static_cast<size_t>(bytes));
   }
   void wait() override {}
+  bool done() override { return true; }
 
  private:
   static void copy_bytes(void* to, const void* from, int64_t bytes) {

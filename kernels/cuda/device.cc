@@ -11,8 +11,9 @@ void check(cudaError_t error, const char* what) {
 }
 
 int attribute(cudaDeviceAttr which) {
-  int value = 0;
-  check(cudaDeviceGetAttribute(&value, which, 0), "asking for an attribute");
+  int gpu = 0, value = 0;
+  check(cudaGetDevice(&gpu), "asking for the GPU in use");
+  check(cudaDeviceGetAttribute(&value, which, gpu), "asking for an attribute");
   return value;
 }
 
@@ -81,6 +82,13 @@ void CudaQueue::wait() {
   check(cudaStreamSynchronize(stream_), "running the queued work");
 }
 
+bool CudaQueue::done() {
+  const cudaError_t state = cudaStreamQuery(stream_);
+  if (state == cudaErrorNotReady) return false;
+  check(state, "running the queued work");
+  return true;
+}
+
 namespace {
 
 class CudaDevice : public Device {
@@ -120,7 +128,8 @@ class CudaDevice : public Device {
 
 }  // namespace
 
-std::unique_ptr<Device> make_cuda_device(Precision precision) {
+std::unique_ptr<Device> make_cuda_device(Precision precision, int gpu) {
+  check(cudaSetDevice(gpu), "taking a GPU");
   return std::make_unique<CudaDevice>(precision);
 }
 

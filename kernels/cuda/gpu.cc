@@ -28,7 +28,7 @@ std::string driver_obstacle() {
 }
 
 // Machine code runs on GPUs of the same major version and no smaller minor one.
-std::string architecture_obstacle(int major, int minor) {
+std::string architecture_obstacle(int gpu, int major, int minor) {
   std::string built;
   for (const int architecture : kArchitectures) {
     if (architecture / 10 == major && architecture % 10 <= minor) return "";
@@ -36,43 +36,76 @@ std::string architecture_obstacle(int major, int minor) {
   }
   constexpr int kLeastMajor = 8;  // the kernels' tensor-core product and asynchronous copies
   if (major < kLeastMajor) {
-    return format("GPU 0 has compute capability %d.%d, the kernels need %d.0 or later", major,
+    return format("GPU %d has compute capability %d.%d, the kernels need %d.0 or later", gpu, major,
                   minor, kLeastMajor);
   }
   return format(
-      "GPU 0 has compute capability %d.%d, this program was built for %s (configure it with "
+      "GPU %d has compute capability %d.%d, this program was built for %s (configure it with "
       "-DALM_CUDA_ARCHITECTURES=%d%d)",
-      major, minor, built.c_str(), major, minor);
+      gpu, major, minor, built.c_str(), major, minor);
 }
 
-std::string obstacle() {
+// How many GPUs there are, or why there is none.
+int count_gpus(std::string& obstacle) {
   int count = 0;
   const cudaError_t error = cudaGetDeviceCount(&count);
-  if (error == cudaErrorInsufficientDriver) return driver_obstacle();
-  if (error == cudaErrorNoDevice || (error == cudaSuccess && count == 0)) {
-    return "the driver shows no GPU (nvidia-smi lists them, CUDA_VISIBLE_DEVICES hides them)";
+  if (error == cudaErrorInsufficientDriver) {
+    obstacle = driver_obstacle();
+  } else if (error == cudaErrorNoDevice || (error == cudaSuccess && count == 0)) {
+    obstacle = "the driver shows no GPU (nvidia-smi lists them, CUDA_VISIBLE_DEVICES hides them)";
+  } else if (error != cudaSuccess) {
+    obstacle = std::string("the driver says: ") + cudaGetErrorString(error);
   }
-  if (error != cudaSuccess) return std::string("the driver says: ") + cudaGetErrorString(error);
-  const std::string architecture =
-      architecture_obstacle(cuda::attribute(cudaDevAttrComputeCapabilityMajor),
-                            cuda::attribute(cudaDevAttrComputeCapabilityMinor));
-  if (!architecture.empty()) return architecture;
+  return count;
+}
+
+// A launcher may show each process a single GPU, of its own.
+int gpu_of(int64_t local_rank, int count) {
+  return count == 1 ? 0 : static_cast<int>(local_rank);
+}
+
+std::string usable_obstacle(int64_t local_rank, int count) {
+  if (count > 1 && local_rank >= count) {
+    return format(
+        "the driver shows %d GPUs to more than %lld ranks of a host (start as many ranks as "
+        "there are GPUs; nvidia-smi lists them, CUDA_VISIBLE_DEVICES hides them)",
+        count, static_cast<long long>(local_rank));
+  }
+  const int gpu = gpu_of(local_rank, count);
+  const cudaError_t taken = cudaSetDevice(gpu);
+  if (taken == cudaSuccess) {
+    const std::string architecture =
+        architecture_obstacle(gpu, cuda::attribute(cudaDevAttrComputeCapabilityMajor),
+                              cuda::attribute(cudaDevAttrComputeCapabilityMinor));
+    if (!architecture.empty()) return architecture;
+  }
   // Starts work on the GPU: another process may own it, or its memory be full.
-  const cudaError_t start = cudaFree(nullptr);
+  const cudaError_t start = taken == cudaSuccess ? cudaFree(nullptr) : taken;
   if (start == cudaSuccess) return "";
-  return std::string("GPU 0 cannot be used now: ") + cudaGetErrorString(start);
+  return format("GPU %d cannot be used now: %s", gpu, cudaGetErrorString(start));
 }
 
 }  // namespace
 
-Gpu find_gpu() {
-  return {true, obstacle()};
+Gpu find_gpu(int64_t local_rank) {
+  Gpu found{true, "", ""};
+  const int count = count_gpus(found.obstacle);
+  if (found.obstacle.empty()) found.obstacle = usable_obstacle(local_rank, count);
+  if (!found.obstacle.empty()) return found;
+  std::array<char, 32> address{};
+  cuda::check(cudaDeviceGetPCIBusId(address.data(), static_cast<int>(address.size()),
+                                    gpu_of(local_rank, count)),
+              "asking for the address of a GPU");
+  found.address = address.data();
+  return found;
 }
 
-std::unique_ptr<Device> make_gpu_device() {
-  const std::string why_not = obstacle();
-  if (!why_not.empty()) throw UserError("no GPU: " + why_not);
-  return cuda::make_cuda_device(cuda::Precision::bf16);
+std::unique_ptr<Device> make_gpu_device(int64_t local_rank) {
+  std::string obstacle;
+  const int count = count_gpus(obstacle);
+  if (obstacle.empty()) obstacle = usable_obstacle(local_rank, count);
+  if (!obstacle.empty()) throw UserError("no GPU: " + obstacle);
+  return cuda::make_cuda_device(cuda::Precision::bf16, gpu_of(local_rank, count));
 }
 
 }  // namespace alm

@@ -13,7 +13,7 @@ void check(cudaError_t error, const char* what);
 // What matrix products round their operands to; sums are fp32 in either, as is all else.
 enum class Precision { fp32, bf16 };
 
-// Of GPU 0.
+// Of the GPU this thread uses.
 int attribute(cudaDeviceAttr which);
 
 class CudaQueue : public Queue {
@@ -30,6 +30,7 @@ class CudaQueue : public Queue {
   void copy(Matrix<const float> from, Matrix<float> to) override;
   void clear(void* memory, int64_t bytes) override;
   void wait() override;
+  bool done() override;
   cudaStream_t stream() const { return stream_; }
   Precision precision() const { return precision_; }
 
@@ -43,6 +44,7 @@ class CudaQueue : public Queue {
 // The table of kernels/cuda/table.cc.
 extern const Ops kOps;
 
-std::unique_ptr<Device> make_cuda_device(Precision precision = Precision::fp32);
+// Of the GPU of this number; the thread that calls uses it from now on.
+std::unique_ptr<Device> make_cuda_device(Precision precision = Precision::fp32, int gpu = 0);
 
 }  // namespace alm::cuda

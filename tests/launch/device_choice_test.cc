@@ -2,12 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/engine/estimate/thread_world.h"
+
 namespace alm {
 namespace {
 
-const Gpu kUsable{true, ""};
-const Gpu kNoDriver{true, "no driver"};
-const Gpu kNotBuilt{false, "not built"};
+const Gpu kUsable{true, "", "0000:3b:00.0"};
+const Gpu kNoDriver{true, "no driver", ""};
+const Gpu kNotBuilt{false, "not built", ""};
 
 std::string refusal(const Gpu& found, const std::string& not_yet) {
   try {
@@ -46,6 +48,29 @@ TEST(DeviceChoice, CudaIsThereOrRefusedInOneLineThatSaysWhy) {
   EXPECT_EQ(refusal(kNotBuilt, ""), "--device cuda: not built; or use --device cpu");
   EXPECT_EQ(refusal(kUsable, "two ranks train"),
             "--device cuda: two ranks train, which no GPU computes yet; or use --device cpu");
+}
+
+// The obstacle that all ranks agree on, of what each found.
+std::string agreed(const std::vector<Gpu>& found) {
+  std::vector<std::string> obstacles(found.size());
+  ThreadWorld(std::ssize(found)).run([&](Communicator& world) {
+    const size_t rank = static_cast<size_t>(world.rank());
+    obstacles[rank] = usable_by_all(found[rank], world).obstacle;
+  });
+  for (const std::string& of : obstacles) EXPECT_EQ(of, obstacles[0]);
+  return obstacles[0];
+}
+
+TEST(DeviceChoice, RanksTakeGpusWhenEachHasOneOfItsOwn) {
+  const Gpu other{true, "", "0000:4b:00.0"};
+  EXPECT_EQ(agreed({kUsable}), "");
+  EXPECT_EQ(agreed({kUsable, other}), "");
+  EXPECT_EQ(agreed({kNoDriver}), "no driver");
+  EXPECT_EQ(agreed({kNoDriver, kNoDriver}), "no driver");
+  EXPECT_EQ(agreed({kUsable, other, kNoDriver}).find("no driver (rank 2 on "), 0u);
+  const std::string shared = agreed({other, kUsable, kUsable});
+  EXPECT_EQ(shared.find("ranks 1 and 2 are shown one GPU ("), 0u) << shared;
+  EXPECT_NE(shared.find("0000:3b:00.0"), std::string::npos) << shared;
 }
 
 TEST(DeviceChoice, WhatThisProgramFoundIsOneLine) {

@@ -194,6 +194,18 @@ void check_together(Communicator& world) {
   }
 }
 
+// Twice with all, then without the last.
+void check_roll_call(Communicator& world) {
+  const int64_t last = world.size() - 1;
+  for (int64_t time = 0; time < 2; ++time) {
+    if (world.rank() == time) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    expect(world.roll_call(10).empty(), world, "roll call of all", 0);
+  }
+  if (world.size() > 1 && world.rank() != last) {
+    expect(world.roll_call(0.3) == std::vector<int64_t>{last}, world, "roll call without one", 0);
+  }
+}
+
 // The ranks come from different collectives, and at different times.
 void check_meeting(Communicator& world) {
   std::vector<std::byte> bytes(4);
@@ -220,6 +232,7 @@ int main(int argc, char** argv) {
   alm::expect(world->local_size() >= 1 && world->local_rank() < world->local_size(), *world,
               "place on the host", 0);
   alm::check_together(*world);
+  alm::check_roll_call(*world);
   world->all_reduce_sum(std::span<int64_t>(&alm::failures, 1), "failures");
   const int64_t earlier = alm::failures;
   alm::failures = 0;

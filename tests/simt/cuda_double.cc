@@ -4,8 +4,10 @@
 // runs, full of NaN at first, ends at a page that nobody may touch, and is out of reach for long
 // after it was freed.
 #include <cuda_runtime.h>
+#include <sched.h>
 #include <sys/mman.h>
 
+#include <cstdio>
 #include <cstring>
 #include <deque>
 #include <exception>
@@ -20,7 +22,7 @@
 #include "tests/simt/runtime.h"
 
 struct CUstream_st {
-  std::deque<std::function<void()>> work;
+  std::deque<std::function<bool()>> work;  // each says whether it has ended
 };
 
 namespace {
@@ -40,6 +42,7 @@ std::set<CUstream_st*> streams;
 std::map<char*, size_t> host_blocks;  // page-locked, by address
 simt::RuntimeCalls calls;
 simt::Machine played;
+int gpu = 0;  // of this process
 
 size_t allocated() {
   size_t bytes = 0;
@@ -87,19 +90,24 @@ void copy_by_driver(void* to, const void* from, size_t bytes) {
   if (simt::at_device_work != nullptr) simt::at_device_work(true);
 }
 
-void drain(CUstream_st* stream) {
-  if (stream->work.empty()) return;
+// Does what can be done; whether that was all.
+bool advance(CUstream_st* stream) {
+  if (stream->work.empty()) return true;
   const DeviceWorks works;
   while (!stream->work.empty()) {
-    const std::function<void()> next = std::move(stream->work.front());
-    stream->work.pop_front();
     try {
-      next();
+      if (!stream->work.front()()) return false;
     } catch (...) {
       stream->work.clear();
       throw;
     }
+    stream->work.pop_front();
   }
+  return true;
+}
+
+void drain(CUstream_st* stream) {
+  while (!advance(stream)) ::sched_yield();
 }
 
 }  // namespace
@@ -120,12 +128,21 @@ Machine& machine() {
   return played;
 }
 
-cudaError_t runtime::enqueue(cudaStream_t stream, std::function<void()> work) {
+cudaError_t enqueue_until(cudaStream_t stream, std::function<bool()> ended) {
   const InsideDouble inside;
   if (streams.count(stream) == 0) return cudaErrorInvalidResourceHandle;  // the null stream, too
-  const std::function<void()> copy = work;  // the caller's lies in memory of the host
+  const std::function<bool()> copy = ended;  // the caller's lies in memory of the host
   stream->work.push_back(copy);
   return cudaSuccess;
+}
+
+cudaError_t runtime::enqueue(cudaStream_t stream, std::function<void()> work) {
+  const InsideDouble inside;
+  const std::function<void()> copy = work;
+  return enqueue_until(stream, [copy] {
+    copy();
+    return true;
+  });
 }
 
 }  // namespace simt
@@ -139,12 +156,30 @@ cudaError_t cudaGetDeviceCount(int* count) {
   return cudaSuccess;
 }
 
+cudaError_t cudaSetDevice(int device) {
+  if (device < 0 || device >= played.gpus) return cudaErrorInvalidDevice;
+  gpu = device;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGetDevice(int* device) {
+  *device = gpu;
+  return cudaSuccess;
+}
+
+cudaError_t cudaDeviceGetPCIBusId(char* address, int size, int device) {
+  std::snprintf(address, static_cast<size_t>(size), "0000:%02x:00.0",
+                played.first_bus + 16 * device);
+  return cudaSuccess;
+}
+
 cudaError_t cudaDriverGetVersion(int* version) {
   *version = played.driver;
   return cudaSuccess;
 }
 
-cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr which, int) {
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr which, int device) {
+  if (device != gpu) return cudaErrorInvalidDevice;
   if (which != cudaDevAttrComputeCapabilityMajor && which != cudaDevAttrComputeCapabilityMinor) {
     return cudaErrorInvalidValue;
   }
@@ -266,6 +301,11 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   ++calls.waits;
   drain(stream);
   return cudaSuccess;
+}
+
+cudaError_t cudaStreamQuery(cudaStream_t stream) {
+  const simt::InsideDouble inside;
+  return advance(stream) ? cudaSuccess : cudaErrorNotReady;
 }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {

@@ -25,6 +25,25 @@ TEST_F(GpuTest, IsUsableWhereTheDriverShowsOneOfAnArchitectureThatWasCompiledFor
   EXPECT_EQ(make_gpu_device()->describe(), "cuda (compute capability 10.3, products in bf16)");
 }
 
+TEST_F(GpuTest, EveryProcessOfAHostTakesTheOneOfItsNumberOrTheOnlyOneItIsShown) {
+  simt::machine() = {.gpus = 4};
+  for (const int64_t rank : {3, 0, 2}) {
+    EXPECT_EQ(find_gpu(rank).obstacle, "");
+    EXPECT_EQ(find_gpu(rank).address, "0000:" + std::to_string(3 + rank) + "b:00.0");
+    make_gpu_device(rank);
+    int gpu = -1;
+    EXPECT_EQ(cudaGetDevice(&gpu), cudaSuccess);
+    EXPECT_EQ(gpu, rank);
+  }
+  EXPECT_EQ(find_gpu(4).obstacle.find("the driver shows 4 GPUs to more than 4 ranks of a host"),
+            0u);
+  EXPECT_THROW(make_gpu_device(4), UserError);
+  simt::machine() = {.gpus = 1, .first_bus = 0x7b};
+  EXPECT_EQ(find_gpu(5).obstacle, "");
+  EXPECT_EQ(find_gpu(5).address, "0000:7b:00.0");
+  make_gpu_device(5);
+}
+
 TEST_F(GpuTest, WithoutADriver) {
   EXPECT_EQ(obstacle_of({.driver = 0}), "no NVIDIA driver is installed here");
 }

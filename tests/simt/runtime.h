@@ -2,8 +2,11 @@
 // thread, one kernel at a time, its blocks one after another.
 #pragma once
 
+#include <cuda_runtime_api.h>
+
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 
 namespace simt {
 
@@ -49,10 +52,15 @@ extern void (*at_device_work)(bool begins);
 struct Machine {
   int driver = 13000;  // CUDA version of the driver; 0: there is none
   int gpus = 1;
-  int major = 9;  // compute capability
+  int first_bus = 0x3b;  // of GPU 0, that of others 16 further each
+  int major = 9;         // compute capability
   int minor = 0;
   size_t memory = size_t{1} << 40;  // bytes that may be allocated at a time
 };
 Machine& machine();
+
+// Work of a stream that may have to wait for others: asked until it says that it has ended, and
+// what stands behind it in the stream waits for it.
+cudaError_t enqueue_until(cudaStream_t stream, std::function<bool()> ended);
 
 }  // namespace simt

@@ -82,6 +82,10 @@ class ThreadWorld {
     }
     void barrier(const char*) override { world_.barrier_.arrive_and_wait(); }
     bool alarm() override { return false; }
+    std::vector<int64_t> roll_call(double) override {
+      barrier("roll call");
+      return {};
+    }
     std::vector<std::string> meet(const std::string& words, double) override {
       return all_gather_strings(words, "meeting");
     }

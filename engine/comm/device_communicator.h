@@ -1,0 +1,71 @@
+// Sums over ranks of numbers that lie in memory of a device, each rank's of its own. Memory of the
+// host goes through Communicator: neither takes the other's.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "engine/comm/communicator.h"
+#include "kernels/device_array.h"
+
+namespace alm {
+
+// Numbers in memory of a device. Made of a DeviceArray alone, so that the compiler refuses the
+// host's.
+template <class T>
+class DeviceSpan {
+ public:
+  DeviceSpan(const DeviceArray<T>& of) : data_(of.data()), size_(of.size()) {}
+  DeviceSpan part(int64_t first, int64_t count) const {
+    ALM_CHECK(first >= 0 && count >= 0 && first + count <= size_);
+    DeviceSpan of = *this;
+    of.data_ += first;
+    of.size_ = count;
+    return of;
+  }
+  T* data() const { return data_; }
+  int64_t size() const { return size_; }
+
+ private:
+  T* data_;
+  int64_t size_;
+};
+
+// The reductions are COLLECTIVE: all ranks call them in the same order with equal sizes, never
+// inside a rank-dependent branch. They are element-wise, in place, and in order with the other work
+// of the queue; of floats, too, all ranks get the same bits. `what` names the operation in
+// messages. Failures throw MachineError. One thread at a time.
+class DeviceCommunicator {
+ public:
+  virtual ~DeviceCommunicator() = default;
+  // "self" or "nccl 2.28.9".
+  virtual std::string name() const = 0;
+  virtual void all_reduce_sum(Queue& queue, DeviceSpan<float> values, const char* what) = 0;
+  virtual void all_reduce_sum(Queue& queue, DeviceSpan<int64_t> values, const char* what) = 0;
+  virtual void all_reduce_max(Queue& queue, DeviceSpan<float> values, const char* what) = 0;
+  // As Queue::wait(), but MachineError when a reduction fails or another rank does not come to it:
+  // after Queue::wait() nobody would ever wake. Ask here before the next collective of the host.
+  virtual void wait(Queue& queue, const char* what) = 0;
+};
+
+// Seconds that other ranks are waited for.
+struct Patience {
+  double start = 120;
+  double reduction = 600;
+};
+
+// One rank alone; on any device.
+std::unique_ptr<DeviceCommunicator> make_self_device_communicator();
+
+// COLLECTIVE. Among the GPUs of all ranks, by NCCL, each rank's the one that it took last
+// (make_gpu_device); for one rank as above. Destroy it after a collective of the host that follows
+// the last wait() of all ranks: it ends what is under way. `world` must outlive it.
+std::unique_ptr<DeviceCommunicator> make_gpu_communicator(Communicator& world,
+                                                          Patience patience = {});
+
+// What several ranks lack to sum over their GPUs, a part of a sentence; empty: nothing that can be
+// seen before they start.
+std::string gpu_communicator_obstacle();
+
+}  // namespace alm

@@ -1,0 +1,214 @@
+// Reductions over the GPUs of all ranks by NCCL. The only file that includes nccl.h. The library is
+// loaded when several ranks want it: the program starts where there is none.
+//
+// No call blocks (blocking = 0): a rank that waits looks at the clock and at the state of the
+// communicator, and ends with words instead of waiting for ever.
+#include <dlfcn.h>
+#include <nccl.h>
+
+#include <thread>
+
+#include "engine/comm/device_communicator.h"
+#include "kernels/base/clock.h"
+#include "kernels/base/text.h"
+#include "kernels/cuda/queue.h"
+
+namespace alm {
+namespace {
+
+struct Library {
+  std::string obstacle;  // why it cannot be used; then the rest is null
+  decltype(&ncclGetVersion) get_version = nullptr;
+  decltype(&ncclGetUniqueId) get_unique_id = nullptr;
+  decltype(&ncclCommInitRankConfig) start = nullptr;
+  decltype(&ncclCommGetAsyncError) get_state = nullptr;
+  decltype(&ncclCommAbort) abort = nullptr;
+  decltype(&ncclAllReduce) all_reduce = nullptr;
+  decltype(&ncclGetErrorString) error_string = nullptr;
+
+  Library() {
+    void* const file = ::dlopen("libnccl.so.2", RTLD_NOW | RTLD_LOCAL);
+    if (file == nullptr) {
+      obstacle = std::string("NCCL cannot be loaded: ") + ::dlerror() +
+                 " (install it, or name its folder in LD_LIBRARY_PATH)";
+      return;
+    }
+    find(file, "ncclGetVersion", get_version);
+    find(file, "ncclGetUniqueId", get_unique_id);
+    find(file, "ncclCommInitRankConfig", start);
+    find(file, "ncclCommGetAsyncError", get_state);
+    find(file, "ncclCommAbort", abort);
+    find(file, "ncclAllReduce", all_reduce);
+    find(file, "ncclGetErrorString", error_string);
+  }
+
+ private:
+  template <class Function>
+  void find(void* file, const char* name, Function& function) {
+    function = reinterpret_cast<Function>(::dlsym(file, name));
+    if (function == nullptr) obstacle = std::string("NCCL is too old: it has no ") + name;
+  }
+};
+
+const Library& library() {
+  static const Library loaded;
+  return loaded;
+}
+
+void check_nccl(ncclResult_t result, const char* what) {
+  if (result == ncclSuccess || result == ncclInProgress) return;
+  throw MachineError(std::string("NCCL, ") + what + ": " + library().error_string(result));
+}
+
+std::string ranks_text(const std::vector<int64_t>& ranks) {
+  std::string text = ranks.size() == 1 ? "rank " : "ranks ";
+  for (size_t at = 0; at < ranks.size(); ++at) {
+    text += (at == 0 ? "" : ", ") + std::to_string(ranks[at]);
+  }
+  return text;
+}
+
+void expect_all(Communicator& world, double seconds) {
+  const std::vector<int64_t> missing = world.roll_call(seconds);
+  if (missing.empty()) return;
+  throw MachineError(
+      format("NCCL, start: %s of %lld did not come within %g s: see what keeps them "
+             "(a file system, a driver that hangs: nvidia-smi on their hosts)",
+             ranks_text(missing).c_str(), static_cast<long long>(world.size()), seconds));
+}
+
+class NcclCommunicator final : public DeviceCommunicator {
+ public:
+  NcclCommunicator(Communicator& world, Patience patience) : world_(world), patience_(patience) {
+    expect_all(world, patience.start);
+    world.together("loading NCCL", [] {
+      if (!library().obstacle.empty()) throw MachineError(library().obstacle);
+    });
+    ncclUniqueId id{};
+    world.together("NCCL's id", [&] {
+      if (world.rank() == 0) check_nccl(library().get_unique_id(&id), "start");
+    });
+    world.broadcast(std::as_writable_bytes(std::span(&id, 1)), 0, "NCCL's id");
+    const ncclResult_t mine = start(id);
+    expect_all(world, 2 * patience.start);  // others may wait to the end of their patience
+    expect_started(mine);
+  }
+
+  std::string name() const override {
+    int version = 0;
+    check_nccl(library().get_version(&version), "version");
+    return format("nccl %d.%d.%d", version / 10000, version / 100 % 100, version % 100);
+  }
+  void all_reduce_sum(Queue& queue, DeviceSpan<float> values, const char* what) override {
+    all_reduce(queue, values.data(), values.size(), ncclFloat32, ncclSum, what);
+  }
+  void all_reduce_sum(Queue& queue, DeviceSpan<int64_t> values, const char* what) override {
+    all_reduce(queue, values.data(), values.size(), ncclInt64, ncclSum, what);
+  }
+  void all_reduce_max(Queue& queue, DeviceSpan<float> values, const char* what) override {
+    all_reduce(queue, values.data(), values.size(), ncclFloat32, ncclMax, what);
+  }
+  void wait(Queue& queue, const char* what) override {
+    wait_until([&] { return queue.done(); }, patience_.reduction, what);
+  }
+
+ private:
+  // Waits for it; in progress: in vain.
+  ncclResult_t start(const ncclUniqueId& id) {
+    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+    config.blocking = 0;
+    ncclComm_t started = nullptr;
+    ncclResult_t state = library().start(&started, narrow<int>(world_.size()), id,
+                                         narrow<int>(world_.rank()), &config);
+    communicator_.reset(started);
+    const Timer timer;
+    while (state == ncclInProgress && timer.seconds() < patience_.start) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      state = this->state();
+    }
+    return state;
+  }
+
+  // COLLECTIVE. MachineError with the first rank that met an error: others then wait for it in
+  // vain.
+  void expect_started(ncclResult_t mine) {
+    constexpr const char* kAdvice =
+        " (NCCL_DEBUG=INFO says more, NCCL_SOCKET_IFNAME names the network)";
+    const bool failed = mine != ncclSuccess && mine != ncclInProgress;
+    world_.together("the start of NCCL", [&] {
+      if (failed)
+        throw MachineError(std::string("NCCL, start: ") + library().error_string(mine) + kAdvice);
+    });
+    world_.together("the start of NCCL", [&] {
+      if (mine == ncclSuccess) return;
+      throw MachineError(format("NCCL, start: not all GPUs found each other within %g s%s",
+                                patience_.start, kAdvice));
+    });
+  }
+
+  ncclResult_t state() const {
+    ncclResult_t state = ncclSuccess;
+    const ncclResult_t asked = library().get_state(communicator_.get(), &state);
+    return asked == ncclSuccess ? state : asked;
+  }
+
+  void all_reduce(Queue& queue, void* values, int64_t count, ncclDataType_t type, ncclRedOp_t how,
+                  const char* what) {
+    ALM_CHECK(communicator_ != nullptr, "%s: NCCL has ended", what);
+    if (count == 0) return;
+    const ncclResult_t result =
+        library().all_reduce(values, values, static_cast<size_t>(count), type, how,
+                             communicator_.get(), static_cast<cuda::CudaQueue&>(queue).stream());
+    if (result != ncclSuccess && result != ncclInProgress)
+      fail(what, library().error_string(result));
+    // The call is not on the stream before that.
+    wait_until([&] { return state() != ncclInProgress; }, patience_.reduction, what);
+  }
+
+  template <class Done>
+  void wait_until(const Done& done, double seconds, const char* what) {
+    const Timer timer;
+    while (!done()) {
+      const ncclResult_t now = communicator_ != nullptr ? state() : ncclSuccess;
+      if (now != ncclSuccess && now != ncclInProgress) fail(what, library().error_string(now));
+      if (timer.seconds() > seconds) fail_late(what, seconds);
+      std::this_thread::yield();
+    }
+  }
+
+  [[noreturn]] void fail(const char* what, const std::string& why) {
+    communicator_.reset();
+    throw MachineError(std::string("NCCL, ") + what + ": " + why +
+                       "; a rank or the network between GPUs has failed: see what other ranks say, "
+                       "then go on with --resume (NCCL_DEBUG=INFO says more)");
+  }
+  // Those who wait in vain do so from about the same time on.
+  [[noreturn]] void fail_late(const char* what, double seconds) {
+    constexpr double kGrace = 5;
+    const std::vector<int64_t> missing = world_.roll_call(std::min(kGrace, seconds));
+    fail(what, format("not done after %g s, %s", seconds,
+                      missing.empty() ? "though all ranks wait for it"
+                                      : (ranks_text(missing) + " did not come to it").c_str()));
+  }
+
+  Communicator& world_;
+  const Patience patience_;
+  // Ends what is under way, so that queues can.
+  struct Abort {
+    void operator()(ncclComm_t communicator) const { library().abort(communicator); }
+  };
+  std::unique_ptr<ncclComm, Abort> communicator_;  // null after a failure
+};
+
+}  // namespace
+
+std::string gpu_communicator_obstacle() {
+  return library().obstacle;
+}
+
+std::unique_ptr<DeviceCommunicator> make_gpu_communicator(Communicator& world, Patience patience) {
+  if (world.size() == 1) return make_self_device_communicator();
+  return std::make_unique<NcclCommunicator>(world, patience);
+}
+
+}  // namespace alm

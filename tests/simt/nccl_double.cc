@@ -1,0 +1,246 @@
+// Double of the NCCL calls that engine/comm/nccl.cc makes, on top of MPI: a library of the same
+// name that tests load in its place. As NCCL does not, it says when ranks ask for different
+// reductions; as NCCL does, it then never ends them. Sums are taken in the order of ranks, so all
+// get the same bits.
+#include "tests/simt/nccl_double.h"
+
+#include <mpi.h>
+#include <nccl.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <list>
+#include <memory>
+#include <vector>
+
+#include "tests/simt/runtime.h"
+
+namespace {
+
+simt::NcclFault fault;
+
+bool done(MPI_Request& request) {
+  int ended = 0;
+  MPI_Test(&request, &ended, MPI_STATUS_IGNORE);
+  return ended != 0;
+}
+
+// Late ranks come after a while, absent ones never.
+class Arrival {
+ public:
+  explicit Arrival(int64_t at) : kind_(fault.at == at ? fault.kind : simt::NcclFault::none) {}
+  simt::NcclFault::Kind kind() const { return kind_; }
+  bool came() const {
+    if (kind_ == simt::NcclFault::absent || kind_ == simt::NcclFault::error) return false;
+    const std::chrono::duration<double> since = std::chrono::steady_clock::now() - began_;
+    return kind_ == simt::NcclFault::none || since.count() > simt::kLateSeconds;
+  }
+
+ private:
+  simt::NcclFault::Kind kind_;
+  std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+};
+
+size_t bytes_of(ncclDataType_t type) {
+  return type == ncclFloat32 ? sizeof(float) : sizeof(int64_t);
+}
+
+template <class T>
+void reduce(const char* all, int ranks, size_t count, ncclRedOp_t how, void* to) {
+  std::vector<T> of_rank(count), result(count);
+  for (int rank = 0; rank < ranks; ++rank) {
+    std::memcpy(of_rank.data(), all + static_cast<size_t>(rank) * count * sizeof(T),
+                count * sizeof(T));
+    for (size_t i = 0; i < count; ++i) {
+      if (rank == 0) {
+        result[i] = of_rank[i];
+      } else {
+        result[i] = how == ncclMax ? std::max(result[i], of_rank[i]) : result[i] + of_rank[i];
+      }
+    }
+  }
+  std::memcpy(to, result.data(), count * sizeof(T));
+}
+
+}  // namespace
+
+struct ncclComm {
+  int ranks = 0;
+  ncclResult_t state = ncclInProgress;
+  MPI_Comm world = MPI_COMM_NULL;  // its own messages
+  MPI_Request starting = MPI_REQUEST_NULL;
+  Arrival arrival{0};
+  int64_t asked = 0;  // reductions
+  int64_t ended = 0;
+  bool aborted = false;
+
+  void advance_start() {
+    if (state != ncclInProgress) return;
+    if (arrival.kind() == simt::NcclFault::error) state = ncclSystemError;
+    if (!arrival.came()) return;
+    if (world == MPI_COMM_NULL) MPI_Comm_idup(MPI_COMM_WORLD, &world, &starting);
+    if (done(starting)) state = ncclSuccess;
+  }
+};
+
+namespace {
+
+class Reduction {
+ public:
+  Reduction(ncclComm* communicator, void* values, size_t count, ncclDataType_t type,
+            ncclRedOp_t how)
+      : communicator_(communicator),
+        values_(values),
+        mine_{++communicator->asked, static_cast<int64_t>(count), type, how},
+        all_(static_cast<size_t>(communicator->ranks)),
+        arrival_(mine_.number) {}
+
+  // Whether it has ended.
+  bool advance() {
+    if (communicator_->aborted) return true;
+    if (communicator_->ended + 1 != mine_.number || communicator_->state != ncclSuccess) {
+      return false;
+    }
+    if (arrival_.kind() == simt::NcclFault::error) communicator_->state = ncclRemoteError;
+    if (!arrival_.came()) return false;
+    switch (stage_) {
+      case 0:
+        MPI_Iallgather(&mine_, sizeof(mine_), MPI_BYTE, all_.data(), sizeof(mine_), MPI_BYTE,
+                       communicator_->world, &request_);
+        stage_ = 1;
+        [[fallthrough]];
+      case 1:
+        if (!done(request_)) return false;
+        if (!std::all_of(all_.begin(), all_.end(), [&](const Call& of) { return of == mine_; })) {
+          communicator_->state = ncclInvalidUsage;
+          return false;
+        }
+        send();
+        stage_ = 2;
+        [[fallthrough]];
+      default:
+        if (!done(request_)) return false;
+        receive();
+        sent_ = {};
+        received_ = {};
+        ++communicator_->ended;
+        return true;
+    }
+  }
+
+ private:
+  struct Call {
+    int64_t number;
+    int64_t count;
+    int64_t type;
+    int64_t how;
+    bool operator==(const Call&) const = default;
+  };
+
+  void send() {
+    const size_t bytes = static_cast<size_t>(mine_.count) * bytes_of(type());
+    sent_.resize(bytes);
+    received_.resize(bytes * all_.size());
+    std::memcpy(sent_.data(), values_, bytes);
+    MPI_Iallgather(sent_.data(), static_cast<int>(bytes), MPI_BYTE, received_.data(),
+                   static_cast<int>(bytes), MPI_BYTE, communicator_->world, &request_);
+  }
+  void receive() {
+    const auto reduce_as = type() == ncclFloat32 ? reduce<float> : reduce<int64_t>;
+    reduce_as(received_.data(), communicator_->ranks, static_cast<size_t>(mine_.count),
+              static_cast<ncclRedOp_t>(mine_.how), values_);
+  }
+  ncclDataType_t type() const { return static_cast<ncclDataType_t>(mine_.type); }
+
+  ncclComm* communicator_;
+  void* values_;
+  Call mine_;
+  std::vector<Call> all_;
+  Arrival arrival_;
+  int stage_ = 0;
+  MPI_Request request_ = MPI_REQUEST_NULL;
+  std::vector<char> sent_;
+  std::vector<char> received_;
+};
+
+// Never given up: of a reduction that was aborted, messages may still arrive.
+std::list<ncclComm> communicators;
+std::list<Reduction> reductions;
+
+}  // namespace
+
+namespace simt {
+
+NcclFault& nccl_fault() {
+  return fault;
+}
+
+}  // namespace simt
+
+extern "C" {
+
+ncclResult_t ncclGetVersion(int* version) {
+  *version = simt::kNcclDoubleVersion;
+  return ncclSuccess;
+}
+
+ncclResult_t ncclGetUniqueId(ncclUniqueId* id) {
+  std::memset(id, 1, sizeof(*id));
+  return ncclSuccess;
+}
+
+ncclResult_t ncclCommInitRankConfig(ncclComm_t* communicator, int ranks, ncclUniqueId id, int rank,
+                                    ncclConfig_t* config) {
+  const simt::InsideDouble inside;
+  int mpi_rank = 0;
+  MPI_Comm_rank(MPI_COMM_WORLD, &mpi_rank);
+  ncclUniqueId wanted;
+  ncclGetUniqueId(&wanted);
+  if (config->blocking != 0 || rank != mpi_rank || std::memcmp(&id, &wanted, sizeof(id)) != 0) {
+    return ncclInvalidArgument;
+  }
+  communicators.emplace_back().ranks = ranks;
+  *communicator = &communicators.back();
+  return ncclInProgress;
+}
+
+ncclResult_t ncclCommGetAsyncError(ncclComm_t communicator, ncclResult_t* state) {
+  communicator->advance_start();
+  *state = communicator->state;
+  return ncclSuccess;
+}
+
+ncclResult_t ncclCommAbort(ncclComm_t communicator) {
+  communicator->aborted = true;
+  return ncclSuccess;
+}
+
+ncclResult_t ncclAllReduce(const void* from, void* to, size_t count, ncclDataType_t type,
+                           ncclRedOp_t how, ncclComm_t communicator, cudaStream_t stream) {
+  const simt::InsideDouble inside;
+  const char* const last = static_cast<char*>(to) + count * bytes_of(type) - 1;
+  if (from != to || count == 0 || (type != ncclFloat32 && type != ncclInt64) ||
+      (how != ncclSum && how != ncclMax) || !simt::is_device_memory(to) ||
+      !simt::is_device_memory(last)) {
+    return ncclInvalidArgument;
+  }
+  if (communicator->aborted || communicator->state != ncclSuccess) return ncclInvalidUsage;
+  Reduction* const reduction = &reductions.emplace_back(communicator, to, count, type, how);
+  const cudaError_t error =
+      simt::enqueue_until(stream, [reduction] { return reduction->advance(); });
+  return error == cudaSuccess ? ncclSuccess : ncclUnhandledCudaError;
+}
+
+const char* ncclGetErrorString(ncclResult_t result) {
+  switch (result) {
+    case ncclInvalidUsage:
+      return "invalid usage";
+    case ncclRemoteError:
+      return "remote process exited or there was a network error";
+    default:
+      return "error of the double of NCCL";
+  }
+}
+
+}  // extern "C"
