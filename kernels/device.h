@@ -33,6 +33,9 @@ class Queue {
   virtual bool done() = 0;
 };
 
+// What matrix products round their operands to; sums are fp32 in either, as is all else.
+enum class Precision { fp32, bf16 };
+
 class Device {
  public:
   virtual ~Device() = default;
@@ -49,8 +52,10 @@ class Device {
   virtual void release_host(void* memory) = 0;
 };
 
-// `simd`: auto, scalar, avx2 or avx512. Throws UserError naming the levels this processor has.
-std::unique_ptr<Device> make_cpu_device(const std::string& simd);
+// `simd`: auto, scalar, avx2 or avx512. Throws UserError naming the levels this processor has, and
+// where it has no products in bf16 and these are asked for.
+std::unique_ptr<Device> make_cpu_device(const std::string& simd,
+                                        Precision precision = Precision::fp32);
 
 // Levels this processor can run, lowest first: {"scalar", "avx2", ...}.
 std::vector<std::string> cpu_simd_levels();

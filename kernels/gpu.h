@@ -18,8 +18,9 @@ struct Gpu {
 // Needs no driver: that there is none is an answer.
 Gpu find_gpu(int64_t local_rank = 0);
 
-// Its matrix products in bf16 with sums in fp32. UserError naming the obstacle where there is one.
+// Its matrix products round as `precision` says. UserError naming the obstacle where there is one.
 // The thread that calls uses this GPU from now on.
-std::unique_ptr<Device> make_gpu_device(int64_t local_rank = 0);
+std::unique_ptr<Device> make_gpu_device(int64_t local_rank = 0,
+                                        Precision precision = Precision::bf16);
 
 }  // namespace alm

@@ -28,6 +28,7 @@ const std::vector<Share>& shares() {
                                          {"batch", {"train", "loader"}},
                                          {"steps", {"train"}},
                                          {"deterministic", {"train"}},
+                                         {"precision", {"op", "train"}},
                                          {"profile", {"train"}},
                                          {"report", {"train"}},
                                          {"case", {"op"}},
@@ -111,6 +112,7 @@ CommandSpec bench_spec() {
   const std::vector<OptionSpec> device =
       device_flags({"auto", "cpu", "cuda"}, "Where to compute; cuda: op alone.");
   spec.options.insert(spec.options.end(), device.begin(), device.end());
+  spec.options.push_back(precision_flag());
   return spec;
 }
 

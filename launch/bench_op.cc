@@ -40,7 +40,8 @@ std::vector<OpCase> wanted_cases(const Options& options) {
 }
 
 void bench_op_on_gpu(const Options& options, BenchResults& results) {
-  const std::unique_ptr<Device> device = make_gpu_device();
+  const std::unique_ptr<Device> device =
+      make_gpu_device(0, chosen_precision(options, Precision::bf16));
   results.add(device->describe() + ": many calls queued together, by the clock of the host",
               nullptr);
   io::Json runs = io::Json::array();
@@ -68,7 +69,8 @@ void bench_op_on_gpu(const Options& options, BenchResults& results) {
 void bench_op(const Options& options, Communicator& world, BenchResults& results) {
   if (options.text("device") == "cuda") return bench_op_on_gpu(options, results);
   const std::vector<OpCase> cases = wanted_cases(options);
-  const std::unique_ptr<Compute> compute = make_compute(options, world);
+  const std::unique_ptr<Compute> compute =
+      make_compute(options, world, chosen_precision(options, Precision::fp32));
   const ThreadLimits limits = measure_limits(compute->device());
   results.add(format("one thread: %.0f GFLOP/s of products, %.1f GB/s of memory; by processor time",
                      1e-9 * limits.flops_per_second, 1e-9 * limits.bytes_per_second),

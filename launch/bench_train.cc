@@ -62,7 +62,8 @@ std::string roofline_page(const StepBench& bench, const std::string& title,
 }  // namespace
 
 void bench_train(const Options& options, Communicator& world, BenchResults& results) {
-  const std::unique_ptr<Compute> compute = make_compute(options, world);
+  const std::unique_ptr<Compute> compute =
+      make_compute(options, world, chosen_precision(options, Precision::fp32));
   const int64_t batch = options.integer("batch");
   const std::string& report = options.text("report");
   const bool profiled = options.flag("profile") || !report.empty();

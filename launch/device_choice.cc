@@ -4,6 +4,7 @@
 
 #include "kernels/base/log.h"
 #include "kernels/base/text.h"
+#include "launch/log_flags.h"
 #include "launch/threads.h"
 
 namespace alm {
@@ -55,7 +56,9 @@ std::unique_ptr<Device> chosen_gpu(const Options& options, const std::string& no
   std::unique_ptr<Device> device;
   world.together("the GPU", [&] {
     const DeviceChoice choice = choose_device(asked, found, not_yet);
-    if (choice.gpu) device = make_gpu_device(world.local_rank());
+    if (choice.gpu) {
+      device = make_gpu_device(world.local_rank(), chosen_precision(options, Precision::bf16));
+    }
     if (choice.why.empty()) return;
     log_info("training on " + (device ? device->describe() : "the CPU") + ": " + choice.why);
   });

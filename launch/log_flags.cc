@@ -89,7 +89,23 @@ std::vector<OptionSpec> device_flags(const std::vector<std::string>& devices,
            .choices = {"auto", "scalar", "avx2", "avx512"}}};
 }
 
-std::unique_ptr<Compute> make_compute(const Options& options, Communicator& world) {
+OptionSpec precision_flag() {
+  return {.name = "precision",
+          .default_text = "auto",
+          .help =
+              "What matrix products of training steps round their operands to, sums being fp32; "
+              "auto: fp32 on CPUs, bf16 on GPUs. On a CPU bf16 needs avx512_bf16 or AMX.",
+          .choices = {"auto", "fp32", "bf16"}};
+}
+
+Precision chosen_precision(const Options& options, Precision if_auto) {
+  const std::string& asked = options.text("precision");
+  if (asked == "auto") return if_auto;
+  return asked == "bf16" ? Precision::bf16 : Precision::fp32;
+}
+
+std::unique_ptr<Compute> make_compute(const Options& options, Communicator& world,
+                                      Precision precision) {
   std::string level = options.text("simd");
   if (level == "auto") {
     const std::vector<std::string> levels = cpu_simd_levels();
@@ -98,7 +114,7 @@ std::unique_ptr<Compute> make_compute(const Options& options, Communicator& worl
     level = levels[static_cast<size_t>(highest)];
   }
   std::unique_ptr<Device> device;
-  world.together("the device", [&] { device = make_cpu_device(level); });
+  world.together("the device", [&] { device = make_cpu_device(level, precision); });
   auto compute = std::make_unique<Compute>(std::move(device), threads_of_rank(options, world));
   log_info(format("%s; %lld rank%s of %lld thread%s, %s", compute->device().describe().c_str(),
                   static_cast<long long>(world.size()), world.size() == 1 ? "" : "s",

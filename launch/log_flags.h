@@ -24,8 +24,13 @@ void check_output_file(const std::string& option, const std::string& path, bool 
 // --device, with these choices and that help, and --simd.
 std::vector<OptionSpec> device_flags(const std::vector<std::string>& devices = {"auto", "cpu"},
                                      const std::string& help = "Where to compute.");
+// --precision, of commands that train.
+OptionSpec precision_flag();
+// What it comes to on a device of which it names the default.
+Precision chosen_precision(const Options& options, Precision if_auto);
 // COLLECTIVE. Threads as asked; the highest SIMD level that every rank has, or the one asked for.
 // Says the choice.
-std::unique_ptr<Compute> make_compute(const Options& options, Communicator& world);
+std::unique_ptr<Compute> make_compute(const Options& options, Communicator& world,
+                                      Precision precision = Precision::fp32);
 
 }  // namespace alm

@@ -208,6 +208,7 @@ std::vector<OptionSpec> train_flags() {
                    "Where the training steps before the refit are taken; auto: on a GPU where one "
                    "can be used, else, like all other work, on the CPU.");
   flags.insert(flags.end(), device.begin(), device.end());
+  flags.push_back(precision_flag());
   return flags;
 }
 
@@ -318,8 +319,8 @@ std::string now_text() {
   return text;
 }
 
-// COLLECTIVE. `gpu`: where training steps are taken, or null.
-io::Json run_config(const Options& options, Compute& compute, const Device* gpu,
+// COLLECTIVE. `trains`: where training steps are taken.
+io::Json run_config(const Options& options, Compute& compute, const Device& trains,
                     Communicator& world) {
   char name[256] = "";
   gethostname(name, sizeof(name) - 1);
@@ -331,7 +332,7 @@ io::Json run_config(const Options& options, Compute& compute, const Device* gpu,
           {"started", now_text()},
           {"ranks", world.size()},
           {"threads", compute.threads()},
-          {"device", gpu != nullptr ? gpu->describe() : compute.device().describe()},
+          {"device", trains.describe()},
           {"hosts", hosts},
           {"versions", split(version_text(world.name()), '\n')},
           {"options", options.to_json()}};
@@ -361,14 +362,20 @@ int run_train(const Options& options, Communicator& world) {
   const std::unique_ptr<Compute> compute = make_compute(options, world);
   const std::unique_ptr<Device> gpu =
       chosen_gpu(options, not_yet_on_device(resolved, world.size()), world);
+  std::unique_ptr<Compute> in_bf16;
+  if (gpu == nullptr && chosen_precision(options, Precision::fp32) == Precision::bf16) {
+    in_bf16 = make_compute(options, world, Precision::bf16);
+  }
+  const Device& trains = gpu ? *gpu : (in_bf16 ? *in_bf16 : *compute).device();
   const std::string run_dir = options.text("out");
   const TrainResult result = train({.log = log,
                                     .run_dir = run_dir,
                                     .options = resolved,
-                                    .config = run_config(options, *compute, gpu.get(), world),
+                                    .config = run_config(options, *compute, trains, world),
                                     .init = options.text("init"),
                                     .compute = *compute,
                                     .world = world,
+                                    .training = in_bf16.get(),
                                     .accelerator = gpu.get()});
   if (!result.finished) return 75;
   world.together("report", [&] {

@@ -47,7 +47,7 @@ std::optional<std::vector<double>> bootstrap_replicate(const BootstrapInputs& in
              .log = log,
              .model = inputs.model,
              .options = options,
-             .compute = job.compute,
+             .compute = job.of_fits(),
              .world = job.world,
              .metrics = unwritten,
              .training = planned.training,

@@ -195,7 +195,7 @@ class Trainer {
              .log = log,
              .model = model,
              .options = fit_options_,
-             .compute = job_.compute,
+             .compute = job_.of_fits(),
              .world = job_.world,
              .metrics = *metrics_,
              .training = planned.training,
@@ -304,7 +304,8 @@ class Trainer {
   io::Json options_that_matter() const {
     io::Json json = run_options(job_.options);
     // Levels round differently, which only bit-identical parameters notice.
-    if (job_.options.deterministic) json["simd"] = job_.compute.ops().name;
+    if (job_.options.deterministic) json["simd"] = job_.of_fits().ops().name;
+    if (job_.accelerator == nullptr) json["precision"] = job_.training != nullptr ? "bf16" : "fp32";
     return json;
   }
 
@@ -354,9 +355,11 @@ class Trainer {
     result.finished = true;
     result.digest = digest_of(bundle_, *model_);
     result.estimates = make_estimates({job_.log, bundle_, job_.compute, job_.world});
-    if (job_.accelerator != nullptr && job_.world.rank() == 0) {
+    const Device& trains =
+        job_.accelerator != nullptr ? *job_.accelerator : job_.of_fits().device();
+    if (&trains != &job_.compute.device() && job_.world.rank() == 0) {
       result.estimates.json["device"] =
-          job_.accelerator->describe() + ", estimates on " + job_.compute.device().describe();
+          trains.describe() + ", estimates on " + job_.compute.device().describe();
     }
     write(result.estimates);
     if (job_.options.controls.empty()) return result;

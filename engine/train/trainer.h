@@ -20,7 +20,10 @@ struct TrainJob {
   std::string init;  // run directory whose parameters start the main fit; empty: fresh
   Compute& compute;
   Communicator& world;
+  Compute* training = nullptr;    // for the steps of all fits; null: `compute`, as for all else
   Device* accelerator = nullptr;  // see FitInputs
+
+  Compute& of_fits() const { return training != nullptr ? *training : compute; }
 };
 
 struct TrainResult {

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "kernels/base/text.h"
+#include "kernels/cpu/bf16.h"
 #include "kernels/cpu/gemm.h"
 
 #if defined(__x86_64__)
@@ -109,6 +110,8 @@ class CpuDevice : public Device {
 struct Level {
   const char* name;
   const Ops& ops;
+  // Tables with products in bf16 that this processor can run, fastest first.
+  std::vector<const Ops*> (*in_bf16)() = [] { return std::vector<const Ops*>{}; };
 };
 
 // Lowest first.
@@ -120,7 +123,7 @@ std::vector<Level> levels() {
     found.push_back({"avx2", avx2::kOps});
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
-      found.push_back({"avx512", avx512::kOps});
+      found.push_back({"avx512", avx512::kOps, avx512::ops_in_bf16});
     }
   }
 #endif
@@ -135,12 +138,19 @@ std::vector<std::string> cpu_simd_levels() {
   return names;
 }
 
-std::unique_ptr<Device> make_cpu_device(const std::string& simd) {
+std::unique_ptr<Device> make_cpu_device(const std::string& simd, Precision precision) {
   const std::vector<Level> all = levels();
   for (auto level = all.rbegin(); level != all.rend(); ++level) {
     if (simd != "auto" && simd != level->name) continue;
     limit_gemm_to_level(level->name);
-    return std::make_unique<CpuDevice>(level->ops);
+    if (precision == Precision::fp32) return std::make_unique<CpuDevice>(level->ops);
+    const std::vector<const Ops*> in_bf16 = level->in_bf16();
+    if (in_bf16.empty()) {
+      throw UserError(
+          "--precision bf16: this processor, or the level of --simd, has no products in bf16 "
+          "(avx512_bf16 in lscpu): use --precision fp32");
+    }
+    return std::make_unique<CpuDevice>(*in_bf16.front());
   }
   throw UserError("--simd " + simd + ": this processor has auto, " + join(cpu_simd_levels(), ", "));
 }

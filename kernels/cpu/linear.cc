@@ -1,12 +1,36 @@
 // Fully connected layers. Where the weights are few, products go through tiles in registers and
 // bias, ReLU and its mask are done on the way; else to gemm, with a pass of their own. FLOPs: 2 r a
 // b forward, twice that backward. Sums over rows run in increasing row order.
+#include "kernels/cpu/linear.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/level.h"
 #include "kernels/cpu/simd.h"
 #include "kernels/cpu/tiles.h"
 
 namespace alm::ALM_SIMD {
+
+void mask_and_sum(const LinearBackward& a, int64_t first, int64_t last) {
+  const int64_t width = a.d_y.cols;
+  int64_t c = 0;
+  for (; c + kLanes <= width; c += kLanes) {
+    Pack sum = broadcast(0);
+    for (int64_t r = first; r < last; ++r) {
+      Pack d = load(a.d_y.row(r) + c);
+      if (a.relu) {
+        d = where_positive(load(a.y.row(r) + c), d);
+        store(a.d_y.row(r) + c, d);
+      }
+      sum = sum + d;
+    }
+    if (!a.d_bias.empty()) store(a.d_bias.data() + c, load(a.d_bias.data() + c) + sum);
+  }
+  for (int64_t r = first; r < last; ++r) {
+    for (int64_t k = c; k < width; ++k) {
+      if (a.relu && !(a.y(r, k) > 0.0f)) a.d_y(r, k) = 0.0f;
+      if (!a.d_bias.empty()) a.d_bias[static_cast<size_t>(k)] += a.d_y(r, k);
+    }
+  }
+}
 
 namespace {
 
@@ -37,30 +61,6 @@ void forward_in_tiles(const LinearForward& a) {
       store(a.y.row(r + row) + c + pack * kLanes, a.relu ? larger(broadcast(0), sum) : sum);
     });
   });
-}
-
-// d_y is masked where y is 0 and summed up by column.
-void mask_and_sum(const LinearBackward& a, int64_t first, int64_t last) {
-  const int64_t width = a.d_y.cols;
-  int64_t c = 0;
-  for (; c + kLanes <= width; c += kLanes) {
-    Pack sum = broadcast(0);
-    for (int64_t r = first; r < last; ++r) {
-      Pack d = load(a.d_y.row(r) + c);
-      if (a.relu) {
-        d = where_positive(load(a.y.row(r) + c), d);
-        store(a.d_y.row(r) + c, d);
-      }
-      sum = sum + d;
-    }
-    if (!a.d_bias.empty()) store(a.d_bias.data() + c, load(a.d_bias.data() + c) + sum);
-  }
-  for (int64_t r = first; r < last; ++r) {
-    for (int64_t k = c; k < width; ++k) {
-      if (a.relu && !(a.y(r, k) > 0.0f)) a.d_y(r, k) = 0.0f;
-      if (!a.d_bias.empty()) a.d_bias[static_cast<size_t>(k)] += a.d_y(r, k);
-    }
-  }
 }
 
 // d_w += x^T d_y over rows [first, last), which are summed on their own first: what is there
@@ -138,11 +138,6 @@ void backward_in_tiles(Queue& queue, const LinearBackward& a) {
     if (a.d_w.data != nullptr) weight_gradient_in_tiles(a, first, last);
     if (a.d_x.data != nullptr) input_gradient_in_tiles(a, turned, first, last);
   }
-}
-
-// One column, the last layer of a head: no product of matrices, rows are read once.
-bool is_column(Matrix<const float> w) {
-  return w.cols == 1 && w.stride == 1;
 }
 
 void forward_of_column(const LinearForward& a) {

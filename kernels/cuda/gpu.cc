@@ -100,12 +100,12 @@ Gpu find_gpu(int64_t local_rank) {
   return found;
 }
 
-std::unique_ptr<Device> make_gpu_device(int64_t local_rank) {
+std::unique_ptr<Device> make_gpu_device(int64_t local_rank, Precision precision) {
   std::string obstacle;
   const int count = count_gpus(obstacle);
   if (obstacle.empty()) obstacle = usable_obstacle(local_rank, count);
   if (!obstacle.empty()) throw UserError("no GPU: " + obstacle);
-  return cuda::make_cuda_device(cuda::Precision::bf16, gpu_of(local_rank, count));
+  return cuda::make_cuda_device(precision, gpu_of(local_rank, count));
 }
 
 }  // namespace alm

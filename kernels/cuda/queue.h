@@ -10,8 +10,7 @@ namespace alm::cuda {
 // Throws MachineError naming what was done where `error` is one.
 void check(cudaError_t error, const char* what);
 
-// What matrix products round their operands to; sums are fp32 in either, as is all else.
-enum class Precision { fp32, bf16 };
+using alm::Precision;
 
 // Of the GPU this thread uses.
 int attribute(cudaDeviceAttr which);

@@ -96,11 +96,11 @@ class Peer:
             rank.wait()
 
 
-def alm_step(options, batch, deterministic):
+def alm_step(options, batch, *further):
     out = pathlib.Path(options.work) / "step.json"
     launcher = ["mpirun", "-n", str(options.ranks)] if options.ranks > 1 else []
     command = [*launcher, options.alm, "bench", "train", "--model", "reference", "--threads", "1", "--batch", str(batch)]
-    command += ["--steps", str(options.steps), "--json", str(out)] + (["--deterministic"] if deterministic else [])
+    command += ["--steps", str(options.steps), "--json", str(out)] + [*further]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     found = json.loads(out.read_text().splitlines()[0])
     return {"wall": found["step_ms_median"] / 1e3, "processor": found["step_processor_ms_median"] / 1e3}
@@ -131,6 +131,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--variants", nargs="+", default=["eager packed", "eager padded", "compiled packed", "compiled padded"])
+    parser.add_argument("--bf16", action="store_true", help="alm with its products in bf16, too")
     parser.add_argument("--json")
     options = parser.parse_args()
     work = pathlib.Path(options.work)
@@ -143,12 +144,13 @@ def main():
         shutil.rmtree(log, ignore_errors=True)
         subprocess.run([options.alm, "synth", "--shape", "reference", "--journeys", str(journeys), "--out", str(log)], check=True)
     lines = []
+    forms = [[], ["--deterministic"]] + ([["--precision", "bf16"]] if options.bf16 else [])
     for batch in options.batches:
         peer = Peer(python, log, batch, options)
         print(f"PyTorch {peer.version}, allocator: {peer_environment()[1]}", flush=True)
         rounds = []
         for _ in range(options.rounds):
-            found = {"alm": alm_step(options, batch, False), "alm --deterministic": alm_step(options, batch, True)}
+            found = {" ".join(["alm", *of]): alm_step(options, batch, *of) for of in forms}
             rounds.append(found | peer.measure())
         peer.close()
         report(batch, rounds, options, lines)

@@ -32,6 +32,7 @@ LONGEST = 16
 CLIP_NORM = 10.0
 RATES = {"learning_rate": 3e-3, "row_learning_rate": 0.02, "weight_decay": 1e-3}
 FORMS = {"packed": model.Packed, "padded": model.Padded}
+# A third word, bf16: products in bf16 by autocast.
 VARIANTS = ("eager packed", "eager padded", "compiled packed", "compiled padded")
 
 
@@ -90,8 +91,9 @@ class Network(torch.nn.Module):
 
 class Trainer:
     def __init__(self, variant, sizes, tables, world):
-        mode, form = variant.split()
+        mode, form, *precision = variant.split()
         self.form = form
+        self.bf16 = precision == ["bf16"]
         self.world = world
         self.cats, self.items = tables
         network = Network(FORMS[form], sizes)
@@ -115,7 +117,9 @@ class Trainer:
             cats, items = self.cats.used(batch["cat_rows"]), self.items.used(batch["item_rows"])
             alone = self.world > 1 and number + 1 < len(parts)
             with self.network.no_sync() if alone else contextlib.nullcontext():
-                self.network(batch, cats, items).backward()
+                with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+                    loss = self.network(batch, cats, items)
+                loss.backward()
             item_gradient, item_rows = items.grad, batch["item_rows"]
             if self.form == "padded":
                 item_gradient = item_gradient.flatten(0, 1)[batch["slot"]]

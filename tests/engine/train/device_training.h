@@ -54,9 +54,11 @@ class DeviceTraining {
     return data_.batches[static_cast<size_t>(batch)][static_cast<size_t>(block)];
   }
   ModelWeights fresh_weights() const { return model_->fresh_weights(5); }
-  std::unique_ptr<StepState> state(ModelWeights& weights) {
-    return std::make_unique<StepState>(*model_, compute_, *world_, weights, data_.my_blocks,
-                                       data_.total_blocks, data_.block_rows, StepState::Options{});
+  // On a compute of its own, or another.
+  std::unique_ptr<StepState> state(ModelWeights& weights, Compute* on = nullptr) {
+    return std::make_unique<StepState>(*model_, on != nullptr ? *on : compute_, *world_, weights,
+                                       data_.my_blocks, data_.total_blocks, data_.block_rows,
+                                       StepState::Options{});
   }
   static OptimizerSettings settings() { return {3e-3, 0.02, 1e-3}; }
 

@@ -35,13 +35,15 @@ class MemoryRun : public testing::Test {
                                 .config = {},
                                 .init = "",
                                 .compute = compute_,
-                                .world = *world_});
+                                .world = *world_,
+                                .training = training_});
     EXPECT_TRUE(result.finished);
     estimates_ = std::move(result.estimates.json);
     return newest_bundle(run_dir(name), "--run", true);
   }
 
   Compute compute_;
+  Compute* training_ = nullptr;  // what TrainJob says of it
   std::unique_ptr<Communicator> world_;
   std::filesystem::path root_;
   io::Json estimates_;

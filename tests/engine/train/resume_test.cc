@@ -58,5 +58,17 @@ TEST_F(Resume, RefusesAnotherValueOfTheOption) {
   }
 }
 
+TEST_F(Resume, RefusesAnotherPrecision) {
+  Compute in_bf16(make_cpu_device("auto"), 2);
+  training_ = &in_bf16;
+  try {
+    trained(schema_, rows_, options_, "run");
+    FAIL() << "went on in another precision";
+  } catch (const UserError& error) {
+    EXPECT_NE(std::string(error.what()).find("--precision was \"fp32\""), std::string::npos)
+        << error.what();
+  }
+}
+
 }  // namespace
 }  // namespace alm
