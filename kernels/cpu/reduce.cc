@@ -56,9 +56,9 @@ void accumulate(Queue&, const Accumulate& a) {
   for (int64_t i = 0; i < std::ssize(a.x); ++i) y[i] += x[i];
 }
 
-// Eight running sums, added as a tree at the end.
+// Running sums enough to hide the latency of an addition, added as a tree at the end.
 void sum_squares(Queue&, const SumSquares& a) {
-  constexpr int64_t kSums = 8;
+  constexpr int64_t kSums = 32;
   double sums[kSums] = {};
   const float* x = a.x.data();
   const int64_t count = std::ssize(a.x);
@@ -70,8 +70,10 @@ void sum_squares(Queue&, const SumSquares& a) {
     }
   }
   for (int64_t lane = 0; i < count; ++i, ++lane) sums[lane] += double{x[i]} * double{x[i]};
-  *a.sum +=
-      ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+  for (int64_t half = kSums / 2; half > 0; half /= 2) {
+    for (int64_t lane = 0; lane < half; ++lane) sums[lane] += sums[lane + half];
+  }
+  *a.sum += sums[0];
 }
 
 }  // namespace alm::ALM_SIMD
