@@ -1,7 +1,8 @@
-// Where numbers live and run. The only virtual class below the engine.
+// Where numbers live and run. The only virtual classes below the engine.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,6 +10,21 @@
 #include "kernels/ops.h"
 
 namespace alm {
+
+// A place in the work of a queue. Reached at first.
+class Event {
+ public:
+  virtual ~Event() = default;
+  // The host waits until the place that was marked last has been reached.
+  virtual void wait() = 0;
+};
+
+// Work that was recorded, to be queued as often as wanted, each time at the cost of one launch.
+// Holds the addresses it was recorded with.
+class Graph {
+ public:
+  virtual ~Graph() = default;
+};
 
 // An in-order stream of work. On the CPU a queue is the calling thread: an op has finished when its
 // call returns, so one queue belongs to one thread at a time. Owns the scratch memory ops need.
@@ -31,6 +47,14 @@ class Queue {
   virtual void wait() = 0;
   // Whether it has; does not wait.
   virtual bool done() = 0;
+  // Marks the place that the work queued so far leads up to.
+  virtual void mark(Event& event) = 0;
+  // What is queued from here on begins when that place, of whatever queue, has been reached.
+  virtual void wait_for(const Event& event) = 0;
+  // Has `work` queue here, which runs none of it and makes a graph of it. `work` must not allocate
+  // (nor scratch() grow) and not wait. Null, and `work` is not called, where the device has none.
+  virtual std::unique_ptr<Graph> record(const std::function<void()>& work) = 0;
+  virtual void launch(const Graph& graph) = 0;
 };
 
 // What matrix products round their operands to; sums are fp32 in either, as is all else.
@@ -42,6 +66,7 @@ class Device {
   virtual std::string describe() const = 0;
   virtual const Ops& ops() const = 0;
   virtual std::unique_ptr<Queue> make_queue() = 0;
+  virtual std::unique_ptr<Event> make_event() = 0;
   // 64-byte aligned, zero-filled memory; freed with release(). Throws MachineError when there is
   // none.
   virtual void* allocate(int64_t bytes) = 0;

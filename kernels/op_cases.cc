@@ -54,6 +54,14 @@ class Builder {
       return static_cast<double>(rng_.below(static_cast<uint64_t>(std::max<int64_t>(below, 1))));
     });
   }
+  Builder& numbers(const std::string& name, const std::vector<double>& values) {
+    size_t next = 0;
+    return add(name, Type::f32, std::ssize(values), 1, Role::input, [&] { return values[next++]; });
+  }
+  Builder& as_doubles(const std::string& name) {
+    case_.arrays.at(name).type = Type::f64;
+    return *this;
+  }
   Builder& zeros(const std::string& name, Type type, int64_t rows, int64_t cols, Role role) {
     return add(name, type, rows, cols, role, [] { return 0.0; });
   }
@@ -556,6 +564,25 @@ OpCase infonce(const ContrastGroups& groups, int64_t width, ContrastOptions opti
   return result;
 }
 
+// The numbers of StepSettings, of step `step` of AdamW.
+std::vector<double> settings_of(int64_t step, double clip_norm = 0) {
+  const double at = static_cast<double>(step);
+  return {3e-2, 0.05, 0.1, 1 / (1 - std::pow(0.9, at)), 1 / (1 - std::pow(0.999, at)), clip_norm};
+}
+
+OpCase gradient_scale(const std::string& name, int64_t parts, double clip_norm) {
+  return Builder("gradient_scale", name)
+      .uniform("losses", kLossSums, 1, 2000)
+      .uniform("squares", parts, 1, 2000)
+      .numbers("settings", settings_of(1, clip_norm))
+      .as_doubles("losses")
+      .as_doubles("squares")
+      .output("scale", 1, 1)
+      .scalar("parts", static_cast<double>(parts))
+      .flops(product({parts, 1}))
+      .done();
+}
+
 OpCase adamw(int64_t size, int64_t step) {
   return Builder("adamw", text(size) + "_step" + text(step))
       .normal("weights", size, 1, Role::accumulated)
@@ -563,13 +590,11 @@ OpCase adamw(int64_t size, int64_t step) {
       .normal("first_moment", size, 1, Role::accumulated, 0.3)
       .uniform("second_moment", size, 0, 2, Role::accumulated)
       .whole("decay_mask", Type::f32, size, 2)
-      .scalar("gradient_scale", 0.25)
-      .scalar("learning_rate", 3e-2)
+      .numbers("gradient_scale", {0.25})
+      .numbers("settings", settings_of(step))
       .scalar("beta1", 0.9)
       .scalar("beta2", 0.999)
       .scalar("epsilon", 1e-8)
-      .scalar("weight_decay", 0.1)
-      .scalar("step", static_cast<double>(step))
       .flops(product({size, 16}))
       .done();
 }
@@ -580,8 +605,8 @@ OpCase adagrad_rows(int64_t table, int64_t count, int64_t width, int64_t padding
       .uniform("state", table, 0, 2, Role::accumulated)
       .whole("rows", Type::i64, count, 1)
       .normal("gradient", count, width)
-      .scalar("gradient_scale", 0.25)
-      .scalar("learning_rate", 0.05)
+      .numbers("gradient_scale", {0.25})
+      .numbers("settings", settings_of(1))
       .scalar("epsilon", 1e-8)
       .flops(product({count, width, 4}));
   OpCase result = builder.done();
@@ -590,6 +615,13 @@ OpCase adagrad_rows(int64_t table, int64_t count, int64_t width, int64_t padding
     result.arrays["rows"].values[static_cast<size_t>(i)] = static_cast<double>(7 * i % table);
   }
   return result;
+}
+
+// An update that is to change nothing.
+OpCase skipped(OpCase update) {
+  update.name += "_skipped";
+  update.arrays["gradient_scale"].values = {std::numeric_limits<double>::quiet_NaN()};
+  return update;
 }
 
 OpCase max_abs(int64_t size) {
@@ -697,6 +729,11 @@ TouchHeadTensors<float> head_tensors(OpArguments& a, const std::string& prefix) 
 TouchHeadTensors<const float> head_weights(OpArguments& a) {
   const TouchHeadTensors<float> of = head_tensors(a, "");
   return {of.w_touch, of.bias, of.w_context, of.w_out, of.out_bias, of.cluster_bias, of.v};
+}
+
+const StepSettings* settings(OpArguments& a) {
+  static_assert(sizeof(StepSettings) == 6 * sizeof(float));
+  return reinterpret_cast<const StepSettings*>(a.floats("settings").data());
 }
 
 LossSums* loss_sums(OpArguments& a) {
@@ -879,24 +916,28 @@ const std::vector<Entry>& entries() {
                                  .d_x = a.matrix("d_x"),
                                  .d_y = a.matrix("d_y"),
                                  .sum = a.doubles("sum")}),
+      ALM_ENTRY(
+          gradient_scale,
+          GradientScale{.losses = reinterpret_cast<const LossSums*>(a.doubles("losses")),
+                        .squares = {a.doubles("squares"), static_cast<size_t>(a.scalar("parts"))},
+                        .settings = settings(a),
+                        .scale = a.floats("scale").data()}),
       ALM_ENTRY(adamw, AdamW{.weights = a.floats("weights"),
                              .gradient = a.floats("gradient"),
                              .first_moment = a.floats("first_moment"),
                              .second_moment = a.floats("second_moment"),
                              .decay_mask = a.floats("decay_mask"),
-                             .gradient_scale = scalar(a, "gradient_scale"),
-                             .learning_rate = scalar(a, "learning_rate"),
+                             .gradient_scale = a.floats("gradient_scale").data(),
+                             .settings = settings(a),
                              .beta1 = scalar(a, "beta1"),
                              .beta2 = scalar(a, "beta2"),
-                             .epsilon = scalar(a, "epsilon"),
-                             .weight_decay = scalar(a, "weight_decay"),
-                             .step = static_cast<int64_t>(a.scalar("step"))}),
+                             .epsilon = scalar(a, "epsilon")}),
       ALM_ENTRY(adagrad_rows, AdagradRows{.table = a.matrix("table"),
                                           .state = a.floats("state"),
                                           .rows = a.integers("rows"),
                                           .gradient = a.matrix("gradient"),
-                                          .gradient_scale = scalar(a, "gradient_scale"),
-                                          .learning_rate = scalar(a, "learning_rate"),
+                                          .gradient_scale = a.floats("gradient_scale").data(),
+                                          .settings = settings(a),
                                           .epsilon = scalar(a, "epsilon")}),
       ALM_ENTRY(max_abs, MaxAbs{.x = a.floats("x"), .largest = a.floats("largest").data()}),
       ALM_ENTRY(quantise, Quantise{.x = a.floats("x"),
@@ -1065,6 +1106,12 @@ std::vector<OpCase> correctness_cases() {
     cases.push_back(accumulate(size));
     cases.push_back(sum_squares(size));
   }
+  cases.push_back(skipped(adamw(37, 1)));
+  cases.push_back(skipped(adagrad_rows(31, 5, 7, 0)));
+  cases.push_back(gradient_scale("no_part", 0, 1));
+  cases.push_back(gradient_scale("any_norm", 3, 0));
+  cases.push_back(gradient_scale("within", 3, 100));
+  cases.push_back(gradient_scale("clipped", 3, 0.01));
   return cases;
 }
 
@@ -1096,6 +1143,7 @@ std::vector<OpCase> performance_cases() {
   cases.push_back(softmax_loss(256, 1000, 1, true, 0));
   cases.push_back(infonce({"block", {256}, {t}}, 32, {}, 0));
   const int64_t arena = 200003;
+  cases.push_back(gradient_scale("step", 3, 1));
   cases.push_back(adamw(arena, 100));
   cases.push_back(adagrad_rows(65537, t, 32, 0));
   cases.push_back(max_abs(arena));
@@ -1183,6 +1231,7 @@ std::vector<OpCase> step_cases(int64_t journeys) {
       sum_squares(kArena),
       sum_squares(32 * t),
       sum_squares(16 * kIds * n),
+      gradient_scale("step", 3, 1),
       adamw(kArena, 100),
       adagrad_rows(kTableRows, t, 32, 0),
       adagrad_rows(kTableRows, kIds * n, 16, 0),

@@ -359,34 +359,58 @@ struct InfoNce {
   double* sum = nullptr;
 };
 
-// AdamW (Loshchilov, Hutter 2019) on a range of the arena, gradient given as grad * grad_scale:
+// What differs from step to step, in memory of the device: updates that read it may be queued
+// before it is known, or once and for all.
+struct StepSettings {
+  float learning_rate = 0;      // of dense weights
+  float row_learning_rate = 0;  // of table rows
+  float weight_decay = 0;
+  float unbias1 = 1;    // 1 / (1 - beta1^step), step from 1
+  float unbias2 = 1;    // 1 / (1 - beta2^step)
+  float clip_norm = 0;  // largest norm of the mean gradient; 0: any
+};
+
+// What the gradient of a step is to be multiplied by, decided where its parts are: the mean over
+// the weight of the batch, with its norm brought down to clip_norm.
+//   mean = 1 / losses->weight, 0 where the weight is 0; norm = mean * sqrt(sum of squares);
+//   *scale = mean, times clip_norm / norm where clip_norm > 0 and norm > clip_norm.
+// NaN where a number of losses is not finite or larger than kLargestLoss, or the norm not finite:
+// then updates leave everything as it is.
+inline constexpr double kLargestLoss = 0x1p59;
+struct GradientScale {
+  const LossSums* losses = nullptr;
+  std::span<const double> squares;  // sums of squares of parts of the gradient
+  const StepSettings* settings = nullptr;
+  float* scale = nullptr;
+};
+
+// AdamW (Loshchilov, Hutter 2019) on a range of the arena, g = gradient * *gradient_scale:
 //   m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2;
-//   w -= lr * (m / (1 - b1^step) / (sqrt(v / (1 - b2^step)) + epsilon) + decay[i] * w).
-// decay_mask[i] is 1 or 0. step counts from 1.
+//   w -= learning_rate * (m unbias1 / (sqrt(v unbias2) + epsilon) + weight_decay decay[i] w).
+// decay_mask[i] is 1 or 0. Nothing changes where *gradient_scale is NaN.
 struct AdamW {
   std::span<float> weights;
   std::span<const float> gradient;
   std::span<float> first_moment;
   std::span<float> second_moment;
   std::span<const float> decay_mask;
-  float gradient_scale = 1;
-  float learning_rate = 0;
+  const float* gradient_scale = nullptr;
+  const StepSettings* settings = nullptr;
   float beta1 = 0.9f;
   float beta2 = 0.999f;
   float epsilon = 1e-8f;
-  float weight_decay = 0;
-  int64_t step = 1;
 };
 
-// Row-wise Adagrad: for each i, g = gradient[i, :] * gradient_scale, r = rows[i] (distinct rows),
-//   state[r] += mean(g^2); table[r, :] -= lr * g / (sqrt(state[r]) + epsilon).
+// Row-wise Adagrad: for each i, g = gradient[i, :] * *gradient_scale, r = rows[i] (distinct rows),
+//   state[r] += mean(g^2); table[r, :] -= row_learning_rate * g / (sqrt(state[r]) + epsilon).
+// Nothing changes where *gradient_scale is NaN.
 struct AdagradRows {
   Matrix<float> table;
   std::span<float> state;
   std::span<const int64_t> rows;
   Matrix<const float> gradient;
-  float gradient_scale = 1;
-  float learning_rate = 0;
+  const float* gradient_scale = nullptr;
+  const StepSettings* settings = nullptr;
   float epsilon = 1e-8f;
 };
 
@@ -452,6 +476,7 @@ struct Ops {
   void (*sigmoid_squared_loss)(Queue&, const SigmoidSquaredLoss&);
   void (*softmax_loss)(Queue&, const SoftmaxLoss&);
   void (*infonce)(Queue&, const InfoNce&);
+  void (*gradient_scale)(Queue&, const GradientScale&);
   void (*adamw)(Queue&, const AdamW&);
   void (*adagrad_rows)(Queue&, const AdagradRows&);
   void (*max_abs)(Queue&, const MaxAbs&);

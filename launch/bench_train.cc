@@ -83,14 +83,15 @@ void bench_train(const Options& options, Communicator& world, BenchResults& resu
       format("train %s, batch %lld, %lld ranks x %lld threads%s: %s samples/s, step %.1f ms median "
              "(%.1f best, %.1f of processor time), compute %.1f %% reduce %.1f %% update %.1f %%; "
              "%.2f MFLOP/sample, %.1f GFLOP/s; by processor time %.0f %% of the %.0f GFLOP/s that "
-             "one product reaches (memory %.0f GB/s)",
+             "one product reaches (memory %.0f GB/s); a batch made ready for a GPU in %.2f ms",
              options.text("model").c_str(), static_cast<long long>(batch),
              static_cast<long long>(world.size()), static_cast<long long>(compute->threads()),
              options.flag("deterministic") ? ", deterministic" : "", human_count(rate).c_str(),
              1e3 * bench.median_seconds, 1e3 * bench.best_seconds, 1e3 * bench.processor_seconds,
              100 * phases.compute / phases.total(), 100 * phases.reduce / phases.total(),
              100 * phases.update / phases.total(), 1e3 * gflop, gflop * rate, 100 * used,
-             1e-9 * bench.limits.flops_per_second, 1e-9 * bench.limits.bytes_per_second),
+             1e-9 * bench.limits.flops_per_second, 1e-9 * bench.limits.bytes_per_second,
+             1e3 * bench.packing_seconds),
       {{"model", options.text("model")},
        {"shape", options.text("shape")},
        {"batch", batch},
@@ -112,6 +113,7 @@ void bench_train(const Options& options, Communicator& world, BenchResults& resu
        {"product_limit_gflop_per_s", 1e-9 * bench.limits.flops_per_second},
        {"memory_limit_gb_per_s", 1e-9 * bench.limits.bytes_per_second},
        {"product_utilisation", used},
+       {"packing_ms", 1e3 * bench.packing_seconds},
        {"dense_parameters", bench.dense_parameters}});
   if (!profiled) return;
   add_profile(bench, options.integer("steps"), results);

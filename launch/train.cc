@@ -185,6 +185,9 @@ std::vector<OptionSpec> train_flags() {
                            "finished run."});
   flags.push_back(flag("deterministic",
                        "Bit-identical parameters for any number of ranks and threads; slower."));
+  flags.push_back(flag("no-graph",
+                       "On a GPU, launch every kernel of a step by itself instead of all in one "
+                       "go; the same result, for finding faults."));
   flags.push_back(
       flag("resume", "Go on from the newest good checkpoint of --out, if there is one."));
   flags.push_back({.name = "init", .help = "A run whose parameters the main fit starts from."});
@@ -267,6 +270,7 @@ TrainOptions train_options(const Options& options) {
   result.refit_learning_rate = options.real("refit-learning-rate");
   result.patience = options.integer("patience");
   result.deterministic = options.flag("deterministic");
+  result.graph = !options.flag("no-graph");
   result.tabular = options.text("nuisance") == "tabular";
   result.tmle = options.flag("tmle");
   result.report_every = options.integer("report-every");

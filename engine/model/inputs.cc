@@ -237,6 +237,34 @@ void Inputs::add(const JourneyRange& range, const FeatureStats& stats, const Mod
   }
 }
 
+void Inputs::pad(int64_t more_journeys, int64_t more_touches, const FeatureStats& stats) {
+  constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
+  const io::LogSchema& schema = stats.schema;
+  for (int64_t one = 1; one <= more_journeys; ++one) {
+    touch_begin_.push_back(touches + more_touches * one / more_journeys);
+  }
+  journeys += more_journeys;
+  touches += more_touches;
+  const size_t n = static_cast<size_t>(journeys);
+  const size_t t = static_cast<size_t>(touches);
+  csr = {touch_begin_};
+  dense_.resize(n * static_cast<size_t>(schema.dense), kNone);
+  touch_dense_.resize(t * static_cast<size_t>(schema.touch_dense), kNone);
+  dense = {dense_.data(), journeys, schema.dense};
+  touch_dense = {touch_dense_.data(), touches, schema.touch_dense};
+  dense_scales_ = stats.dense.view();
+  touch_dense_scales_ = stats.touch_dense.view();
+  touch_scalars.resize(t * static_cast<size_t>(kTouchScalars));
+  for (std::vector<int64_t>* of : {&cluster, &position}) of->resize(t);
+  if (schema.item) item_rows.resize(t);
+  cat_rows.resize(n * static_cast<size_t>(schema.cat));
+  for (std::vector<float>* of : {&outcome, &weight}) of->resize(n);
+  mediator.resize(t, kMediatorMissing);
+  if (!schema.is_arm_log()) return;
+  arm.mediator_input.resize(n);
+  for (std::vector<float>* of : {&arm.mediator, &arm.outcome}) of->resize(n, kNone);
+}
+
 void Inputs::fill_touches(const io::Journeys& from, std::span<const PlacedTouch> placed,
                           const FeatureStats& stats, const ModelOptions& options,
                           int64_t positions) {

@@ -103,6 +103,9 @@ struct Inputs {
   // These journeys and no others; the only way in proxy mode.
   void fill(const io::Journeys& from, const FeatureStats& stats, const ModelOptions& options,
             int64_t positions);
+  // Adds journeys of weight 0 that share so many touches evenly; what they hold is missing, or the
+  // first of its kind. They change no loss and no gradient. journeys > 0.
+  void pad(int64_t more_journeys, int64_t more_touches, const FeatureStats& stats);
   // These touches, on no journey, and no others: what the touch encoder reads.
   void fill_touches(const io::Journeys& from, std::span<const PlacedTouch> placed,
                     const FeatureStats& stats, const ModelOptions& options, int64_t positions);

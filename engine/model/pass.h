@@ -24,6 +24,8 @@ class Workspace {
     }
     used_ = 0;
   }
+  // Of what is handed out from: another one after it grew.
+  const void* address() const { return buffer_.data(); }
   std::span<float> floats(int64_t count) {
     const int64_t size = (count + 15) / 16 * 16;
     if (used_ + size <= buffer_.size() && overflow_ == 0) {

@@ -33,6 +33,7 @@ struct StepBench {
   int64_t dense_parameters = 0;
   ThreadLimits limits;                 // of one thread of rank 0, just before the steps
   double total_processor_seconds = 0;  // of the measured steps, rank 0
+  double packing_seconds = 0;          // of a batch of rank 0, as for a GPU; 0: proxy mode has none
   std::vector<OpCost> costs;           // of the measured steps, rank 0; profile only
 };
 

@@ -8,6 +8,9 @@
 
 namespace alm {
 
+// More sizes than a training meets, but for the odd batch.
+constexpr size_t kRecordings = 32;
+
 std::string not_yet_on_device(const TrainOptions& options, int64_t ranks) {
   if (options.tabular) return "--nuisance is tabular";
   if (options.model.proxy_mode()) return "--mediator is proxy";
@@ -18,65 +21,149 @@ std::string not_yet_on_device(const TrainOptions& options, int64_t ranks) {
   return "";
 }
 
-DeviceStep::DeviceStep(const Model& model, Device& device)
+DeviceStep::Slot::Slot(Device& device)
+    : staging(device), sums(device, 1), copied(device.make_event()), done(device.make_event()) {}
+
+DeviceStep::DeviceStep(const Model& model, Device& device, bool graphs)
     : model_(model),
       ops_(device.ops()),
+      graphs_(graphs),
       queue_(device.make_queue()),
+      copies_(device.make_queue()),
       weights_(model, device),
       memory_(device),
-      distinct_cats_(weights_.cats.rows),
-      distinct_items_(weights_.items.rows),
-      staging_(device),
+      packer_(model),
       sums_(device, 1),
-      read_(device, 1) {}
+      slots_{Slot(device), Slot(device)} {}
 
-void DeviceStep::make_inputs(std::span<const io::Journeys> blocks) {
-  inputs_.clear();
-  for (const io::Journeys& block : blocks) {
-    inputs_.add({block, 0, block.size()}, model_.stats(), model_.options(), model_.positions());
-  }
-  distinct_cats_.find(inputs_.cat_rows);
-  distinct_items_.find(inputs_.item_rows);
+DeviceStep::Slot& DeviceStep::slot_of(int64_t number) {
+  return slots_[static_cast<size_t>(number % std::ssize(slots_))];
 }
 
-// Of the batch before, only the update of the rows may still read the staging memory: it stands
-// before this copy in the queue, and the host's side was copied from before the sums came.
-ModelInputs DeviceStep::send_inputs() {
-  ModelInputs inputs = inputs_.view();
-  cats_ = {distinct_cats_.rows(), distinct_cats_.places(), {}};
-  items_ = {distinct_items_.rows(), distinct_items_.places(), {}};
-  int64_t bytes = 0;
-  const auto for_each = [&](const auto& with) {
-    for_each_array(inputs, with);
-    for (Rows* rows : {&cats_, &items_}) {
-      with(rows->rows);
-      with(rows->places);
-    }
+// The slot's memory, on both sides, is free: the host has waited for the step that had it last.
+void DeviceStep::send(Slot& slot, StepState& state, std::span<const io::Journeys> blocks,
+                      const StepSettings& settings, Padding padding) {
+  slot.batch = packer_.pack(state.compute.pool(), blocks, settings, padding, slot.staging);
+  slot.staging.send(*copies_);
+  copies_->mark(*slot.copied);
+  queue_->wait_for(*slot.copied);
+}
+
+Matrix<float> DeviceStep::sum_rows(const Pass& pass, Matrix<const float> of_uses,
+                                   const DeviceBatch::Rows& rows, double* squares) {
+  if (of_uses.empty()) return {};
+  const Matrix<float> gradient = pass.zero_matrix(std::ssize(rows.rows), of_uses.cols);
+  ops_.scatter_rows(*queue_, {.d_out = of_uses, .rows = rows.places, .gradient = gradient});
+  ops_.sum_squares(*queue_, {.x = flat(gradient), .sum = squares});
+  return gradient;
+}
+
+void DeviceStep::update(const DeviceBatch& batch, Matrix<const float> of_cats,
+                        Matrix<const float> of_items) {
+  const float* const scale = &sums_.data()->scale;
+  const size_t count = static_cast<size_t>(model_.loss_last());
+  ops_.adamw(*queue_, {.weights = weights_.dense.span().first(count),
+                       .gradient = weights_.gradient.span().first(count),
+                       .first_moment = weights_.first_moment.span().first(count),
+                       .second_moment = weights_.second_moment.span().first(count),
+                       .decay_mask = weights_.decay_mask.span().first(count),
+                       .gradient_scale = scale,
+                       .settings = batch.settings});
+  const auto update_rows = [&](const DeviceWeights::Table& table, const DeviceBatch::Rows& rows,
+                               Matrix<const float> gradient) {
+    if (gradient.empty()) return;
+    ops_.adagrad_rows(*queue_, {.table = table.view(),
+                                .state = table.state.span(),
+                                .rows = rows.rows,
+                                .gradient = gradient,
+                                .gradient_scale = scale,
+                                .settings = batch.settings});
   };
-  for_each([&](const auto& array) { bytes += Staging::room(array); });
-  staging_.begin(bytes);
-  for_each([&](auto& array) { array = staging_.put(array); });
-  staging_.send(*queue_);
-  return inputs;
+  update_rows(weights_.cats, batch.cats, of_cats);
+  update_rows(weights_.items, batch.items, of_items);
 }
 
-void DeviceStep::sum_rows(const Pass& pass, Matrix<const float> of_uses, Rows& rows,
-                          double* squares) {
-  if (of_uses.empty()) return;
-  rows.gradient = pass.zero_matrix(std::ssize(rows.rows), of_uses.cols);
-  ops_.scatter_rows(*queue_, {.d_out = of_uses, .rows = rows.places, .gradient = rows.gradient});
-  ops_.sum_squares(*queue_, {.x = flat(rows.gradient), .sum = squares});
+void DeviceStep::queue_step(Slot& slot) {
+  queue_->clear(weights_.gradient.data(), weights_.gradient.bytes());
+  queue_->clear(sums_.data(), sums_.bytes());
+  const Pass pass{*queue_, ops_, memory_, weights_.dense.data(), weights_.gradient.data()};
+  Sums* const sums = sums_.data();
+  RowGradients of_uses;
+  model_.loss(pass, slot.batch.inputs, weights_.view(), sums->losses, &of_uses);
+  const size_t learnt = static_cast<size_t>(model_.loss_last());
+  ops_.sum_squares(*queue_,
+                   {.x = weights_.gradient.span().first(learnt), .sum = &sums->squares[0]});
+  const Matrix<float> of_cats = sum_rows(pass, of_uses.cats, slot.batch.cats, &sums->squares[1]);
+  const Matrix<float> of_items = sum_rows(pass, of_uses.items, slot.batch.items, &sums->squares[2]);
+  ops_.gradient_scale(*queue_, {.losses = &sums->losses,
+                                .squares = sums->squares,
+                                .settings = slot.batch.settings,
+                                .scale = &sums->scale});
+  update(slot.batch, of_cats, of_items);
+  queue_->download(slot.sums.data(), sums_.data(), sums_.bytes());
 }
 
-// The one wait of a step.
-DeviceStep::Sums DeviceStep::read_sums() {
-  queue_->download(read_.data(), sums_.data(), sums_.bytes());
-  queue_->wait();
-  return *read_.data();
+DeviceStep::Situation DeviceStep::situation(const Slot& slot) {
+  return {.journeys = slot.batch.inputs.journeys,
+          .touches = slot.batch.inputs.touches,
+          .cat_rows = std::ssize(slot.batch.cats.rows),
+          .item_rows = std::ssize(slot.batch.items.rows),
+          .memory = memory_.address(),
+          .scratch = queue_->scratch(0),
+          .staging = slot.staging.address()};
+}
+
+// A step of sizes not met before, or after memory has moved, is queued op by op, for it may ask for
+// memory; one that went through without is recorded at its next turn, and from then on launched.
+void DeviceStep::run(Slot& slot) {
+  memory_.reset();
+  const auto step = [&] { queue_step(slot); };
+  if (!graphs_) return step();
+  const Situation before = situation(slot);
+  auto recording = std::ranges::find(slot.recordings, before, &Recording::situation);
+  if (recording != slot.recordings.end()) {
+    if (!recording->graph) recording->graph = queue_->record(step);
+    if (recording->graph) return queue_->launch(*recording->graph);
+  }
+  step();
+  if (recording != slot.recordings.end() || !(situation(slot) == before)) return;
+  if (slot.recordings.size() == kRecordings) slot.recordings.erase(slot.recordings.begin());
+  slot.recordings.push_back({before, nullptr});
+}
+
+void DeviceStep::begin(StepState& state, std::span<const io::Journeys> blocks, int64_t step,
+                       const OptimizerSettings& settings) {
+  ALM_CHECK(unread() <= kUnread);
+  Timer timer;
+  Slot& slot = slot_of(begun_);
+  send(slot, state, blocks, step_settings(step, settings, state.clip_norm), Padding::shared_sizes);
+  run(slot);
+  queue_->mark(*slot.done);
+  ++begun_;
+  state.phases.compute += timer.seconds();
+}
+
+StepResult DeviceStep::result(StepState& state) {
+  ALM_CHECK(unread() > 0);
+  Timer timer;
+  const Slot& slot = slot_of(read_);
+  slot.done->wait();
+  ++read_;
+  const Sums& sums = *slot.sums.data();
+  StepResult result;
+  LossTotals totals;
+  totals.add(sums.losses);
+  result.losses = totals.means();
+  const double scale = result.losses.weight > 0 ? 1 / result.losses.weight : 0;
+  result.gradient_norm = std::sqrt(sums.squares[0] + sums.squares[1] + sums.squares[2]) * scale;
+  result.skipped = std::isnan(sums.scale);
+  if (result.skipped && unread() == 0) result.bad_tensor = first_bad_tensor(sums);
+  state.phases.compute += timer.seconds();
+  return result;
 }
 
 std::string DeviceStep::first_bad_tensor(const Sums& sums) const {
-  if (!std::isfinite(sums.dense_squares)) {
+  if (!std::isfinite(sums.squares[0])) {
     std::vector<float> gradient(static_cast<size_t>(model_.loss_last()));
     queue_->download(gradient.data(), weights_.gradient.data(),
                      std::ssize(gradient) * int64_t{sizeof(float)});
@@ -84,88 +171,27 @@ std::string DeviceStep::first_bad_tensor(const Sums& sums) const {
     const auto bad = std::ranges::find_if(gradient, [](float of) { return !std::isfinite(of); });
     if (bad != gradient.end()) return model_.layout().name_at(bad - gradient.begin());
   }
-  if (!std::isfinite(sums.cats_squares)) return "cats";
-  return std::isfinite(sums.items_squares) ? "" : "items";
+  if (!std::isfinite(sums.squares[1])) return "cats";
+  return std::isfinite(sums.squares[2]) ? "" : "items";
 }
 
-void DeviceStep::update(int64_t step, double scale, const OptimizerSettings& settings) {
-  const size_t count = static_cast<size_t>(model_.loss_last());
-  ops_.adamw(*queue_, {.weights = weights_.dense.span().first(count),
-                       .gradient = weights_.gradient.span().first(count),
-                       .first_moment = weights_.first_moment.span().first(count),
-                       .second_moment = weights_.second_moment.span().first(count),
-                       .decay_mask = weights_.decay_mask.span().first(count),
-                       .gradient_scale = static_cast<float>(scale),
-                       .learning_rate = static_cast<float>(settings.learning_rate),
-                       .weight_decay = static_cast<float>(settings.weight_decay),
-                       .step = step});
-  const auto update_rows = [&](const DeviceWeights::Table& table, const Rows& rows) {
-    if (rows.gradient.empty()) return;
-    ops_.adagrad_rows(*queue_, {.table = table.view(),
-                                .state = table.state.span(),
-                                .rows = rows.rows,
-                                .gradient = rows.gradient,
-                                .gradient_scale = static_cast<float>(scale),
-                                .learning_rate = static_cast<float>(settings.row_learning_rate)});
-  };
-  update_rows(weights_.cats, cats_);
-  update_rows(weights_.items, items_);
-}
-
-StepResult DeviceStep::take(StepState& state, std::span<const io::Journeys> blocks, int64_t step,
-                            const OptimizerSettings& settings, bool stop) {
-  Timer timer;
-  make_inputs(blocks);
-  const ModelInputs inputs = send_inputs();
-  memory_.reset();
-  queue_->clear(weights_.gradient.data(), weights_.gradient.bytes());
-  queue_->clear(sums_.data(), sums_.bytes());
-  const Pass pass{*queue_, ops_, memory_, weights_.dense.data(), weights_.gradient.data()};
-  Sums* const sums = sums_.data();
-  RowGradients of_uses;
-  model_.loss(pass, inputs, weights_.view(), sums->losses, &of_uses);
-  sum_rows(pass, of_uses.cats, cats_, &sums->cats_squares);
-  sum_rows(pass, of_uses.items, items_, &sums->items_squares);
-  const size_t learnt = static_cast<size_t>(model_.loss_last());
-  ops_.sum_squares(*queue_,
-                   {.x = weights_.gradient.span().first(learnt), .sum = &sums->dense_squares});
-  const Sums read = read_sums();
-  state.phases.compute += timer.restart();
-
-  StepResult result;
+LossTotals DeviceStep::losses(StepState& state, std::span<const io::Journeys> blocks,
+                              int64_t at_once) {
+  ALM_CHECK(unread() == 0);
   LossTotals totals;
-  totals.add(read.losses);
-  int64_t stops = stop ? 1 : 0;
-  totals.reduce(state.world, &stops);
-  result.losses = totals.means();
-  result.stop_requested = stops > 0;
-  const double scale = result.losses.weight > 0 ? 1 / result.losses.weight : 0;
-  result.gradient_norm =
-      std::sqrt(read.dense_squares + read.cats_squares + read.items_squares) * scale;
-  if (totals.broken() > 0 || !std::isfinite(result.gradient_norm)) {
-    result.skipped = true;
-    result.bad_tensor = first_bad_tensor(read);
-    return result;
-  }
-  const bool clip = state.clip_norm > 0 && result.gradient_norm > state.clip_norm;
-  update(step, clip ? scale * state.clip_norm / result.gradient_norm : scale, settings);
-  state.phases.update += timer.restart();
-  return result;
-}
-
-LossTotals DeviceStep::losses(std::span<const io::Journeys> blocks, int64_t at_once) {
-  LossTotals totals;
+  Slot& slot = slots_.front();
   for (size_t first = 0, last = 0; first < blocks.size(); first = last) {
     for (int64_t rows = 0; last < blocks.size() && rows < at_once; ++last) {
       rows += blocks[last].size();
     }
-    make_inputs(blocks.subspan(first, last - first));
-    const ModelInputs inputs = send_inputs();
+    send(slot, state, blocks.subspan(first, last - first), {}, Padding::none);
     memory_.reset();
     queue_->clear(sums_.data(), sums_.bytes());
     const Pass pass{*queue_, ops_, memory_, weights_.dense.data()};
-    model_.loss(pass, inputs, weights_.view(), sums_.data()->losses, nullptr);
-    totals.add(read_sums().losses);
+    model_.loss(pass, slot.batch.inputs, weights_.view(), sums_.data()->losses, nullptr);
+    queue_->download(slot.sums.data(), sums_.data(), sums_.bytes());
+    queue_->wait();
+    totals.add(slot.sums.data()->losses);
   }
   return totals;
 }

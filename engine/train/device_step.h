@@ -1,18 +1,20 @@
-// Training steps of one rank on a device of one queue, a GPU. The step of many threads (step.h)
+// Training steps of one rank on a device of its own, a GPU. The step of many threads (step.h)
 // keeps partial sums in the caches of each; here the whole batch goes through the model at once.
 //
-// The host makes the inputs of a batch and finds the distinct rows it uses, packs them, and queues
-// everything else. It waits once a step, for the losses and the squares of the gradient: they say
-// whether and by how much the weights move. Weights, gradients, optimiser state and activations
-// never leave the device but for validation's best and for checkpoints.
+// A step waits for nothing: the host makes and packs the inputs of a batch, copies them by a queue
+// of their own while the device is still at the step before, and queues the rest, in one go where
+// the device has graphs. The device itself decides by how much the weights move, and whether. What
+// became of a step the host may ask while the next is under way. Weights, gradients, optimiser
+// state and activations never leave the device but for validation's best and for checkpoints.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <string>
+#include <vector>
 
-#include "engine/model/staging.h"
+#include "engine/train/device_batch.h"
 #include "engine/train/device_weights.h"
-#include "engine/train/distinct_rows.h"
 #include "engine/train/step.h"
 #include "engine/train/train_options.h"
 
@@ -23,8 +25,9 @@ std::string not_yet_on_device(const TrainOptions& options, int64_t ranks);
 
 class DeviceStep {
  public:
-  // One rank alone. The device must outlive it.
-  DeviceStep(const Model& model, Device& device);
+  // One rank alone. The device must outlive it. Without graphs every kernel is launched by itself;
+  // the results are the same, bit for bit.
+  DeviceStep(const Model& model, Device& device, bool graphs);
 
   // Weights and optimiser state, from and to the host; both wait.
   void upload(const ModelWeights& weights, const Optimizer& optimizer) {
@@ -34,47 +37,73 @@ class DeviceStep {
     weights_.download(*queue_, weights, optimizer);
   }
 
-  // As train_step(). Of `state` it reads the options and keeps the phases.
-  StepResult take(StepState& state, std::span<const io::Journeys> blocks, int64_t step,
-                  const OptimizerSettings& settings, bool stop);
+  // Steps whose results may be unread when another is begun.
+  static constexpr int64_t kUnread = 1;
+  // Queues a step, as train_step() takes one. Of `state` it reads the options and keeps the phases.
+  void begin(StepState& state, std::span<const io::Journeys> blocks, int64_t step,
+             const OptimizerSettings& settings);
+  int64_t unread() const { return begun_ - read_; }
+  // What became of the oldest step that is unread. Waits for that step. Of one that was skipped the
+  // bad tensor is known where no other was begun since.
+  StepResult result(StepState& state);
+
   // Losses of these blocks under the weights as they are, some `at_once` journeys together. Waits.
-  LossTotals losses(std::span<const io::Journeys> blocks, int64_t at_once);
+  // No step may be unread.
+  LossTotals losses(StepState& state, std::span<const io::Journeys> blocks, int64_t at_once);
 
  private:
-  // What a step reads of the device.
+  // What the device finds out in a step.
   struct Sums {
     LossSums losses;
-    double dense_squares = 0;
-    double cats_squares = 0;
-    double items_squares = 0;
+    double squares[3] = {};  // of the gradient: dense, cats, items
+    float scale = 0;         // of the gradient in the update; NaN: skipped
   };
-  // Distinct rows of a table as the device has them, and the sum of their gradients.
-  struct Rows {
-    std::span<const int64_t> rows;
-    std::span<const int64_t> places;
-    Matrix<float> gradient;
+  // What recorded work depends on: sizes, and where memory lies that may grow.
+  struct Situation {
+    int64_t journeys = 0, touches = 0, cat_rows = 0, item_rows = 0;
+    const void* memory = nullptr;
+    const void* scratch = nullptr;
+    const void* staging = nullptr;
+    bool operator==(const Situation&) const = default;
+  };
+  struct Recording {
+    Situation situation;  // in which a step went through without asking for memory
+    std::unique_ptr<Graph> graph;
+  };
+  // A batch of two in turn takes its inputs and results with it, so that the host may be one step
+  // ahead of the device.
+  struct Slot {
+    explicit Slot(Device& device);
+    Staging staging;
+    DeviceBatch batch;
+    HostArray<Sums> sums;  // one
+    std::unique_ptr<Event> copied, done;
+    std::vector<Recording> recordings;  // oldest first
   };
 
-  void make_inputs(std::span<const io::Journeys> blocks);
-  ModelInputs send_inputs();
-  void sum_rows(const Pass& pass, Matrix<const float> of_uses, Rows& rows, double* squares);
-  Sums read_sums();
+  Slot& slot_of(int64_t number);  // of a step, counted from 0
+  void send(Slot& slot, StepState& state, std::span<const io::Journeys> blocks,
+            const StepSettings& settings, Padding padding);
+  Situation situation(const Slot& slot);
+  void run(Slot& slot);
+  void queue_step(Slot& slot);
+  Matrix<float> sum_rows(const Pass& pass, Matrix<const float> of_uses,
+                         const DeviceBatch::Rows& rows, double* squares);
+  void update(const DeviceBatch& batch, Matrix<const float> of_cats, Matrix<const float> of_items);
   std::string first_bad_tensor(const Sums& sums) const;
-  void update(int64_t step, double scale, const OptimizerSettings& settings);
 
   const Model& model_;
   const Ops& ops_;
+  const bool graphs_;
   std::unique_ptr<Queue> queue_;
+  std::unique_ptr<Queue> copies_;
   DeviceWeights weights_;
   Workspace memory_;
-  Inputs inputs_;
-  DistinctRows distinct_cats_;
-  DistinctRows distinct_items_;
-  Staging staging_;
+  BatchPacker packer_;
   DeviceArray<Sums> sums_;  // one
-  HostArray<Sums> read_;    // one
-  Rows cats_;
-  Rows items_;
+  std::array<Slot, kUnread + 1> slots_;
+  int64_t begun_ = 0;
+  int64_t read_ = 0;
 };
 
 }  // namespace alm

@@ -11,14 +11,19 @@ namespace alm {
 class DistinctRows {
  public:
   explicit DistinctRows(int64_t table_rows) : place_of_row_(static_cast<size_t>(table_rows), -1) {}
-  void find(std::span<const int64_t> uses);
+  void clear();
+  void add(std::span<const int64_t> uses);
+  // Adds rows that nothing uses until there are `count`, or all of the table.
+  void pad(int64_t count);
   // In the order of their first use.
   std::span<const int64_t> rows() const { return rows_; }
   // [uses] where in rows() the row of a use stands.
   std::span<const int64_t> places() const { return places_; }
 
  private:
-  std::vector<int64_t> place_of_row_;  // -1: not used
+  void add_row(int64_t row);
+
+  std::vector<int32_t> place_of_row_;  // -1: not used
   std::vector<int64_t> rows_;
   std::vector<int64_t> places_;
 };

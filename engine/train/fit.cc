@@ -45,7 +45,7 @@ Fit::Fit(FitInputs inputs) : in_(std::move(inputs)) {
         std::make_unique<CriticStep>(in_.model, in_.compute.device(), lanes_, lanes, block_rows);
   }
   if (in_.accelerator != nullptr) {
-    on_device_ = std::make_unique<DeviceStep>(in_.model, *in_.accelerator);
+    on_device_ = std::make_unique<DeviceStep>(in_.model, *in_.accelerator, in_.options.graph);
     on_device_->upload(weights_, state_->optimizer);
   }
   read_validation_rows();
@@ -63,12 +63,19 @@ void Fit::read_validation_rows() {
               });
 }
 
+// COLLECTIVE.
+bool Fit::any_rank(bool flag) {
+  int64_t set = flag ? 1 : 0;
+  in_.world.all_reduce_sum(std::span(&set, 1), "stop flag");
+  return set > 0;
+}
+
 void Fit::fetch() {
   if (on_device_) on_device_->download(weights_, state_->optimizer);
 }
 
 LossTotals Fit::validation_totals() {
-  if (on_device_) return on_device_->losses(validation_blocks_, batch_);
+  if (on_device_) return on_device_->losses(*state_, validation_blocks_, batch_);
   std::vector<LossSums> sums(validation_blocks_.size());
   in_.compute.pool().parallel_for(
       static_cast<int64_t>(validation_blocks_.size()), [&](int64_t block, int64_t thread) {
@@ -169,6 +176,26 @@ Fit::End Fit::run_phase(const std::function<void()>& checkpoint) {
   int64_t report_samples = 0;
   int64_t skips = 0;
   double waited = 0;
+  StepResult result;
+  int64_t known = progress_.step;  // steps whose results are
+  const auto note = [&](StepResult of_next) {
+    result = std::move(of_next);
+    ++known;
+    skips = result.skipped ? skips + 1 : 0;
+    progress_.skipped += result.skipped;
+    if (skips >= kSkipsAllowed) {
+      throw UserError(format(
+          "%s: %lld updates in a row had a loss or gradient that is not finite (step %lld, first "
+          "in %s): lower --learning-rate, or look for extreme values in the log",
+          title.c_str(), static_cast<long long>(skips), static_cast<long long>(known),
+          result.bad_tensor.empty() ? "the loss" : ("tensor " + result.bad_tensor).c_str()));
+    }
+    char losses[64];
+    std::snprintf(losses, sizeof losses, refit ? "loss %.5f" : "loss M %.4f Y %.4f",
+                  refit ? result.losses.second_stage : result.losses.mediator,
+                  result.losses.outcome);
+    if (bar) bar->update(known - first, losses);
+  };
   while (progress_.step < phase_end()) {
     const int64_t step = progress_.step - first;  // within the phase, from 0
     const double peak = refit ? in_.options.refit_learning_rate : in_.options.learning_rate;
@@ -180,42 +207,42 @@ Fit::End Fit::run_phase(const std::function<void()>& checkpoint) {
     const bool late = in_.deadline > 0 && now_seconds() > in_.deadline;
     const std::span<const io::Journeys> blocks = stream.next();
     const bool stop = stop_requested() || late;
-    const StepResult result = on_device_
-                                  ? on_device_->take(*state_, blocks, step + 1, settings, stop)
-                                  : train_step(*state_, blocks, step + 1, settings, stop);
+    const bool last = progress_.step + 1 == phase_end();
+    const bool due =
+        !refit && (last || (step + 1) % std::min(steps_per_epoch_, kValidateEvery) == 0);
+    const bool reported = due || last || (step + 1) % in_.options.report_every == 0;
+    const int64_t every = in_.options.checkpoint_every;
+    const bool kept = every > 0 && (progress_.step + 1) % every == 0 && !last;
+    bool stopping = stop;
+    if (on_device_) {
+      stopping = any_rank(stop);
+      on_device_->begin(*state_, blocks, step + 1, settings);
+      // The result of a step can wait until the next is begun, but where something hangs on it. A
+      // step after one that was skipped may be the last that is allowed.
+      const bool wanted = reported || kept || stopping || skips > 0;
+      while (on_device_->unread() > (wanted ? 0 : DeviceStep::kUnread)) {
+        note(on_device_->result(*state_));
+      }
+    } else {
+      note(train_step(*state_, blocks, step + 1, settings, stop));
+      stopping = result.stop_requested;
+    }
     critic_loss_ = refit && critic_ ? critic_->take(*state_, blocks, step + 1, settings) : NAN;
     state_->phases.wait += stream.wait_seconds() - waited;
     waited = stream.wait_seconds();
     ++progress_.step;
     report_samples += batch_;
 
-    skips = result.skipped ? skips + 1 : 0;
-    progress_.skipped += result.skipped;
-    if (skips >= kSkipsAllowed) {
-      throw UserError(format(
-          "%s: %lld updates in a row had a loss or gradient that is not finite (step %lld, first "
-          "in %s): lower --learning-rate, or look for extreme values in the log",
-          title.c_str(), static_cast<long long>(skips), static_cast<long long>(progress_.step),
-          result.bad_tensor.empty() ? "the loss" : ("tensor " + result.bad_tensor).c_str()));
-    }
-    const bool last = progress_.step == phase_end();
-    const bool due =
-        !refit && (last || (step + 1) % std::min(steps_per_epoch_, kValidateEvery) == 0);
     Losses validation;
     bool over = false;
     if (due) {
       validation = validate();
       over = patience_over(validation);
     }
-    if (due || last || (step + 1) % in_.options.report_every == 0) {
+    if (reported) {
       report(result, due ? &validation : nullptr, report_timer.restart(), report_samples);
       report_samples = 0;
     }
-    char losses[64];
-    std::snprintf(losses, sizeof losses, refit ? "loss %.5f" : "loss M %.4f Y %.4f",
-                  refit ? result.losses.second_stage : result.losses.mediator,
-                  result.losses.outcome);
-    if (bar) bar->update(step + 1, losses);
     if (over) {
       if (in_.quiet) return End::phase;
       log_info(format("%s: no gain in %lld validations; back to the best, step %lld", title.c_str(),
@@ -223,12 +250,11 @@ Fit::End Fit::run_phase(const std::function<void()>& checkpoint) {
                       static_cast<long long>(progress_.best_step)));
       return End::phase;
     }
-    if (result.stop_requested) {
+    if (stopping) {
       fetch();
       return End::stopped;
     }
-    const int64_t every = in_.options.checkpoint_every;
-    if (every > 0 && progress_.step % every == 0 && !last) {
+    if (kept) {
       fetch();
       checkpoint();
     }

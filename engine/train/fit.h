@@ -84,6 +84,7 @@ class Fit {
   };
   enum class End { done, stopped, phase };
 
+  bool any_rank(bool flag);
   void read_validation_rows();
   LossTotals validation_totals();
   Losses validate();

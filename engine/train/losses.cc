@@ -44,7 +44,7 @@ io::Json to_json(const Losses& losses, bool proxy) {
 void LossTotals::add(const LossSums& block) {
   static_assert(std::size(kTerms) == std::tuple_size_v<decltype(sums_)>);
   for (const auto term : kTerms) {
-    if (!std::isfinite(block.*term) || std::fabs(block.*term) > 0x1p59) {
+    if (!std::isfinite(block.*term) || std::fabs(block.*term) > kLargestLoss) {
       ++broken_;
       return;
     }

@@ -108,6 +108,9 @@ Work work_of(const TouchHeadBackward& a) {
           kFloat * (3 * count_of(a.x) + 6 * count_of(a.hidden) + 6 * count_of(a.context) +
                     3 * count_of(a.room_journeys) + 3 * bilinear)};
 }
+Work work_of(const GradientScale& a) {
+  return {count_of(a.squares), sizeof(double) * count_of(a.squares) + sizeof(LossSums)};
+}
 Work work_of(const AdamW& a) {
   return {14 * count_of(a.weights), 7 * kFloat * count_of(a.weights)};
 }
@@ -191,6 +194,7 @@ std::vector<Counter*> put_between_all(Ops& ops) {
   add.operator()<&Ops::touch_head_forward>("touch_head_forward");
   add.operator()<&Ops::touch_head_backward>("touch_head_backward");
   add.operator()<&Ops::separable_loss>("separable_loss");
+  add.operator()<&Ops::gradient_scale>("gradient_scale");
   add.operator()<&Ops::adamw>("adamw");
   add.operator()<&Ops::adagrad_rows>("adagrad_rows");
   add.operator()<&Ops::max_abs>("max_abs");

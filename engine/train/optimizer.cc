@@ -1,6 +1,7 @@
 #include "engine/train/optimizer.h"
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 
 namespace alm {
@@ -14,6 +15,19 @@ constexpr int64_t kRows = 1024;
 
 }  // namespace
 
+StepSettings step_settings(int64_t step, const OptimizerSettings& settings, double clip_norm) {
+  ALM_CHECK(step >= 1);
+  const auto unbias = [&](float beta) {
+    return static_cast<float>(1 / (1 - std::pow(double{beta}, static_cast<double>(step))));
+  };
+  return {.learning_rate = static_cast<float>(settings.learning_rate),
+          .row_learning_rate = static_cast<float>(settings.row_learning_rate),
+          .weight_decay = static_cast<float>(settings.weight_decay),
+          .unbias1 = unbias(AdamW{}.beta1),
+          .unbias2 = unbias(AdamW{}.beta2),
+          .clip_norm = static_cast<float>(clip_norm)};
+}
+
 Optimizer::Optimizer(const Model& model)
     : first_moment(static_cast<size_t>(model.layout().size())),
       second_moment(static_cast<size_t>(model.layout().size())),
@@ -25,6 +39,8 @@ void Optimizer::update_dense(Compute& compute, ModelWeights& weights, DenseGradi
   if (first == last) return;
   const std::span<const float> gradient =
       sum.sum().subspan(static_cast<size_t>(first - sum.first()));
+  const float gradient_scale = static_cast<float>(scale);
+  const StepSettings of_step = step_settings(step, settings, 0);
   const auto body = [&](int64_t piece, int64_t thread) {
     const size_t from = static_cast<size_t>(first + piece * kPiece);
     const size_t count = static_cast<size_t>(std::min(kPiece, last - first - piece * kPiece));
@@ -34,10 +50,8 @@ void Optimizer::update_dense(Compute& compute, ModelWeights& weights, DenseGradi
                          .first_moment = std::span(first_moment).subspan(from, count),
                          .second_moment = std::span(second_moment).subspan(from, count),
                          .decay_mask = std::span<const float>(decay_mask_).subspan(from, count),
-                         .gradient_scale = static_cast<float>(scale),
-                         .learning_rate = static_cast<float>(settings.learning_rate),
-                         .weight_decay = static_cast<float>(settings.weight_decay),
-                         .step = step});
+                         .gradient_scale = &gradient_scale,
+                         .settings = &of_step});
   };
   compute.pool().parallel_for((last - first + kPiece - 1) / kPiece, std::cref(body));
 }
@@ -46,6 +60,8 @@ void Optimizer::update_rows(Compute& compute, RowTable& table, const RowGradient
                             double scale, const OptimizerSettings& settings) {
   const std::span<const int64_t> rows = sum.rows();
   const int64_t count = std::ssize(rows);
+  const float gradient_scale = static_cast<float>(scale);
+  const StepSettings of_step{.row_learning_rate = static_cast<float>(settings.row_learning_rate)};
   const auto body = [&](int64_t piece, int64_t thread) {
     const int64_t first = piece * kRows;
     const int64_t mine = std::min(kRows, count - first);
@@ -55,8 +71,8 @@ void Optimizer::update_rows(Compute& compute, RowTable& table, const RowGradient
          .state = table.state,
          .rows = rows.subspan(static_cast<size_t>(first), static_cast<size_t>(mine)),
          .gradient = {sum.gradient().row(first), mine, table.width},
-         .gradient_scale = static_cast<float>(scale),
-         .learning_rate = static_cast<float>(settings.row_learning_rate)});
+         .gradient_scale = &gradient_scale,
+         .settings = &of_step});
   };
   compute.pool().parallel_for((count + kRows - 1) / kRows, std::cref(body));
 }

@@ -15,6 +15,9 @@ struct OptimizerSettings {
   double weight_decay = 0;
 };
 
+// What the updates of a step read. `step` counts from 1; clip_norm 0: not clipped.
+StepSettings step_settings(int64_t step, const OptimizerSettings& settings, double clip_norm);
+
 class Optimizer {
  public:
   explicit Optimizer(const Model& model);

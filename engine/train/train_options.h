@@ -30,6 +30,7 @@ struct TrainOptions {
   double adversary_warmup = 0;  // proxy mode: share of the steps before the reversal begins
   int64_t discriminator_steps = 1;  // proxy mode: that the discriminator takes in a step
   bool deterministic = false;
+  bool graph = true;             // steps on a GPU are launched in one go
   bool tmle = false;             // --tmle: targeted values beside the one-step ones of arm logs
   bool tabular = false;          // --nuisance tabular: count, train nothing
   int64_t report_every = 50;     // steps between lines of metrics.jsonl

@@ -31,6 +31,7 @@ void squared_loss(Queue& queue, const SupervisedLoss& a);
 void sigmoid_squared_loss(Queue& queue, const SigmoidSquaredLoss& a);
 void softmax_loss(Queue& queue, const SoftmaxLoss& a);
 void infonce(Queue& queue, const InfoNce& a);
+void gradient_scale(Queue& queue, const GradientScale& a);
 void adamw(Queue& queue, const AdamW& a);
 void adagrad_rows(Queue& queue, const AdagradRows& a);
 void max_abs(Queue& queue, const MaxAbs& a);

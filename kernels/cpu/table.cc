@@ -33,6 +33,7 @@ const Ops kOps = {
     .sigmoid_squared_loss = sigmoid_squared_loss,
     .softmax_loss = softmax_loss,
     .infonce = infonce,
+    .gradient_scale = gradient_scale,
     .adamw = adamw,
     .adagrad_rows = adagrad_rows,
     .max_abs = max_abs,

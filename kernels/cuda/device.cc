@@ -17,6 +17,26 @@ int attribute(cudaDeviceAttr which) {
   return value;
 }
 
+CudaEvent::CudaEvent() {
+  check(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "creating an event");
+}
+
+CudaEvent::~CudaEvent() {
+  cudaEventDestroy(event_);
+}
+
+void CudaEvent::wait() {
+  check(cudaEventSynchronize(event_), "running the queued work");
+}
+
+CudaGraph::CudaGraph(cudaGraph_t graph) {
+  check(cudaGraphInstantiate(&executable_, graph, 0), "making a graph");
+}
+
+CudaGraph::~CudaGraph() {
+  cudaGraphExecDestroy(executable_);
+}
+
 CudaQueue::CudaQueue(Precision precision) : precision_(precision) {
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "creating a stream");
 }
@@ -89,6 +109,35 @@ bool CudaQueue::done() {
   return true;
 }
 
+void CudaQueue::mark(Event& event) {
+  check(cudaEventRecord(static_cast<CudaEvent&>(event).event(), stream_), "recording an event");
+}
+
+void CudaQueue::wait_for(const Event& event) {
+  check(cudaStreamWaitEvent(stream_, static_cast<const CudaEvent&>(event).event(), 0),
+        "waiting for an event");
+}
+
+std::unique_ptr<Graph> CudaQueue::record(const std::function<void()>& work) {
+  check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "recording a graph");
+  cudaGraph_t recorded = nullptr;
+  try {
+    work();
+  } catch (...) {
+    cudaStreamEndCapture(stream_, &recorded);
+    cudaGraphDestroy(recorded);
+    throw;
+  }
+  check(cudaStreamEndCapture(stream_, &recorded), "recording a graph");
+  const std::unique_ptr<CUgraph_st, cudaError_t (*)(cudaGraph_t)> owned(recorded, cudaGraphDestroy);
+  return std::make_unique<CudaGraph>(recorded);
+}
+
+void CudaQueue::launch(const Graph& graph) {
+  check(cudaGraphLaunch(static_cast<const CudaGraph&>(graph).executable(), stream_),
+        "launching a graph");
+}
+
 namespace {
 
 class CudaDevice : public Device {
@@ -102,6 +151,7 @@ class CudaDevice : public Device {
   }
   const Ops& ops() const override { return kOps; }
   std::unique_ptr<Queue> make_queue() override { return std::make_unique<CudaQueue>(precision_); }
+  std::unique_ptr<Event> make_event() override { return std::make_unique<CudaEvent>(); }
   void* allocate(int64_t bytes) override {
     void* memory = nullptr;
     const cudaError_t error = cudaMalloc(&memory, static_cast<size_t>(bytes > 0 ? bytes : 1));

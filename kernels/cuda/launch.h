@@ -34,6 +34,7 @@ cudaError_t launch_squared_loss(CudaQueue& queue, const SupervisedLoss& a);
 cudaError_t launch_sigmoid_squared_loss(CudaQueue& queue, const SigmoidSquaredLoss& a);
 cudaError_t launch_softmax_loss(CudaQueue& queue, const SoftmaxLoss& a);
 cudaError_t launch_infonce(CudaQueue& queue, const InfoNce& a);
+cudaError_t launch_gradient_scale(CudaQueue& queue, const GradientScale& a);
 cudaError_t launch_adamw(CudaQueue& queue, const AdamW& a);
 cudaError_t launch_adagrad_rows(CudaQueue& queue, const AdagradRows& a);
 cudaError_t launch_max_abs(CudaQueue& queue, const MaxAbs& a);

@@ -15,6 +15,32 @@ using alm::Precision;
 // Of the GPU this thread uses.
 int attribute(cudaDeviceAttr which);
 
+class CudaEvent : public Event {
+ public:
+  CudaEvent();
+  ~CudaEvent() override;
+  CudaEvent(const CudaEvent&) = delete;
+  CudaEvent& operator=(const CudaEvent&) = delete;
+  void wait() override;
+  cudaEvent_t event() const { return event_; }
+
+ private:
+  cudaEvent_t event_ = nullptr;
+};
+
+class CudaGraph : public Graph {
+ public:
+  // Made of a graph that stays the caller's.
+  explicit CudaGraph(cudaGraph_t graph);
+  ~CudaGraph() override;
+  CudaGraph(const CudaGraph&) = delete;
+  CudaGraph& operator=(const CudaGraph&) = delete;
+  cudaGraphExec_t executable() const { return executable_; }
+
+ private:
+  cudaGraphExec_t executable_ = nullptr;
+};
+
 class CudaQueue : public Queue {
  public:
   explicit CudaQueue(Precision precision = Precision::fp32);
@@ -30,6 +56,10 @@ class CudaQueue : public Queue {
   void clear(void* memory, int64_t bytes) override;
   void wait() override;
   bool done() override;
+  void mark(Event& event) override;
+  void wait_for(const Event& event) override;
+  std::unique_ptr<Graph> record(const std::function<void()>& work) override;
+  void launch(const Graph& graph) override;
   cudaStream_t stream() const { return stream_; }
   Precision precision() const { return precision_; }
 

@@ -199,10 +199,14 @@ void infonce(Queue& queue, const InfoNce& a) {
   check(launch_infonce(queue_of(queue), a), "infonce");
 }
 
+void gradient_scale(Queue& queue, const GradientScale& a) {
+  check(launch_gradient_scale(queue_of(queue), a), "gradient_scale");
+}
+
 void adamw(Queue& queue, const AdamW& a) {
   const size_t count = a.weights.size();
   ALM_CHECK(a.gradient.size() == count && a.first_moment.size() == count &&
-            a.second_moment.size() == count && a.decay_mask.size() == count && a.step >= 1);
+            a.second_moment.size() == count && a.decay_mask.size() == count);
   check(launch_adamw(queue_of(queue), a), "adamw");
 }
 
@@ -268,6 +272,7 @@ const Ops kOps = {
     .sigmoid_squared_loss = sigmoid_squared_loss,
     .softmax_loss = softmax_loss,
     .infonce = infonce,
+    .gradient_scale = gradient_scale,
     .adamw = adamw,
     .adagrad_rows = adagrad_rows,
     .max_abs = max_abs,

@@ -302,20 +302,75 @@ TEST_P(OnEveryLevel, DequantiseRoundsOnce) {
 // --- optimisers
 // -------------------------------------------------------------------------------------
 
+StepSettings settings_of(int64_t step, float rate, float decay) {
+  const double at = static_cast<double>(step);
+  return {.learning_rate = rate,
+          .weight_decay = decay,
+          .unbias1 = static_cast<float>(1 / (1 - std::pow(0.9, at))),
+          .unbias2 = static_cast<float>(1 / (1 - std::pow(0.999, at)))};
+}
+
+TEST_P(OnEveryLevel, GradientScaleIsNanWhereALossOrTheNormIsNotFinite) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  const auto scale_of = [&](const LossSums& losses, std::vector<double> squares, float clip_norm) {
+    const StepSettings settings{.clip_norm = clip_norm};
+    float scale = -1;
+    ops_.gradient_scale(
+        *queue_, {.losses = &losses, .squares = squares, .settings = &settings, .scale = &scale});
+    return scale;
+  };
+  EXPECT_EQ(scale_of({.weight = 4}, {}, 1), 0.25f);
+  EXPECT_EQ(scale_of({.weight = 4}, {64}, 0), 0.25f);
+  EXPECT_EQ(scale_of({.weight = 4}, {64}, 2), 0.25f) << "the norm is 2";
+  EXPECT_EQ(scale_of({.weight = 4}, {60, 4}, 1), 0.125f);
+  EXPECT_EQ(scale_of({.outcome = 1}, {64}, 1), 0) << "no weight";
+  EXPECT_EQ(scale_of({.outcome = -kLargestLoss, .weight = 4}, {}, 0), 0.25f);
+  EXPECT_TRUE(std::isnan(scale_of({.outcome = -2 * kLargestLoss, .weight = 4}, {}, 0)));
+  EXPECT_TRUE(std::isnan(scale_of({.mediator = kNan, .weight = 4}, {}, 0)));
+  EXPECT_TRUE(std::isnan(scale_of({.weight = 4, .contrastive_weight = infinity}, {}, 0)));
+  EXPECT_TRUE(std::isnan(scale_of({.weight = 4}, {1, infinity}, 1)));
+  EXPECT_TRUE(std::isnan(scale_of({.weight = 4}, {kNan, 1}, 1)));
+}
+
+TEST_P(OnEveryLevel, UpdatesLeaveEverythingAsItIsWhereTheScaleIsNan) {
+  std::vector<float> w = {2, 3, 5}, m = {1, 1, 1}, v = {1, 1, 1}, state = {1};
+  const std::vector<float> gradient = {kNan, 1, std::numeric_limits<float>::infinity()}, mask(3, 1);
+  const StepSettings settings{.learning_rate = 1, .row_learning_rate = 1, .weight_decay = 1};
+  const std::vector<int64_t> rows = {0};
+  ops_.adamw(*queue_, {.weights = w,
+                       .gradient = gradient,
+                       .first_moment = m,
+                       .second_moment = v,
+                       .decay_mask = mask,
+                       .gradient_scale = &kNan,
+                       .settings = &settings});
+  ops_.adagrad_rows(*queue_, {.table = {w.data(), 1, 3},
+                              .state = state,
+                              .rows = rows,
+                              .gradient = {gradient.data(), 1, 3},
+                              .gradient_scale = &kNan,
+                              .settings = &settings});
+  EXPECT_EQ(w, std::vector<float>({2, 3, 5}));
+  EXPECT_EQ(m, std::vector<float>({1, 1, 1}));
+  EXPECT_EQ(v, std::vector<float>({1, 1, 1}));
+  EXPECT_EQ(state, std::vector<float>({1}));
+}
+
 TEST_P(OnEveryLevel, AdamWWithAConstantGradientMovesByTheRateEachStep) {
   // m / (1 - b1^t) = g and v / (1 - b2^t) = g^2 for a constant g, so each step is rate * sign(g).
   const std::vector<float> gradient = {0.5f, -3, 1e-3f, 7, 0.25f, 1, -1, 2, 3};
   std::vector<float> w(9, 1), m(9), v(9);
   const std::vector<float> mask(9, 0);
+  const float scale = 1;
   for (int64_t step = 1; step <= 100; ++step) {
+    const StepSettings settings = settings_of(step, 0.01f, 5);
     ops_.adamw(*queue_, {.weights = w,
                          .gradient = gradient,
                          .first_moment = m,
                          .second_moment = v,
                          .decay_mask = mask,
-                         .learning_rate = 0.01f,
-                         .weight_decay = 5,
-                         .step = step});
+                         .gradient_scale = &scale,
+                         .settings = &settings});
   }
   for (size_t i = 0; i < w.size(); ++i) {
     EXPECT_NEAR(w[i], gradient[i] > 0 ? 0 : 2, 1e-4) << i;
@@ -325,15 +380,16 @@ TEST_P(OnEveryLevel, AdamWWithAConstantGradientMovesByTheRateEachStep) {
 TEST_P(OnEveryLevel, AdamWWithoutGradientDecaysTheMaskedWeightsGeometrically) {
   std::vector<float> w = {2, 2}, m(2), v(2);
   const std::vector<float> gradient(2, 0), mask = {1, 0};
+  const float scale = 1;
   for (int64_t step = 1; step <= 50; ++step) {
+    const StepSettings settings = settings_of(step, 0.1f, 0.2f);
     ops_.adamw(*queue_, {.weights = w,
                          .gradient = gradient,
                          .first_moment = m,
                          .second_moment = v,
                          .decay_mask = mask,
-                         .learning_rate = 0.1f,
-                         .weight_decay = 0.2f,
-                         .step = step});
+                         .gradient_scale = &scale,
+                         .settings = &settings});
   }
   EXPECT_NEAR(w[0], 2 * std::pow(1 - 0.02, 50), 1e-5);
   EXPECT_EQ(w[1], 2);
@@ -344,14 +400,16 @@ TEST_P(OnEveryLevel, AdagradWithAConstantGradientMovesByTheRateOverRootSteps) {
   std::vector<float> table(3 * 5, 1), state(3);
   const std::vector<int64_t> rows = {2};
   const std::vector<float> gradient(5, -4);
+  const float scale = 0.5f;
+  const StepSettings settings{.row_learning_rate = 0.1f};
   double expected = 1;
   for (int step = 1; step <= 20; ++step) {
     ops_.adagrad_rows(*queue_, {.table = {table.data(), 3, 5},
                                 .state = state,
                                 .rows = rows,
                                 .gradient = {gradient.data(), 1, 5},
-                                .gradient_scale = 0.5f,
-                                .learning_rate = 0.1f});
+                                .gradient_scale = &scale,
+                                .settings = &settings});
     expected += 0.1 / std::sqrt(step);
   }
   for (size_t c = 0; c < 5; ++c) {

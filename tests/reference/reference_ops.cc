@@ -545,32 +545,46 @@ void infonce(Arguments& a) {
   }
 }
 
+// Places in StepSettings.
+enum Setting { kRate, kRowRate, kDecay, kUnbias1, kUnbias2, kClipNorm };
+
+void gradient_scale(Arguments& a) {
+  constexpr int64_t kWeight = 4;  // in LossSums
+  const double weight = a["losses"](kWeight), clip = a["settings"](kClipNorm);
+  double squares = 0;
+  for (const double part : a["squares"].values) squares += part;
+  const double norm = std::sqrt(squares) / weight;
+  a["scale"](0) = (clip > 0 ? std::min(1.0, clip / norm) : 1) / weight;
+}
+
 void adamw(Arguments& a) {
-  const double b1 = a.scalar("beta1"), b2 = a.scalar("beta2"), step = a.scalar("step");
+  if (std::isnan(a["gradient_scale"](0))) return;
+  const double b1 = a.scalar("beta1"), b2 = a.scalar("beta2");
   for (int64_t i = 0; i < a["weights"].rows; ++i) {
-    const double g = a["gradient"](i) * a.scalar("gradient_scale");
+    const double g = a["gradient"](i) * a["gradient_scale"](0);
     double &m = a["first_moment"](i), &v = a["second_moment"](i), &w = a["weights"](i);
     m = b1 * m + (1 - b1) * g;
     v = b2 * v + (1 - b2) * g * g;
-    const double m_hat = m / (1 - std::pow(b1, step));
-    const double v_hat = v / (1 - std::pow(b2, step));
-    const double decay = a.scalar("weight_decay") * a["decay_mask"](i) * w;
-    w -= a.scalar("learning_rate") * (m_hat / (std::sqrt(v_hat) + a.scalar("epsilon")) + decay);
+    const double m_hat = m * a["settings"](kUnbias1);
+    const double v_hat = v * a["settings"](kUnbias2);
+    const double decay = a["settings"](kDecay) * a["decay_mask"](i) * w;
+    w -= a["settings"](kRate) * (m_hat / (std::sqrt(v_hat) + a.scalar("epsilon")) + decay);
   }
 }
 
 void adagrad_rows(Arguments& a) {
+  if (std::isnan(a["gradient_scale"](0))) return;
   Array& gradient = a["gradient"];
   for (int64_t i = 0; i < gradient.rows; ++i) {
     const int64_t r = a.index("rows", i);
     double mean_square = 0;
     for (int64_t c = 0; c < gradient.cols; ++c) {
-      const double g = gradient(i, c) * a.scalar("gradient_scale");
+      const double g = gradient(i, c) * a["gradient_scale"](0);
       mean_square += g * g / static_cast<double>(gradient.cols);
     }
     a["state"](r) += mean_square;
     for (int64_t c = 0; c < gradient.cols; ++c) {
-      a["table"](r, c) -= a.scalar("learning_rate") * gradient(i, c) * a.scalar("gradient_scale") /
+      a["table"](r, c) -= a["settings"](kRowRate) * gradient(i, c) * a["gradient_scale"](0) /
                           (std::sqrt(a["state"](r)) + a.scalar("epsilon"));
     }
   }
@@ -634,6 +648,7 @@ void run(const std::string& op, Arguments& arguments) {
       {"sigmoid_squared_loss", sigmoid_squared_loss},
       {"softmax_loss", softmax_loss},
       {"infonce", infonce},
+      {"gradient_scale", gradient_scale},
       {"adamw", adamw},
       {"adagrad_rows", adagrad_rows},
       {"max_abs", max_abs},

@@ -15,6 +15,7 @@ import sys
 import accesses
 
 JOURNEYS = 8192
+PADDED = JOURNEYS * 33 // 32  # at most; engine/train/device_batch.cc
 COUNTED = 128  # and twice as many
 PRODUCT_FLOPS = 2 * 16 * 8 * 16
 LAUNCH_SECONDS = 3e-6
@@ -40,7 +41,7 @@ def kernels_of_step(program):
     """kernel -> what it moves and does with all journeys."""
     few = accesses.measure(program, ["step", str(COUNTED)])
     more = accesses.measure(program, ["step", str(2 * COUNTED)])
-    doublings = JOURNEYS / COUNTED - 1
+    doublings = PADDED / COUNTED - 1
     return {kernel: {key: few[kernel][key] + (more[kernel][key] - few[kernel][key]) * doublings
                      if key != "launches" else more[kernel][key] for key in KEYS}
             for kernel in more}
@@ -84,9 +85,9 @@ def table(kernels, budget):
 
 def page(kernels, budget):
     launches = MOVES + sum(facts["launches"] for facts in kernels.values())
-    copy = JOURNEYS * JOURNEY_BYTES / COPY_BYTES_PER_SECOND
+    copy = PADDED * JOURNEY_BYTES / COPY_BYTES_PER_SECOND
     launching = launches * LAUNCH_SECONDS
-    moves = {"distinct": JOURNEYS * MOVED_BYTES, "flops": 0, "products": 0}
+    moves = {"distinct": PADDED * MOVED_BYTES, "flops": 0, "products": 0}
     everything = [moves, *kernels.values()]
     computing = {gpu[0]: sum(seconds(facts, gpu) for facts in everything) for gpu in GPUS}
     memory = sum(facts["distinct"] for facts in everything)
@@ -102,35 +103,36 @@ def page(kernels, budget):
         "optimiser call (`step_cases()`, `kernels/op_cases.cc`). The model is fixed: a kernel takes the "
         "longer of its FLOPs at half the peak and its memory at 0.7 of the bandwidth; a launch outside a "
         "graph 3 us; copies to the device run at 25 GB/s. Memory is the 32-byte sectors that a launch "
-        "touches, each once; what is requested more than once is taken to come from the caches.", "",
+        "touches, each once; what is requested more than once is taken to come from the caches. The engine pads "
+        "batches to sizes that many share, so that one graph serves them; everything is counted for "
+        f"{PADDED:,} journeys, the most that this makes of them.", "",
         "| | " + " | ".join(gpu[0] for gpu in GPUS) + " |", "|---|" + "---:|" * len(GPUS)]
     text.append("| kernels, and what is copied and cleared between them, ms | "
                 + " | ".join(f"{1e3 * computing[gpu[0]]:.2f}" for gpu in GPUS) + " |")
     text.append(f"| {launches} launches outside a graph, ms | "
                 + " | ".join(f"{1e3 * launching:.2f}" for _ in GPUS) + " |")
-    text.append(f"| copy of {1e-6 * JOURNEYS * JOURNEY_BYTES:.1f} MB of inputs, ms | "
+    text.append(f"| copy of {1e-6 * PADDED * JOURNEY_BYTES:.1f} MB of inputs, ms | "
                 + " | ".join(f"{1e3 * copy:.2f}" for _ in GPUS) + " |")
-    for name, cost in (("one after another", lambda of: of + launching + copy),
-                       ("as a graph, the next copy meanwhile", lambda of: max(of, copy))):
+    for name, cost in (("one graph, the next copy meanwhile", lambda of: max(of, copy)),
+                       ("every kernel launched by itself (--no-graph)",
+                        lambda of: max(of + launching, copy))):
         text.append(f"| step, {name}, ms | "
                     + " | ".join(f"{1e3 * cost(computing[gpu[0]]):.2f}" for gpu in GPUS) + " |")
         text.append(f"| million journeys a second, {name} | " + " | ".join(
             f"{1e-6 * JOURNEYS / cost(computing[gpu[0]]):.1f}" for gpu in GPUS) + " |")
     h100 = computing["H100"]
     reached = max(h100, copy) <= TARGET_SECONDS
-    serial = h100 + launching + copy
+    one_by_one = max(h100 + launching, copy)
     text += [
         "", "## What limits it", "",
-        f"Wanted are {1e3 * TARGET_SECONDS:.1f} ms a step on an H100. As the step stands, one kernel "
-        f"launched after another and each batch copied before it is used, the model says "
-        f"{1e3 * serial:.2f} ms: {'reached' if serial <= TARGET_SECONDS else 'not reached'}. Of that "
-        f"{100 * launching / serial:.0f} % are launches, {100 * copy / serial:.0f} % the copy and "
-        f"{100 * h100 / serial:.0f} % kernels. With the launches in a graph and the next batch copied "
-        f"meanwhile it would be {1e3 * max(h100, copy):.2f} ms: "
-        f"{'reached' if reached else 'not reached'}, a node of a graph taken to cost nothing. Neither is "
-        "built. Left out of all of it: the host's part, which makes a batch's inputs, finds its distinct rows "
-        "and packs both on one thread while the GPU waits (engine/train/device_step.cc).", "",
-        f"The kernels are bound by memory: {1e-6 * memory:.0f} MB a step, {memory / JOURNEYS / 1e3:.0f} KB "
+        f"Wanted are {1e3 * TARGET_SECONDS:.1f} ms a step on an H100. As the step stands, one graph that is "
+        "launched while the next batch is copied, the model says "
+        f"{1e3 * max(h100, copy):.2f} ms: {'reached' if reached else 'not reached'}, a node of a graph taken "
+        f"to cost nothing. With every kernel launched by itself it would be {1e3 * one_by_one:.2f} ms. Left out "
+        "of both: the host's part. While the GPU is at a step all threads of the rank make the inputs of the next, "
+        "find its distinct rows and pack both (engine/train/device_batch.cc); `alm bench train` measures it "
+        "(\"a batch made ready for a GPU\"), and where it takes longer than the step, it is the limit.", "",
+        f"The kernels are bound by memory: {1e-6 * memory:.0f} MB a step, {memory / PADDED / 1e3:.0f} KB "
         "a journey, most of it activations in fp32 between layers, which stand in memory once for each pass over "
         "them: in bf16 they would be half of that. All products together are "
         f"{1e-9 * sum(work(f)[0] for f in kernels.values() if f['products']):.1f} GFLOP on the tensor "
@@ -138,7 +140,7 @@ def page(kernels, budget):
         "## Kernels", "",
         "Of all launches of a step. (t): on the tensor cores, counted one by one; else as the op's "
         "specification has it, given to the kernel of the op that moves most. What the engine copies and "
-        f"clears between ops ({1e-6 * JOURNEYS * MOVED_BYTES:.0f} MB) is not in the list. Occupancy: of sm_80 / sm_90 "
+        f"clears between ops ({1e-6 * PADDED * MOVED_BYTES:.0f} MB) is not in the list. Occupancy: of sm_80 / sm_90 "
         "/ sm_100, by registers and shared memory.", "",
         *table(kernels, budget), "",
         f"Data sheets: {SHEETS}."]

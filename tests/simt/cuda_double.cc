@@ -1,29 +1,25 @@
 // Double of the CUDA runtime calls that kernels/cuda makes; tests link it in place of the library.
-// A stream is a queue whose work is done when the host waits, so that what the host reads too early
-// it reads unfinished. Device memory is out of reach of the host (PROT_NONE) while no device work
-// runs, full of NaN at first, ends at a page that nobody may touch, and is out of reach for long
-// after it was freed.
+// Here the machine, its memory and copies; streams are in cuda_streams.cc. Device memory is out of
+// reach of the host (PROT_NONE) while no device work runs, full of NaN at first, ends at a page
+// that nobody may touch, and is out of reach for long after it was freed. Copies from memory of the
+// host that is not page-locked take what is there at the call, others what is there when they run.
 #include <cuda_runtime.h>
-#include <sched.h>
 #include <sys/mman.h>
 
 #include <cstdio>
 #include <cstring>
 #include <deque>
-#include <exception>
 #include <functional>
 #include <map>
-#include <set>
+#include <memory>
+#include <vector>
 #ifdef SIMT_ASAN
 #include <sanitizer/asan_interface.h>
 #endif
 
 #include "kernels/cuda/simt.cuh"
+#include "tests/simt/cuda_double.h"
 #include "tests/simt/runtime.h"
-
-struct CUstream_st {
-  std::deque<std::function<bool()>> work;  // each says whether it has ended
-};
 
 namespace {
 
@@ -37,8 +33,7 @@ struct Block {
 };
 std::map<char*, Block> blocks;  // by the address handed out
 std::deque<Block> freed;
-constexpr size_t kMostFreed = 1000;  // the system counts mappings
-std::set<CUstream_st*> streams;
+constexpr size_t kMostFreed = 1000;   // the system counts mappings
 std::map<char*, size_t> host_blocks;  // page-locked, by address
 simt::RuntimeCalls calls;
 simt::Machine played;
@@ -71,18 +66,6 @@ bool is_page_locked(const void* address) {
   return at < block->first + block->second;
 }
 
-// Device memory is the device's while this lives.
-struct DeviceWorks {
-  DeviceWorks() {
-    protect(PROT_READ | PROT_WRITE);
-    if (simt::at_device_work != nullptr) simt::at_device_work(true);
-  }
-  ~DeviceWorks() {
-    if (simt::at_device_work != nullptr) simt::at_device_work(false);
-    protect(PROT_NONE);
-  }
-};
-
 // The driver itself may reach memory of the host that is not page-locked.
 void copy_by_driver(void* to, const void* from, size_t bytes) {
   if (simt::at_device_work != nullptr) simt::at_device_work(false);
@@ -90,31 +73,21 @@ void copy_by_driver(void* to, const void* from, size_t bytes) {
   if (simt::at_device_work != nullptr) simt::at_device_work(true);
 }
 
-// Does what can be done; whether that was all.
-bool advance(CUstream_st* stream) {
-  if (stream->work.empty()) return true;
-  const DeviceWorks works;
-  while (!stream->work.empty()) {
-    try {
-      if (!stream->work.front()()) return false;
-    } catch (...) {
-      stream->work.clear();
-      throw;
-    }
-    stream->work.pop_front();
-  }
-  return true;
-}
-
-void drain(CUstream_st* stream) {
-  while (!advance(stream)) ::sched_yield();
-}
-
 }  // namespace
 
 namespace simt {
 
 void (*at_device_work)(bool begins) = nullptr;
+
+DeviceWorks::DeviceWorks() {
+  protect(PROT_READ | PROT_WRITE);
+  if (at_device_work != nullptr) at_device_work(true);
+}
+
+DeviceWorks::~DeviceWorks() {
+  if (at_device_work != nullptr) at_device_work(false);
+  protect(PROT_NONE);
+}
 
 bool is_device_memory(const void* address) {
   return in_block(address, 1);
@@ -126,23 +99,6 @@ RuntimeCalls& runtime_calls() {
 
 Machine& machine() {
   return played;
-}
-
-cudaError_t enqueue_until(cudaStream_t stream, std::function<bool()> ended) {
-  const InsideDouble inside;
-  if (streams.count(stream) == 0) return cudaErrorInvalidResourceHandle;  // the null stream, too
-  const std::function<bool()> copy = ended;  // the caller's lies in memory of the host
-  stream->work.push_back(copy);
-  return cudaSuccess;
-}
-
-cudaError_t runtime::enqueue(cudaStream_t stream, std::function<void()> work) {
-  const InsideDouble inside;
-  const std::function<void()> copy = work;
-  return enqueue_until(stream, [copy] {
-    copy();
-    return true;
-  });
 }
 
 }  // namespace simt
@@ -196,6 +152,7 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* all) {
 cudaError_t cudaMalloc(void** address, size_t bytes) {
   const simt::InsideDouble inside;
   ++calls.allocations;
+  if (simt::records_graph()) return cudaErrorStreamCaptureUnsupported;
   if (bytes > played.memory - allocated()) return cudaErrorMemoryAllocation;
   const size_t room = (bytes + kAlignment - 1) / kAlignment * kAlignment;
   const size_t mapped = (room + kPage - 1) / kPage * kPage;
@@ -220,7 +177,8 @@ cudaError_t cudaFree(void* address) {
   if (address == nullptr) return cudaSuccess;
   const auto block = blocks.find(static_cast<char*>(address));
   if (block == blocks.end()) return cudaErrorInvalidValue;
-  for (CUstream_st* const stream : streams) drain(stream);
+  if (simt::records_graph()) return cudaErrorStreamCaptureUnsupported;
+  simt::finish_all_streams();
 #ifdef SIMT_ASAN
   __asan_unpoison_memory_region(block->second.mapping, block->second.mapped);
 #endif
@@ -239,6 +197,7 @@ cudaError_t cudaFree(void* address) {
 cudaError_t cudaHostAlloc(void** address, size_t bytes, unsigned) {
   const simt::InsideDouble inside;
   ++calls.allocations;
+  if (simt::records_graph()) return cudaErrorStreamCaptureUnsupported;
   char* const memory = new char[bytes];
   host_blocks[memory] = bytes;
   *address = memory;
@@ -248,7 +207,7 @@ cudaError_t cudaHostAlloc(void** address, size_t bytes, unsigned) {
 cudaError_t cudaFreeHost(void* address) {
   const simt::InsideDouble inside;
   if (host_blocks.erase(static_cast<char*>(address)) == 0) return cudaErrorInvalidValue;
-  for (CUstream_st* const stream : streams) drain(stream);
+  simt::finish_all_streams();
   delete[] static_cast<char*>(address);
   return cudaSuccess;
 }
@@ -277,8 +236,17 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
   if (bytes > 0 && (in_block(to, bytes) != to_device || in_block(from, bytes) != from_device)) {
     return cudaErrorInvalidValue;
   }
-  if (!(to_device || is_page_locked(to)) || !(from_device || is_page_locked(from))) {
+  if (!from_device && !is_page_locked(from)) {
+    const simt::InsideDouble inside;
     ++calls.pageable_copies;
+    if (simt::records_graph()) return cudaErrorStreamCaptureUnsupported;
+    const char* const first = static_cast<const char*>(from);
+    const auto staged = std::make_shared<const std::vector<char>>(first, first + bytes);
+    return simt::runtime::enqueue(stream, [=] { std::memcpy(to, staged->data(), bytes); });
+  }
+  if (!to_device && !is_page_locked(to)) {
+    ++calls.pageable_copies;
+    if (simt::records_graph()) return cudaErrorStreamCaptureUnsupported;
     return simt::runtime::enqueue(stream, [=] { copy_by_driver(to, from, bytes); });
   }
   return simt::runtime::enqueue(stream, [=] { std::memcpy(to, from, bytes); });
@@ -287,32 +255,6 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
 cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stream) {
   if (bytes > 0 && !in_block(to, bytes)) return cudaErrorInvalidValue;
   return simt::runtime::enqueue(stream, [=] { std::memset(to, value, bytes); });
-}
-
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-  const simt::InsideDouble inside;
-  *stream = new CUstream_st;
-  streams.insert(*stream);
-  return cudaSuccess;
-}
-
-cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-  const simt::InsideDouble inside;
-  ++calls.waits;
-  drain(stream);
-  return cudaSuccess;
-}
-
-cudaError_t cudaStreamQuery(cudaStream_t stream) {
-  const simt::InsideDouble inside;
-  return advance(stream) ? cudaSuccess : cudaErrorNotReady;
-}
-
-cudaError_t cudaStreamDestroy(cudaStream_t stream) {
-  const simt::InsideDouble inside;
-  streams.erase(stream);
-  delete stream;
-  return cudaSuccess;
 }
 
 const char* cudaGetErrorString(cudaError_t error) {

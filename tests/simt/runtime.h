@@ -13,6 +13,9 @@ namespace simt {
 // In which order threads that could run do run, and blocks. random: anew in every round, by seed.
 enum class Order { forward, reverse, random };
 void set_schedule(Order order, uint64_t seed = 1);
+// In which order streams do their work (cuda_streams.cc). 0: each as late as it can; else by seed,
+// odd ones some of it as soon as it is queued.
+void set_stream_schedule(uint64_t seed);
 
 // For what is learnt of memory accesses (trace.cc).
 enum class Space { none, shared, global };
@@ -35,7 +38,9 @@ bool is_device_memory(const void* address);
 struct RuntimeCalls {
   int64_t allocations = 0;      // of either memory
   int64_t pageable_copies = 0;  // with memory of the host that is not page-locked: they block
-  int64_t waits = 0;
+  int64_t waits = 0;            // of the host, for streams or events
+  int64_t graphs = 0;           // instantiated
+  int64_t graph_launches = 0;
 };
 RuntimeCalls& runtime_calls();
 

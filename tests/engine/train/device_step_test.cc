@@ -51,18 +51,15 @@ TEST_P(DeviceStepTest, TrainsAsTheStepOfManyThreads) {
   ModelWeights found = training.fresh_weights();
   const std::unique_ptr<StepState> state = training.state(found);
   const std::unique_ptr<Device> device = make_cpu_device("auto");
-  DeviceStep on_device(training.model(), *device);
+  DeviceStep on_device(training.model(), *device, true);
   on_device.upload(found, state->optimizer);
   constexpr int64_t kSteps = 20;
   for (int64_t step = 1; step <= kSteps; ++step) {
     const auto settings = DeviceTraining::settings();
     host->clip_norm = state->clip_norm = step % 2 == 0 ? 0.02 : 1e9;
-    const StepResult by_threads =
-        train_step(*host, training.batch(step), step, settings, step == 3);
-    const StepResult by_device =
-        on_device.take(*state, training.batch(step), step, settings, step == 3);
+    const StepResult by_threads = train_step(*host, training.batch(step), step, settings, false);
+    const StepResult by_device = training.take(on_device, *state, step);
     const std::string at = "step " + std::to_string(step);
-    EXPECT_EQ(by_device.stop_requested, step == 3);
     EXPECT_FALSE(by_device.skipped);
     expect_close(by_device.losses.mediator, by_threads.losses.mediator, 1e-5, at + ", mediator");
     expect_close(by_device.losses.outcome, by_threads.losses.outcome, 1e-5, at + ", outcome");
@@ -91,18 +88,16 @@ TEST(DeviceStep, SkipsAStepWhoseLossIsNotFiniteAndMovesNothing) {
   ModelWeights weights = training.fresh_weights();
   const ModelWeights before = weights;
   const std::unique_ptr<StepState> state = training.state(weights);
-  DeviceStep on_device(training.model(), *device);
+  DeviceStep on_device(training.model(), *device, true);
   on_device.upload(weights, state->optimizer);
   training.journey_block(1, 0).dense[0] = std::numeric_limits<float>::infinity();
-  const StepResult result =
-      on_device.take(*state, training.batch(1), 1, DeviceTraining::settings(), false);
+  const StepResult result = training.take(on_device, *state, 1);
   EXPECT_TRUE(result.skipped);
   EXPECT_FALSE(result.bad_tensor.empty());
   on_device.download(weights, state->optimizer);
   EXPECT_EQ(weights.dense, before.dense);
   EXPECT_EQ(weights.items.weights, before.items.weights);
-  EXPECT_FALSE(
-      on_device.take(*state, training.batch(2), 1, DeviceTraining::settings(), false).skipped);
+  EXPECT_FALSE(training.take(on_device, *state, 2).skipped);
 }
 
 TEST(DeviceStep, LossesOfBlocksDoNotDependOnHowManyGoTogether) {
@@ -110,16 +105,16 @@ TEST(DeviceStep, LossesOfBlocksDoNotDependOnHowManyGoTogether) {
   const std::unique_ptr<Device> device = make_cpu_device("auto");
   ModelWeights weights = training.fresh_weights();
   const std::unique_ptr<StepState> state = training.state(weights);
-  DeviceStep on_device(training.model(), *device);
+  DeviceStep on_device(training.model(), *device, true);
   on_device.upload(weights, state->optimizer);
-  const Losses all = on_device.losses(training.batch(0), 1000).means();
-  const Losses apart = on_device.losses(training.batch(0), 1).means();
+  const Losses all = on_device.losses(*state, training.batch(0), 1000).means();
+  const Losses apart = on_device.losses(*state, training.batch(0), 1).means();
   EXPECT_EQ(all.weight, 256);
   EXPECT_EQ(apart.weight, 256);
   EXPECT_NEAR(all.outcome, apart.outcome, 1e-6);
   EXPECT_NEAR(all.mediator, apart.mediator, 1e-6);
-  const StepResult step =
-      on_device.take(*state, training.batch(0), 1, DeviceTraining::settings(), false);
+  on_device.begin(*state, training.batch(0), 1, DeviceTraining::settings());
+  const StepResult step = on_device.result(*state);
   EXPECT_NEAR(step.losses.outcome, all.outcome, 1e-6);
 }
 
@@ -127,7 +122,8 @@ TEST(DistinctRows, AreEachThereOnceAndFoundFromEveryUse) {
   DistinctRows distinct(11);
   const std::vector<std::vector<int64_t>> batches = {{}, {3}, {10, 0, 10, 10, 0, 7}, {7, 7}, {}};
   for (const std::vector<int64_t>& uses : batches) {
-    distinct.find(uses);
+    distinct.clear();
+    for (const int64_t use : uses) distinct.add(std::span(&use, 1));
     ASSERT_EQ(distinct.places().size(), uses.size());
     std::vector<int64_t> seen(11);
     for (const int64_t row : distinct.rows()) ++seen[static_cast<size_t>(row)];
@@ -136,6 +132,16 @@ TEST(DistinctRows, AreEachThereOnceAndFoundFromEveryUse) {
       EXPECT_EQ(seen[static_cast<size_t>(uses[use])], 1);
     }
     EXPECT_LE(distinct.rows().size(), uses.size());
+    const std::vector<int64_t> found(distinct.rows().begin(), distinct.rows().end());
+    distinct.pad(8);
+    EXPECT_EQ(distinct.rows().size(), 8u);
+    EXPECT_TRUE(std::equal(found.begin(), found.end(), distinct.rows().begin()));
+    distinct.pad(1000);
+    std::vector<int64_t> all(distinct.rows().begin(), distinct.rows().end());
+    std::sort(all.begin(), all.end());
+    for (size_t row = 0; row < 11; ++row) EXPECT_EQ(all[row], static_cast<int64_t>(row));
+    EXPECT_EQ(all.size(), 11u);
+    EXPECT_EQ(distinct.places().size(), uses.size());
   }
 }
 

@@ -60,6 +60,11 @@ class DeviceTraining {
                                        data_.my_blocks, data_.total_blocks, data_.block_rows,
                                        StepState::Options{});
   }
+  // A step and its result.
+  StepResult take(DeviceStep& on_device, StepState& state, int64_t step) {
+    on_device.begin(state, batch(step), step, settings());
+    return on_device.result(state);
+  }
   static OptimizerSettings settings() { return {3e-3, 0.02, 1e-3}; }
 
  private:

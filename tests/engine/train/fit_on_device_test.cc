@@ -3,10 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdio>
 #include <optional>
 
 #include "engine/simulate/simulator.h"
 #include "engine/train/fit.h"
+#include "engine/train/metrics_log.h"
+#include "kernels/base/stop_flag.h"
 #include "tests/engine/memory_log.h"
 
 namespace alm {
@@ -48,7 +51,7 @@ class FitOnDevice : public testing::Test {
                   .options = options_,
                   .compute = compute_,
                   .world = *world_,
-                  .metrics = metrics_,
+                  .metrics = *metrics_,
                   .training = [](uint64_t) { return true; },
                   .validation = [](uint64_t user) { return user % 16 == 0; },
                   .training_rows = training_rows_,
@@ -64,8 +67,18 @@ class FitOnDevice : public testing::Test {
   TrainOptions options_;
   std::vector<int64_t> training_rows_;
   std::unique_ptr<Model> model_;
-  MetricsLog metrics_{"", false};
+  std::unique_ptr<MetricsLog> metrics_ = std::make_unique<MetricsLog>("", false);
 };
+
+// Of the fit's error; empty: none.
+std::string error_of(Fit& fit) {
+  try {
+    fit.run([] {});
+  } catch (const UserError& error) {
+    return error.what();
+  }
+  return "";
+}
 
 TEST_F(FitOnDevice, HasTheWeightsOfAFitByThreads) {
   const std::unique_ptr<Fit> by_threads = fit(nullptr);
@@ -88,6 +101,50 @@ TEST_F(FitOnDevice, HasTheWeightsOfAFitByThreads) {
             0.01 * distance(start.cats.weights, wanted.cats.weights));
   EXPECT_LT(distance(found.items.weights, wanted.items.weights),
             0.01 * distance(start.items.weights, wanted.items.weights));
+}
+
+TEST_F(FitOnDevice, ReportsEachStepsOwnLossesAndStopsWhereItWasAskedTo) {
+  options_.report_every = 7;  // between validations, where the host is a step ahead
+  std::vector<io::Json> lines[2];
+  for (Device* const accelerator : {static_cast<Device*>(nullptr), device_.get()}) {
+    const std::string path = testing::TempDir() + "alm_fit_on_device.jsonl";
+    std::remove(path.c_str());
+    metrics_ = std::make_unique<MetricsLog>(path, true);
+    ASSERT_TRUE(fit(accelerator)->run([] {}));
+    lines[accelerator != nullptr] = read_metrics(path);
+    std::remove(path.c_str());
+  }
+  ASSERT_EQ(lines[0].size(), lines[1].size());
+  ASSERT_GT(lines[0].size(), 12u);
+  for (size_t line = 0; line < lines[0].size(); ++line) {
+    const io::Json &wanted = lines[0][line], &found = lines[1][line];
+    for (const char* name : {"fit", "phase", "step", "skipped", "lr"}) {
+      EXPECT_EQ(found[name], wanted[name]) << name << " of line " << line;
+    }
+    for (const char* name : {"mediator", "outcome", "second_stage"}) {
+      const double loss = wanted["losses"][name].get<double>();
+      EXPECT_NEAR(found["losses"][name].get<double>(), loss, 2e-3 * loss) << name << " " << wanted;
+    }
+    EXPECT_EQ(found.contains("validation"), wanted.contains("validation"));
+  }
+}
+
+TEST_F(FitOnDevice, StopsAfterTheStepInWhichItWasAskedTo) {
+  options_.checkpoint_every = 5;
+  const std::unique_ptr<Fit> stopped = fit(device_.get());
+  EXPECT_FALSE(stopped->run([] { request_stop(); }));
+  clear_stop_request();
+  EXPECT_EQ(stopped->step(), 6);
+}
+
+TEST_F(FitOnDevice, GivesUpAtTheSameStepAsByThreadsAndNamesTheSameTensor) {
+  options_.learning_rate = 1e30;
+  options_.warmup_steps = 0;
+  const std::string wanted = error_of(*fit(nullptr));
+  EXPECT_NE(wanted.find("updates in a row had a loss or gradient that is not finite"),
+            std::string::npos)
+      << wanted;
+  EXPECT_EQ(error_of(*fit(device_.get())), wanted);
 }
 
 TEST_F(FitOnDevice, GoesOnFromACheckpointToTheSameBits) {

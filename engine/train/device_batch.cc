@@ -1,0 +1,200 @@
+#include "engine/train/device_batch.h"
+
+#include <algorithm>
+#include <bit>
+#include <functional>
+
+namespace alm {
+namespace {
+
+// The next size of few: at most a share of one in `shares` larger.
+int64_t shared_size(int64_t size, uint64_t shares) {
+  const auto step = std::max<int64_t>(
+      static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(size)) / shares), 1);
+  return (size + step - 1) / step * step;
+}
+
+// Touches make most of the work, rows that are not used little.
+constexpr uint64_t kSharesOfTouches = 32;
+constexpr uint64_t kSharesOfRows = 8;
+// The touches of padding are spread over one journey in so many.
+constexpr int64_t kJourneysPerPadding = 64;
+
+// Calls with(array) for every array that holds rows of journeys or touches one after another;
+// array(inputs) is it.
+template <class With>
+void for_each_array(const With& with) {
+  with([](ModelInputs & in) -> auto& { return in.dense; });
+  with([](ModelInputs & in) -> auto& { return in.touch_dense; });
+  with([](ModelInputs & in) -> auto& { return in.touch_scalars; });
+  with([](ModelInputs & in) -> auto& { return in.cat_rows; });
+  with([](ModelInputs & in) -> auto& { return in.item_rows; });
+  with([](ModelInputs & in) -> auto& { return in.cluster; });
+  with([](ModelInputs & in) -> auto& { return in.position; });
+  with([](ModelInputs & in) -> auto& { return in.outcome; });
+  with([](ModelInputs & in) -> auto& { return in.weight; });
+  with([](ModelInputs & in) -> auto& { return in.mediator; });
+  with([](ModelInputs & in) -> auto& { return in.arm.mediator_input; });
+  with([](ModelInputs & in) -> auto& { return in.arm.mediator; });
+  with([](ModelInputs & in) -> auto& { return in.arm.outcome; });
+}
+// The same for arrays that all parts share; with(array).
+template <class With>
+void for_each_shared_array(ModelInputs& inputs, const With& with) {
+  for (ScalesView* scales : {&inputs.dense_scales, &inputs.touch_dense_scales}) {
+    with(scales->mean);
+    with(scales->inverse_sd);
+    with(scales->missing_slot);
+  }
+}
+
+template <class T>
+std::span<const T> numbers(std::span<const T> array) {
+  return array;
+}
+template <class T>
+std::span<const T> numbers(Matrix<const T> array) {
+  return flat(array);
+}
+template <class T>
+int64_t rows(std::span<const T> array) {
+  return std::ssize(array);
+}
+template <class T>
+int64_t rows(Matrix<const T> array) {
+  return array.rows;
+}
+template <class T>
+void set(std::span<const T>& array, const T* data, int64_t rows) {
+  array = {data, static_cast<size_t>(rows)};
+}
+template <class T>
+void set(Matrix<const T>& array, const T* data, int64_t rows) {
+  array = {data, rows, array.cols};
+}
+
+}  // namespace
+
+BatchPacker::BatchPacker(const Model& model)
+    : model_(model),
+      cats_(model.empty_weights().cats.rows),
+      items_(model.empty_weights().items.rows) {}
+
+// One a block, and the padding.
+void BatchPacker::make_parts(ThreadPool& pool, std::span<const io::Journeys> blocks,
+                             Padding padding) {
+  parts_.resize(blocks.size() + 1);
+  const auto make = [&](int64_t at, int64_t) {
+    const io::Journeys& block = blocks[static_cast<size_t>(at)];
+    Inputs& part = parts_[static_cast<size_t>(at)];
+    part.clear();
+    part.add({block, 0, block.size()}, model_.stats(), model_.options(), model_.positions());
+  };
+  pool.parallel_for(std::ssize(blocks), std::cref(make));
+  int64_t journeys = 0, touches = 0;
+  for (size_t at = 0; at < blocks.size(); ++at) {
+    journeys += parts_[at].journeys;
+    touches += parts_[at].touches;
+  }
+  views_.clear();
+  for (size_t at = 0; at < blocks.size(); ++at) views_.push_back(parts_[at].view());
+  if (padding == Padding::none) return;
+  pad(parts_.back(), journeys, touches);
+  views_.push_back(parts_.back().view());
+}
+
+void BatchPacker::pad(Inputs& part, int64_t journeys, int64_t touches) const {
+  const int64_t more = std::max<int64_t>(journeys / kJourneysPerPadding, 1);
+  const bool one_each = model_.stats().schema.is_arm_log();
+  part.clear();
+  part.pad(more, one_each ? more : shared_size(touches, kSharesOfTouches) - touches,
+           model_.stats());
+}
+
+// What the parts take at most.
+int64_t BatchPacker::room_of_parts() {
+  int64_t bytes = 0;
+  const auto add = [&]<class T>(std::span<const T> array) {
+    bytes += Staging::room<T>(std::ssize(array));
+  };
+  for (ModelInputs& part : views_) {
+    add(part.csr.begin);
+    for_each_array([&](const auto& array) { add(numbers(array(part))); });
+  }
+  for_each_shared_array(views_.front(), add);
+  return bytes;
+}
+
+// Gives every array of `whole` its place, and lists what is to be copied there.
+void BatchPacker::place_parts(Staging& to, ModelInputs& whole) {
+  copies_.clear();
+  whole = views_.front();
+  whole.journeys = whole.touches = 0;
+  for (const ModelInputs& part : views_) {
+    whole.journeys += part.journeys;
+    whole.touches += part.touches;
+  }
+  for_each_array([&](const auto& array) {
+    int64_t count = 0, of_rows = 0;
+    for (ModelInputs& part : views_) {
+      count += std::ssize(numbers(array(part)));
+      of_rows += rows(array(part));
+    }
+    const auto place =
+        to.take<std::remove_const_t<typename decltype(numbers(array(whole)))::element_type>>(count);
+    set(array(whole), place.on_device, of_rows);
+    auto* next = place.host;
+    for (ModelInputs& part : views_) {
+      const auto from = numbers(array(part));
+      if (!from.empty()) copies_.push_back({next, from.data(), from.size_bytes()});
+      next += from.size();
+    }
+  });
+  const auto begin = to.take<int64_t>(whole.journeys + 1);
+  whole.csr.begin = {begin.on_device, static_cast<size_t>(whole.journeys + 1)};
+  int64_t* next = begin.host;
+  *next = 0;
+  for (const ModelInputs& part : views_) {
+    const int64_t first = *next;
+    for (const int64_t touch : part.csr.begin.subspan(1)) *++next = first + touch;
+  }
+  for_each_shared_array(whole, [&](auto& array) { array = to.put(array); });
+}
+
+void BatchPacker::find_and_copy(ThreadPool& pool, Padding padding) {
+  const auto find = [&](DistinctRows& distinct, auto uses) {
+    distinct.clear();
+    for (const ModelInputs& part : views_) distinct.add(part.*uses);
+    if (padding == Padding::none) return;
+    distinct.pad(shared_size(std::ssize(distinct.rows()), kSharesOfRows));
+  };
+  // The tables first: they take longest.
+  const auto item = [&](int64_t at, int64_t) {
+    if (at == 0) return find(cats_, &ModelInputs::cat_rows);
+    if (at == 1) return find(items_, &ModelInputs::item_rows);
+    const Copy& copy = copies_[static_cast<size_t>(at - 2)];
+    std::memcpy(copy.to, copy.from, copy.bytes);
+  };
+  pool.parallel_for(std::ssize(copies_) + 2, std::cref(item));
+}
+
+DeviceBatch BatchPacker::pack(ThreadPool& pool, std::span<const io::Journeys> blocks,
+                              const StepSettings& settings, Padding padding, Staging& to) {
+  make_parts(pool, blocks, padding);
+  DeviceBatch batch;
+  // Of the rows no more is known yet than that each is there once.
+  int64_t uses = 0;
+  for (const ModelInputs& part : views_) {
+    uses += std::ssize(part.cat_rows) + std::ssize(part.item_rows);
+  }
+  to.begin(room_of_parts() + Staging::room<int64_t>(3 * uses) + 4 * Staging::room<int64_t>(1) +
+           Staging::room<StepSettings>(1));
+  place_parts(to, batch.inputs);
+  find_and_copy(pool, padding);
+  batch.cats = {to.put(cats_.rows()), to.put(cats_.places())};
+  batch.items = {to.put(items_.rows()), to.put(items_.places())};
+  batch.settings = to.put(std::span(&settings, 1)).data();
+  return batch;
+}
+
+}  // namespace alm

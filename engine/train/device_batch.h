@@ -1,0 +1,60 @@
+// The inputs of a batch, made on the host by all threads and packed for a device.
+#pragma once
+
+#include <vector>
+
+#include "engine/model/inputs.h"
+#include "engine/model/model.h"
+#include "engine/model/staging.h"
+#include "engine/train/distinct_rows.h"
+#include "kernels/base/thread_pool.h"
+
+namespace alm {
+
+// A batch in memory of a device, once what was packed has been sent.
+struct DeviceBatch {
+  // Distinct rows of a table.
+  struct Rows {
+    std::span<const int64_t> rows;
+    std::span<const int64_t> places;  // [uses] where in `rows` the row of a use stands
+  };
+  ModelInputs inputs;
+  Rows cats;
+  Rows items;
+  const StepSettings* settings = nullptr;
+};
+
+// Sizes of most batches are those of no other. Padded, they are of a few sizes: a graph recorded
+// for one serves many.
+enum class Padding { none, shared_sizes };
+
+class BatchPacker {
+ public:
+  // The model must outlive it.
+  explicit BatchPacker(const Model& model);
+  // Each block is made by one thread. Padding adds journeys of weight 0 and rows that no touch
+  // uses, which change no loss and no weight.
+  DeviceBatch pack(ThreadPool& pool, std::span<const io::Journeys> blocks,
+                   const StepSettings& settings, Padding padding, Staging& to);
+
+ private:
+  struct Copy {
+    void* to;
+    const void* from;
+    size_t bytes;
+  };
+  void make_parts(ThreadPool& pool, std::span<const io::Journeys> blocks, Padding padding);
+  void pad(Inputs& part, int64_t journeys, int64_t touches) const;
+  int64_t room_of_parts();
+  void place_parts(Staging& to, ModelInputs& whole);
+  void find_and_copy(ThreadPool& pool, Padding padding);
+
+  const Model& model_;
+  std::vector<Inputs> parts_;
+  std::vector<ModelInputs> views_;  // of the parts
+  std::vector<Copy> copies_;
+  DistinctRows cats_;
+  DistinctRows items_;
+};
+
+}  // namespace alm

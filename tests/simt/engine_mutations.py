@@ -1,0 +1,129 @@
+"""Seeded bugs in what the engine does with streams, memory and graphs of a GPU, each of which a test on the
+double of the CUDA runtime must catch. Standard library only.
+
+usage: engine_mutations.py run LINK FAMILY     the bugs of a family
+       engine_mutations.py table               the list as Markdown
+       engine_mutations.py documented FILE     whether FILE holds that list
+
+A bug is an edit of one file. It is compiled anew and linked in the other's place by the command that linked
+the tests, which LINK holds (record_link.py); then the test named by the bug runs, and must fail.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import namedtuple
+
+Bug = namedtuple("Bug", "family what file old new test")
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+
+STEP, BATCH, STAGING = "engine/train/device_step.cc", "engine/train/device_batch.cc", "engine/model/staging.cc"
+DEVICE = "kernels/cuda/device.cc"
+ORDERS = "CudaStreamOrders.Change*"
+BUGS = (
+    Bug("streams", "nothing waits for the copy of the inputs", STEP,
+        "  queue_->wait_for(*slot.copied);\n", "", ORDERS),
+    Bug("streams", "one page-locked buffer for two batches", STEP,
+        "return slots_[static_cast<size_t>(number % std::ssize(slots_))];", "return slots_.front();", ORDERS),
+    Bug("streams", "the host reads results that have not come", STEP, "  slot.done->wait();\n", "", ORDERS),
+    Bug("streams", "the host waits within a step", STEP,
+        "  queue_->mark(*slot.done);\n", "  queue_->mark(*slot.done);\n  queue_->wait();\n", ORDERS),
+    Bug("streams", "a graph of other sizes", STEP, "          .touches = slot.batch.inputs.touches,\n", "",
+        ORDERS),
+    Bug("streams", "a graph of memory that has moved", STEP, "          .memory = memory_.address(),\n", "",
+        ORDERS),
+    Bug("streams", "memory is taken in every step", STAGING, "  if (bytes <= memory_.size()) return;\n", "",
+        ORDERS),
+    Bug("streams", "a copy on the null stream", DEVICE, "cudaMemcpyHostToDevice, stream_)",
+        "cudaMemcpyHostToDevice, nullptr)", ORDERS),
+    Bug("streams", "a stream that waits for the null stream", DEVICE, "cudaStreamNonBlocking",
+        "cudaStreamDefault", ORDERS),
+    Bug("streams", "padding has weight", "engine/model/inputs.cc",
+        "for (std::vector<float>* of : {&outcome, &weight}) of->resize(n);",
+        "outcome.resize(n);\n  weight.resize(n, 1.0f);", "*CudaTraining*/arms"),
+)
+
+
+class Faulty(Exception):
+    """The list is wrong, not the engine."""
+
+
+def compiled(bug, folder, includes):
+    with open(os.path.join(ROOT, bug.file), encoding="utf-8") as file:
+        text = file.read()
+    if bug.old not in text:
+        raise Faulty(f"{bug.file} does not hold: {bug.old}")
+    source = os.path.join(folder, os.path.basename(bug.file))
+    with open(source, "w", encoding="utf-8") as file:
+        file.write(text.replace(bug.old, bug.new, 1))
+    done = subprocess.run(["c++", "-std=c++20", "-O1", "-g1", "-w", "-ffp-contract=off", "-I", ROOT, *includes,
+                           "-x", "c++", "-c", source, "-o", source + ".o"], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Faulty(f"{bug.file} does not compile: {done.stderr[:500]}")
+    return source + ".o"
+
+
+def linked(bug, link, bug_object, folder):
+    """The program, with the object in place of that of the same file."""
+    program = os.path.join(folder, "program")
+    command = [word for word in link["command"] if not word.endswith("/" + bug.file + ".o")]
+    output = command.index("-o") + 1
+    command[output:output + 1] = [program, bug_object]
+    done = subprocess.run(command, cwd=link["folder"], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Faulty(f"does not link: {done.stderr[-500:]}")
+    return program
+
+
+def caught(bug, link, includes):
+    with tempfile.TemporaryDirectory(prefix="alm_mutation_") as folder:
+        program = linked(bug, link, compiled(bug, folder, includes), folder)
+        try:
+            done = subprocess.run([program, f"--gtest_filter={bug.test}", "--gtest_fail_fast"],
+                                  capture_output=True, timeout=300)
+        except subprocess.TimeoutExpired:
+            return True, "no end"
+        return done.returncode != 0, (done.stdout + done.stderr).decode(errors="replace")
+
+
+def run(link, family, includes):
+    survivors = 0
+    for bug in BUGS:
+        if bug.family != family:
+            continue
+        began = time.monotonic()
+        found, text = caught(bug, link, includes)
+        print(f"{'caught' if found else 'SURVIVED'} in {time.monotonic() - began:.0f} s: {bug.what}", flush=True)
+        if not found:
+            survivors += 1
+            print(text[-600:])
+    return survivors
+
+
+def table():
+    return "\n".join(["| family | bug | file |", "|---|---|---|"]
+                     + [f"| {bug.family} | {bug.what} | {bug.file} |" for bug in BUGS])
+
+
+def main(arguments):
+    if arguments == ["table"]:
+        print(table())
+        return 0
+    if len(arguments) == 2 and arguments[0] == "documented":
+        with open(arguments[1], encoding="utf-8") as file:
+            fresh = table() in file.read()
+        print("the list of bugs is there" if fresh else "another list of bugs than engine_mutations.py table")
+        return 0 if fresh else 1
+    if len(arguments) < 3 or arguments[0] != "run":
+        print(__doc__)
+        return 1
+    with open(arguments[1], encoding="utf-8") as file:
+        link = json.load(file)
+    return 1 if run(link, arguments[2], arguments[3:]) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
