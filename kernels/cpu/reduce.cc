@@ -25,8 +25,10 @@ void quantise(Queue&, const Quantise& a) {
   const double scale = std::ldexp(1.0, a.shift);
   const float* __restrict x = a.x.data();
   int64_t* __restrict sum = a.sum.data();
-  for (int64_t i = 0; i < std::ssize(a.x); ++i) {
-    sum[i] += std::llrint(static_cast<double>(x[i]) * scale);
+  const int64_t count = std::ssize(a.x);
+  // As std::llrint, which would not vectorise: rounded first, then a whole number is converted.
+  for (int64_t i = 0; i < count; ++i) {
+    sum[i] += static_cast<int64_t>(std::rint(static_cast<double>(x[i]) * scale));
   }
 }
 
