@@ -70,10 +70,6 @@ bool Fit::any_rank(bool flag) {
   return set > 0;
 }
 
-void Fit::fetch() {
-  if (on_device_) on_device_->download(weights_, state_->optimizer);
-}
-
 LossTotals Fit::validation_totals() {
   if (on_device_) return on_device_->losses(*state_, validation_blocks_, batch_);
   std::vector<LossSums> sums(validation_blocks_.size());

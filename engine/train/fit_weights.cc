@@ -35,6 +35,10 @@ void Fit::start_from(const Bundle& bundle, const std::string& fit) {
   if (on_device_) on_device_->upload(weights_, state_->optimizer);
 }
 
+void Fit::fetch() {
+  if (on_device_) on_device_->download(weights_, state_->optimizer);
+}
+
 void Fit::save(io::CheckpointBlobs& checkpoint) const {
   checkpoint.header["fit"] = {{"name", in_.name},
                               {"step", progress_.step},

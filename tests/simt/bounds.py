@@ -28,6 +28,8 @@ GPUS = (("A100", 2.039e12, 312e12, 19.5e12, "80"),
 SHEETS = ("NVIDIA A100 Tensor Core GPU (SXM, 80 GB), NVIDIA H100 Tensor Core GPU (SXM), and NVIDIA HGX "
           "B200 (a GPU of eight); figures without sparsity")
 TARGET_SECONDS = 0.4e-3
+# Measured, without a GPU.
+HOST_MS, HOST_ALONE_MS = 5.3, 1.3
 # Inputs of a journey: 16 numbers, 8 ids with the places of their rows, outcome, weight, offset; of each
 # of its touches, five on average: cluster, position, item with its row's place, six numbers, mediator.
 JOURNEY_BYTES = 16 * 4 + 8 * 16 + 16 + 5 * (8 + 8 + 16 + 24 + 1)
@@ -128,10 +130,12 @@ def page(kernels, budget):
         f"Wanted are {1e3 * TARGET_SECONDS:.1f} ms a step on an H100. As the step stands, one graph that is "
         "launched while the next batch is copied, the model says "
         f"{1e3 * max(h100, copy):.2f} ms: {'reached' if reached else 'not reached'}, a node of a graph taken "
-        f"to cost nothing. With every kernel launched by itself it would be {1e3 * one_by_one:.2f} ms. Left out "
-        "of both: the host's part. While the GPU is at a step all threads of the rank make the inputs of the next, "
-        "find its distinct rows and pack both (engine/train/device_batch.cc); `alm bench train` measures it "
-        "(\"a batch made ready for a GPU\"), and where it takes longer than the step, it is the limit.", "",
+        f"to cost nothing. With every kernel launched by itself it would be {1e3 * one_by_one:.2f} ms.", "",
+        "Left out of both is the host's part, and today it is the limit. While the GPU is at a step all threads "
+        "of the rank make the inputs of the next, find its distinct rows and pack both "
+        f"(engine/train/device_batch.cc): {HOST_MS} ms of processor time a batch on one thread of an Intel Xeon, "
+        f"of which {HOST_ALONE_MS} ms, the distinct rows of the items, are one thread's work however many there "
+        "are. `alm bench train` measures it (\"a batch made ready for a GPU\").", "",
         f"The kernels are bound by memory: {1e-6 * memory:.0f} MB a step, {memory / PADDED / 1e3:.0f} KB "
         "a journey, most of it activations in fp32 between layers, which stand in memory once for each pass over "
         "them: in bf16 they would be half of that. All products together are "
