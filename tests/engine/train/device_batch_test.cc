@@ -58,7 +58,11 @@ class BatchPackerTest : public testing::TestWithParam<TrainingCase> {
 INSTANTIATE_TEST_SUITE_P(Case, BatchPackerTest,
                          testing::Values(TrainingCase{"tiny", 16}, TrainingCase{"reference", 64},
                                          TrainingCase{"reference", 64, Head::additive},
-                                         TrainingCase{"tiny", 64, Head::arms}));
+                                         TrainingCase{"tiny", 64, Head::arms}),
+                         [](const testing::TestParamInfo<TrainingCase>& test) {
+                           constexpr const char* kHeads[] = {"Separable", "Additive", "Arms"};
+                           return kHeads[static_cast<int>(test.param.head)] + test.param.shape;
+                         });
 
 template <class T>
 void expect_begins_with(std::span<const T> whole, std::span<const T> part, const char* what) {
