@@ -55,14 +55,16 @@ class BatchPackerTest : public testing::TestWithParam<TrainingCase> {
   BatchPacker packer_;
 };
 
+std::string name_of(const testing::TestParamInfo<TrainingCase>& test) {
+  constexpr const char* kHeads[] = {"Separable", "Additive", "Arms"};
+  return kHeads[static_cast<int>(test.param.head)] + test.param.shape;
+}
+
 INSTANTIATE_TEST_SUITE_P(Case, BatchPackerTest,
                          testing::Values(TrainingCase{"tiny", 16}, TrainingCase{"reference", 64},
                                          TrainingCase{"reference", 64, Head::additive},
                                          TrainingCase{"tiny", 64, Head::arms}),
-                         [](const testing::TestParamInfo<TrainingCase>& test) {
-                           constexpr const char* kHeads[] = {"Separable", "Additive", "Arms"};
-                           return kHeads[static_cast<int>(test.param.head)] + test.param.shape;
-                         });
+                         name_of);
 
 template <class T>
 void expect_begins_with(std::span<const T> whole, std::span<const T> part, const char* what) {
