@@ -28,13 +28,13 @@ DeviceStep::DeviceStep(const Model& model, Device& device, bool graphs)
     : model_(model),
       ops_(device.ops()),
       graphs_(graphs),
-      queue_(device.make_queue()),
-      copies_(device.make_queue()),
       weights_(model, device),
       memory_(device),
       packer_(model),
       sums_(device, 1),
-      slots_{Slot(device), Slot(device)} {}
+      slots_{Slot(device), Slot(device)},
+      queue_(device.make_queue()),
+      copies_(device.make_queue()) {}
 
 DeviceStep::Slot& DeviceStep::slot_of(int64_t number) {
   return slots_[static_cast<size_t>(number % std::ssize(slots_))];

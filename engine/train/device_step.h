@@ -95,8 +95,6 @@ class DeviceStep {
   const Model& model_;
   const Ops& ops_;
   const bool graphs_;
-  std::unique_ptr<Queue> queue_;
-  std::unique_ptr<Queue> copies_;
   DeviceWeights weights_;
   Workspace memory_;
   BatchPacker packer_;
@@ -104,6 +102,9 @@ class DeviceStep {
   std::array<Slot, kUnread + 1> slots_;
   int64_t begun_ = 0;
   int64_t read_ = 0;
+  // Last, for they end first, and with them the work that uses the rest.
+  std::unique_ptr<Queue> queue_;
+  std::unique_ptr<Queue> copies_;
 };
 
 }  // namespace alm
