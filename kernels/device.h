@@ -17,6 +17,8 @@ class Event {
   virtual ~Event() = default;
   // The host waits until the place that was marked last has been reached.
   virtual void wait() = 0;
+  // Whether it has; does not wait.
+  virtual bool reached() = 0;
 };
 
 // Work that was recorded, to be queued as often as wanted, each time at the cost of one launch.
@@ -45,8 +47,6 @@ class Queue {
   virtual void clear(void* memory, int64_t bytes) = 0;
   // Waits until everything queued has finished.
   virtual void wait() = 0;
-  // Whether it has; does not wait.
-  virtual bool done() = 0;
   // Marks the place that the work queued so far leads up to.
   virtual void mark(Event& event) = 0;
   // What is queued from here on begins when that place, of whatever queue, has been reached.

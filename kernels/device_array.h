@@ -41,6 +41,33 @@ struct OnDevice {
 template <class T>
 using DeviceArray = OwnedArray<T, OnDevice>;
 
+// Numbers in a DeviceArray, for what must not be handed memory of the host: nothing else makes one.
+template <class T>
+class DeviceSpan {
+ public:
+  DeviceSpan(const DeviceArray<T>& of) : data_(of.data()), size_(of.size()) {}
+  // The first numbers of structures that begin with them.
+  template <class Struct>
+  static DeviceSpan first_of(const DeviceArray<Struct>& of, int64_t count) {
+    ALM_CHECK(count * int64_t{sizeof(T)} <= of.bytes());
+    return {reinterpret_cast<T*>(of.data()), count};
+  }
+  DeviceSpan part(int64_t first, int64_t count) const {
+    ALM_CHECK(first >= 0 && count >= 0 && first + count <= size_);
+    return {data_ + first, count};
+  }
+  T* data() const { return data_; }
+  int64_t size() const { return size_; }
+  int64_t bytes() const { return size_ * int64_t{sizeof(T)}; }
+  std::span<T> span() const { return {data_, static_cast<size_t>(size_)}; }
+
+ private:
+  DeviceSpan(T* data, int64_t size) : data_(data), size_(size) {}
+
+  T* data_;
+  int64_t size_;
+};
+
 struct OnHost {
   static void* allocate(Device& device, int64_t bytes) { return device.allocate_host(bytes); }
   static void release(Device& device, void* memory) { device.release_host(memory); }

@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "engine/comm/device_communicator.h"
 #include "kernels/base/log.h"
 #include "kernels/base/text.h"
 #include "launch/log_flags.h"
@@ -52,7 +53,11 @@ std::unique_ptr<Device> chosen_gpu(const Options& options, const std::string& no
   // A driver is not asked where nothing hangs on its answer: that can last.
   const bool matters = asked == "cuda" || (asked == "auto" && not_yet.empty());
   Gpu found;
-  if (matters) found = usable_by_all(find_gpu(world.local_rank()), world);
+  if (matters) {
+    found = find_gpu(world.local_rank());
+    if (world.size() > 1 && found.obstacle.empty()) found.obstacle = gpu_communicator_obstacle();
+    found = usable_by_all(found, world);
+  }
   std::unique_ptr<Device> device;
   world.together("the GPU", [&] {
     const DeviceChoice choice = choose_device(asked, found, not_yet);

@@ -12,7 +12,6 @@
 
 #include "kernels/base/clock.h"
 #include "kernels/base/text.h"
-#include "kernels/gpu.h"
 #include "launch/log_flags.h"
 #include "launch/threads.h"
 
@@ -126,25 +125,6 @@ std::vector<Finding> check_machine(const Options& options, Communicator& world) 
     findings.push_back(finding);
   }
   return findings;
-}
-
-std::vector<Finding> check_gpu(Communicator& world) {
-  const Gpu found = find_gpu();
-  const std::vector<std::string> obstacles = world.all_gather_strings(found.obstacle, "GPUs");
-  const int64_t with = std::ranges::count(obstacles, std::string());
-  if (with == world.size() && with == 1) return {{Health::well, "there is one that can be used"}};
-  if (with == world.size()) {
-    return {{Health::well, "every rank has one, but several ranks train on the CPU so far"}};
-  }
-  const auto without = std::ranges::find_if(obstacles, [](const auto& of) { return !of.empty(); });
-  if (with == 0) return {{Health::well, "none is used: " + *without}};
-  const std::vector<RankPlace> places = places_of_ranks(world);
-  const size_t rank = static_cast<size_t>(without - obstacles.begin());
-  return {
-      {Health::doubtful,
-       format("%lld of %s have one; rank %zu on %s has none: %s", static_cast<long long>(with),
-              ranks_text(world.size()).c_str(), rank, places[rank].host.c_str(), without->c_str()),
-       "give all ranks the same hosts and visible devices"}};
 }
 
 std::vector<Finding> check_bandwidth(Communicator& world) {

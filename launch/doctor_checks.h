@@ -23,7 +23,7 @@ struct Finding {
 std::vector<Finding> check_ping(Communicator& world);
 // Ranks by host, the cores each may use, memory.
 std::vector<Finding> check_machine(const Options& options, Communicator& world);
-// Whether each rank could train on a GPU.
+// Whether each rank could train on a GPU of its own, and sums over them.
 std::vector<Finding> check_gpu(Communicator& world);
 // Sums of the size of a gradient between ranks.
 std::vector<Finding> check_bandwidth(Communicator& world);

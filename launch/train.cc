@@ -364,8 +364,8 @@ int run_train(const Options& options, Communicator& world) {
         "out");
   }
   const std::unique_ptr<Compute> compute = make_compute(options, world);
-  const std::unique_ptr<Device> gpu =
-      chosen_gpu(options, not_yet_on_device(resolved, world.size()), world);
+  const std::unique_ptr<Device> gpu = chosen_gpu(options, not_yet_on_device(resolved), world);
+  const std::unique_ptr<DeviceCommunicator> gpus = gpu ? make_gpu_communicator(world) : nullptr;
   std::unique_ptr<Compute> in_bf16;
   if (gpu == nullptr && chosen_precision(options, Precision::fp32) == Precision::bf16) {
     in_bf16 = make_compute(options, world, Precision::bf16);
@@ -380,7 +380,8 @@ int run_train(const Options& options, Communicator& world) {
                                     .compute = *compute,
                                     .world = world,
                                     .training = in_bf16.get(),
-                                    .accelerator = gpu.get()});
+                                    .accelerator = gpu.get(),
+                                    .accelerators = gpus.get()});
   if (!result.finished) return 75;
   world.together("report", [&] {
     if (world.rank() == 0) write_report(run_dir);

@@ -6,10 +6,12 @@ namespace {
 class SelfDeviceCommunicator final : public DeviceCommunicator {
  public:
   std::string name() const override { return "self"; }
+  int64_t size() const override { return 1; }
   void all_reduce_sum(Queue&, DeviceSpan<float>, const char*) override {}
+  void all_reduce_sum(Queue&, DeviceSpan<double>, const char*) override {}
   void all_reduce_sum(Queue&, DeviceSpan<int64_t>, const char*) override {}
   void all_reduce_max(Queue&, DeviceSpan<float>, const char*) override {}
-  void wait(Queue& queue, const char*) override { queue.wait(); }
+  void wait(Event& event, const char*) override { event.wait(); }
 };
 
 }  // namespace

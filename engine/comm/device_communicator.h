@@ -11,27 +11,6 @@
 
 namespace alm {
 
-// Numbers in memory of a device. Made of a DeviceArray alone, so that the compiler refuses the
-// host's.
-template <class T>
-class DeviceSpan {
- public:
-  DeviceSpan(const DeviceArray<T>& of) : data_(of.data()), size_(of.size()) {}
-  DeviceSpan part(int64_t first, int64_t count) const {
-    ALM_CHECK(first >= 0 && count >= 0 && first + count <= size_);
-    DeviceSpan of = *this;
-    of.data_ += first;
-    of.size_ = count;
-    return of;
-  }
-  T* data() const { return data_; }
-  int64_t size() const { return size_; }
-
- private:
-  T* data_;
-  int64_t size_;
-};
-
 // The reductions are COLLECTIVE: all ranks call them in the same order with equal sizes, never
 // inside a rank-dependent branch. They are element-wise, in place, and in order with the other work
 // of the queue; of floats, too, all ranks get the same bits. `what` names the operation in
@@ -41,12 +20,14 @@ class DeviceCommunicator {
   virtual ~DeviceCommunicator() = default;
   // "self" or "nccl 2.28.9".
   virtual std::string name() const = 0;
+  virtual int64_t size() const = 0;
   virtual void all_reduce_sum(Queue& queue, DeviceSpan<float> values, const char* what) = 0;
+  virtual void all_reduce_sum(Queue& queue, DeviceSpan<double> values, const char* what) = 0;
   virtual void all_reduce_sum(Queue& queue, DeviceSpan<int64_t> values, const char* what) = 0;
   virtual void all_reduce_max(Queue& queue, DeviceSpan<float> values, const char* what) = 0;
-  // As Queue::wait(), but MachineError when a reduction fails or another rank does not come to it:
-  // after Queue::wait() nobody would ever wake. Ask here before the next collective of the host.
-  virtual void wait(Queue& queue, const char* what) = 0;
+  // As Event::wait(), but MachineError when a reduction that stands before it fails or another rank
+  // does not come to it: Event::wait() would never end.
+  virtual void wait(Event& event, const char* what) = 0;
 };
 
 // Seconds that other ranks are waited for.

@@ -99,8 +99,12 @@ class NcclCommunicator final : public DeviceCommunicator {
     check_nccl(library().get_version(&version), "version");
     return format("nccl %d.%d.%d", version / 10000, version / 100 % 100, version % 100);
   }
+  int64_t size() const override { return world_.size(); }
   void all_reduce_sum(Queue& queue, DeviceSpan<float> values, const char* what) override {
     all_reduce(queue, values.data(), values.size(), ncclFloat32, ncclSum, what);
+  }
+  void all_reduce_sum(Queue& queue, DeviceSpan<double> values, const char* what) override {
+    all_reduce(queue, values.data(), values.size(), ncclFloat64, ncclSum, what);
   }
   void all_reduce_sum(Queue& queue, DeviceSpan<int64_t> values, const char* what) override {
     all_reduce(queue, values.data(), values.size(), ncclInt64, ncclSum, what);
@@ -108,8 +112,8 @@ class NcclCommunicator final : public DeviceCommunicator {
   void all_reduce_max(Queue& queue, DeviceSpan<float> values, const char* what) override {
     all_reduce(queue, values.data(), values.size(), ncclFloat32, ncclMax, what);
   }
-  void wait(Queue& queue, const char* what) override {
-    wait_until([&] { return queue.done(); }, patience_.reduction, what);
+  void wait(Event& event, const char* what) override {
+    wait_until([&] { return event.reached(); }, patience_.reduction, what);
   }
 
  private:

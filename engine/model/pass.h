@@ -26,17 +26,17 @@ class Workspace {
   }
   // Of what is handed out from: another one after it grew.
   const void* address() const { return buffer_.data(); }
-  std::span<float> floats(int64_t count) {
+  DeviceSpan<float> device_floats(int64_t count) {
     const int64_t size = (count + 15) / 16 * 16;
     if (used_ + size <= buffer_.size() && overflow_ == 0) {
-      float* const begin = buffer_.data() + used_;
       used_ += size;
-      return {begin, static_cast<size_t>(count)};
+      return DeviceSpan<float>(buffer_).part(used_ - size, count);
     }
     overflow_ += size;
     spill_.emplace_back(*device_, size);
-    return {spill_.back().data(), static_cast<size_t>(count)};
+    return DeviceSpan<float>(spill_.back()).part(0, count);
   }
+  std::span<float> floats(int64_t count) { return device_floats(count).span(); }
   Matrix<float> matrix(int64_t rows, int64_t cols) {
     return {floats(rows * cols).data(), rows, cols};
   }

@@ -51,8 +51,10 @@ double flops_of_a_sample(const Model& model, const StepBenchData& data, Compute&
   return product_flops(profile.costs()) / static_cast<double>(journeys.size());
 }
 
-// Best of a few: the inputs of a batch made by all threads and packed, as a step on a GPU has them.
-double packing_seconds(const Model& model, const StepBenchData& data, Compute& compute) {
+// COLLECTIVE. Best of a few: the inputs of a batch made by all threads and packed, as a step on a
+// GPU has them.
+double packing_seconds(const Model& model, const StepBenchData& data, Compute& compute,
+                       Communicator& world) {
   if (model.options().proxy_mode()) return 0;
   BatchPacker packer(model);
   Staging staging(compute.device());
@@ -60,7 +62,8 @@ double packing_seconds(const Model& model, const StepBenchData& data, Compute& c
   for (int64_t repeat = 0; repeat < 3 * kBatches; ++repeat) {
     const Timer timer;
     packer.pack(compute.pool(), data.batches[static_cast<size_t>(repeat % kBatches)], {},
-                Padding::shared_sizes, staging);
+                Padding::shared_sizes, world.size() > 1 ? RowsOf::all_ranks : RowsOf::batch, world,
+                staging);
     best = std::min(best, timer.seconds());
   }
   return best;
@@ -118,7 +121,7 @@ StepBench timed_steps(const StepBenchInputs& in, OpProfile* profile) {
   if (profile == nullptr) {
     bench.flops_per_sample = flops_of_a_sample(*model, data, in.compute, weights);
   }
-  bench.packing_seconds = packing_seconds(*model, data, in.compute);
+  bench.packing_seconds = packing_seconds(*model, data, in.compute, in.world);
   bench.limits = measure_limits(in.compute.device());
 
   const TrainOptions defaults;

@@ -56,7 +56,8 @@ std::optional<std::vector<double>> bootstrap_replicate(const BootstrapInputs& in
              .seed = planned.seed,
              .deadline = inputs.deadline,
              .quiet = true,
-             .accelerator = job.accelerator});
+             .accelerator = job.accelerator,
+             .accelerators = job.accelerators});
     options.warmup_steps = fit.warmup_of(job.options.warmup_steps);
     if (!fit.run([] {})) return std::nullopt;
     fitted.fits[planned.name] = fit.take_weights();

@@ -161,36 +161,47 @@ void BatchPacker::place_parts(Staging& to, ModelInputs& whole) {
   for_each_shared_array(whole, [&](auto& array) { array = to.put(array); });
 }
 
-void BatchPacker::find_and_copy(ThreadPool& pool, Padding padding) {
+// The ids of rows go by the host; their gradients follow on the device.
+void BatchPacker::find_rows(ThreadPool& pool, Padding padding, RowsOf rows, Communicator& world) {
   const auto find = [&](DistinctRows& distinct, auto uses) {
+    if (rows == RowsOf::batch_before) return distinct.locate(views_.front().*uses);
     distinct.clear();
     for (const ModelInputs& part : views_) distinct.add(part.*uses);
-    if (padding == Padding::none) return;
-    distinct.pad(shared_size(std::ssize(distinct.rows()), kSharesOfRows));
   };
-  // The tables first: they take longest.
-  const auto item = [&](int64_t at, int64_t) {
-    if (at == 0) return find(cats_, &ModelInputs::cat_rows);
-    if (at == 1) return find(items_, &ModelInputs::item_rows);
-    const Copy& copy = copies_[static_cast<size_t>(at - 2)];
+  const auto of_table = [&](int64_t table, int64_t) {
+    table == 0 ? find(cats_, &ModelInputs::cat_rows) : find(items_, &ModelInputs::item_rows);
+  };
+  pool.parallel_for(2, std::cref(of_table));
+  for (DistinctRows* distinct : {&cats_, &items_}) {
+    if (rows == RowsOf::all_ranks) distinct->join(world, "rows of a batch");
+    if (padding == Padding::none) continue;
+    distinct->pad(shared_size(std::ssize(distinct->rows()), kSharesOfRows));
+  }
+}
+
+void BatchPacker::copy_parts(ThreadPool& pool) {
+  const auto copy_item = [&](int64_t at, int64_t) {
+    const Copy& copy = copies_[static_cast<size_t>(at)];
     std::memcpy(copy.to, copy.from, copy.bytes);
   };
-  pool.parallel_for(std::ssize(copies_) + 2, std::cref(item));
+  pool.parallel_for(std::ssize(copies_), std::cref(copy_item));
 }
 
 DeviceBatch BatchPacker::pack(ThreadPool& pool, std::span<const io::Journeys> blocks,
-                              const StepSettings& settings, Padding padding, Staging& to) {
+                              const StepSettings& settings, Padding padding, RowsOf rows,
+                              Communicator& world, Staging& to) {
+  ALM_CHECK(rows != RowsOf::batch_before || (blocks.size() == 1 && padding == Padding::none));
   make_parts(pool, blocks, padding);
-  DeviceBatch batch;
-  // Of the rows no more is known yet than that each is there once.
-  int64_t uses = 0;
-  for (const ModelInputs& part : views_) {
-    uses += std::ssize(part.cat_rows) + std::ssize(part.item_rows);
+  find_rows(pool, padding, rows, world);
+  int64_t room = room_of_parts() + Staging::room<StepSettings>(1);
+  for (const DistinctRows* distinct : {&cats_, &items_}) {
+    room += Staging::room<int64_t>(std::ssize(distinct->rows())) +
+            Staging::room<int64_t>(std::ssize(distinct->places()));
   }
-  to.begin(room_of_parts() + Staging::room<int64_t>(3 * uses) + 4 * Staging::room<int64_t>(1) +
-           Staging::room<StepSettings>(1));
+  to.begin(room);
+  DeviceBatch batch;
   place_parts(to, batch.inputs);
-  find_and_copy(pool, padding);
+  copy_parts(pool);
   batch.cats = {to.put(cats_.rows()), to.put(cats_.places())};
   batch.items = {to.put(items_.rows()), to.put(items_.places())};
   batch.settings = to.put(std::span(&settings, 1)).data();

@@ -28,6 +28,11 @@ struct DeviceBatch {
 // for one serves many.
 enum class Padding { none, shared_sizes };
 
+// Which distinct rows a batch has, and its uses their places among: those it uses itself; those
+// that the batches of all ranks use (COLLECTIVE), ascending; or those of the batch before, of which
+// it is a part.
+enum class RowsOf { batch, all_ranks, batch_before };
+
 class BatchPacker {
  public:
   // The model must outlive it.
@@ -35,7 +40,8 @@ class BatchPacker {
   // Each block is made by one thread. Padding adds journeys of weight 0 and rows that no touch
   // uses, which change no loss and no weight.
   DeviceBatch pack(ThreadPool& pool, std::span<const io::Journeys> blocks,
-                   const StepSettings& settings, Padding padding, Staging& to);
+                   const StepSettings& settings, Padding padding, RowsOf rows, Communicator& world,
+                   Staging& to);
 
  private:
   struct Copy {
@@ -45,9 +51,10 @@ class BatchPacker {
   };
   void make_parts(ThreadPool& pool, std::span<const io::Journeys> blocks, Padding padding);
   void pad(Inputs& part, int64_t journeys, int64_t touches) const;
+  void find_rows(ThreadPool& pool, Padding padding, RowsOf rows, Communicator& world);
   int64_t room_of_parts();
   void place_parts(Staging& to, ModelInputs& whole);
-  void find_and_copy(ThreadPool& pool, Padding padding);
+  void copy_parts(ThreadPool& pool);
 
   const Model& model_;
   std::vector<Inputs> parts_;

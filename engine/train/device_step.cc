@@ -11,23 +11,23 @@ namespace alm {
 // More sizes than a training meets, but for the odd batch.
 constexpr size_t kRecordings = 32;
 
-std::string not_yet_on_device(const TrainOptions& options, int64_t ranks) {
+std::string not_yet_on_device(const TrainOptions& options) {
   if (options.tabular) return "--nuisance is tabular";
   if (options.model.proxy_mode()) return "--mediator is proxy";
   if (options.model.general_head()) return "--outcome-head is general";
   if (options.pcgrad) return "--pcgrad is set";
-  if (options.deterministic) return "--deterministic is set";
-  if (ranks > 1) return format("%lld ranks train", static_cast<long long>(ranks));
   return "";
 }
 
 DeviceStep::Slot::Slot(Device& device)
     : staging(device), sums(device, 1), copied(device.make_event()), done(device.make_event()) {}
 
-DeviceStep::DeviceStep(const Model& model, Device& device, bool graphs)
+DeviceStep::DeviceStep(const Model& model, Device& device, DeviceCommunicator& ranks, bool graphs)
     : model_(model),
+      device_(device),
       ops_(device.ops()),
-      graphs_(graphs),
+      ranks_(ranks),
+      graphs_(graphs && ranks.size() == 1),
       weights_(model, device),
       memory_(device),
       packer_(model),
@@ -42,65 +42,88 @@ DeviceStep::Slot& DeviceStep::slot_of(int64_t number) {
 
 // The slot's memory, on both sides, is free: the host has waited for the step that had it last.
 void DeviceStep::send(Slot& slot, StepState& state, std::span<const io::Journeys> blocks,
-                      const StepSettings& settings, Padding padding) {
-  slot.batch = packer_.pack(state.compute.pool(), blocks, settings, padding, slot.staging);
+                      const StepSettings& settings, Padding padding, RowsOf rows) {
+  slot.batch = packer_.pack(state.compute.pool(), blocks, settings, padding, rows, state.world,
+                            slot.staging);
   slot.staging.send(*copies_);
   copies_->mark(*slot.copied);
   queue_->wait_for(*slot.copied);
 }
 
-Matrix<float> DeviceStep::sum_rows(const Pass& pass, Matrix<const float> of_uses,
-                                   const DeviceBatch::Rows& rows, double* squares) {
-  if (of_uses.empty()) return {};
-  const Matrix<float> gradient = pass.zero_matrix(std::ssize(rows.rows), of_uses.cols);
-  ops_.scatter_rows(*queue_, {.d_out = of_uses, .rows = rows.places, .gradient = gradient});
-  ops_.sum_squares(*queue_, {.x = flat(gradient), .sum = squares});
-  return gradient;
+// Empty where no rank uses a row: alike on all.
+DeviceSpan<float> DeviceStep::sum_rows(const DeviceWeights::Table& table,
+                                       Matrix<const float> of_uses, const DeviceBatch::Rows& rows) {
+  const int64_t count = std::ssize(rows.rows);
+  const DeviceSpan<float> sums = memory_.device_floats(count * table.width);
+  queue_->clear(sums.data(), sums.bytes());
+  if (of_uses.empty()) return sums;
+  ops_.scatter_rows(
+      *queue_,
+      {.d_out = of_uses, .rows = rows.places, .gradient = {sums.data(), count, table.width}});
+  return sums;
 }
 
-void DeviceStep::update(const DeviceBatch& batch, Matrix<const float> of_cats,
-                        Matrix<const float> of_items) {
-  const float* const scale = &sums_.data()->scale;
-  const size_t count = static_cast<size_t>(model_.loss_last());
-  ops_.adamw(*queue_, {.weights = weights_.dense.span().first(count),
-                       .gradient = weights_.gradient.span().first(count),
-                       .first_moment = weights_.first_moment.span().first(count),
-                       .second_moment = weights_.second_moment.span().first(count),
-                       .decay_mask = weights_.decay_mask.span().first(count),
-                       .gradient_scale = scale,
-                       .settings = batch.settings});
-  const auto update_rows = [&](const DeviceWeights::Table& table, const DeviceBatch::Rows& rows,
-                               Matrix<const float> gradient) {
-    if (gradient.empty()) return;
-    ops_.adagrad_rows(*queue_, {.table = table.view(),
-                                .state = table.state.span(),
-                                .rows = rows.rows,
-                                .gradient = gradient,
-                                .gradient_scale = scale,
-                                .settings = batch.settings});
-  };
-  update_rows(weights_.cats, batch.cats, of_cats);
-  update_rows(weights_.items, batch.items, of_items);
-}
-
-void DeviceStep::queue_step(Slot& slot) {
+// Losses and gradient of this rank.
+DeviceStep::Gradient DeviceStep::pass_through(const DeviceBatch& batch) {
   queue_->clear(weights_.gradient.data(), weights_.gradient.bytes());
   queue_->clear(sums_.data(), sums_.bytes());
   const Pass pass{*queue_, ops_, memory_, weights_.dense.data(), weights_.gradient.data()};
-  Sums* const sums = sums_.data();
   RowGradients of_uses;
-  model_.loss(pass, slot.batch.inputs, weights_.view(), sums->losses, &of_uses);
-  const size_t learnt = static_cast<size_t>(model_.loss_last());
-  ops_.sum_squares(*queue_,
-                   {.x = weights_.gradient.span().first(learnt), .sum = &sums->squares[0]});
-  const Matrix<float> of_cats = sum_rows(pass, of_uses.cats, slot.batch.cats, &sums->squares[1]);
-  const Matrix<float> of_items = sum_rows(pass, of_uses.items, slot.batch.items, &sums->squares[2]);
+  model_.loss(pass, batch.inputs, weights_.view(), sums_.data()->losses, &of_uses);
+  return {.dense = DeviceSpan<float>(weights_.gradient).part(0, model_.loss_last()),
+          .cats = sum_rows(weights_.cats, of_uses.cats, batch.cats),
+          .items = sum_rows(weights_.items, of_uses.items, batch.items)};
+}
+
+// COLLECTIVE, in one order on all ranks.
+void DeviceStep::sum_over_ranks(const Gradient& gradient) {
+  constexpr int64_t kLosses = sizeof(LossSums) / sizeof(double);
+  ranks_.all_reduce_sum(*queue_, DeviceSpan<double>::first_of(sums_, kLosses), "losses");
+  for (int64_t first = 0; first < gradient.dense.size(); first += gradient_bucket) {
+    const int64_t count = std::min(gradient_bucket, gradient.dense.size() - first);
+    ranks_.all_reduce_sum(*queue_, gradient.dense.part(first, count), "dense gradient");
+  }
+  ranks_.all_reduce_sum(*queue_, gradient.cats, "gradient of cats");
+  ranks_.all_reduce_sum(*queue_, gradient.items, "gradient of items");
+}
+
+// Of losses and gradient over all ranks, which are the same on each.
+void DeviceStep::update(Slot& slot, const Gradient& gradient) {
+  Sums* const sums = sums_.data();
+  ops_.sum_squares(*queue_, {.x = gradient.dense.span(), .sum = &sums->squares[0]});
+  ops_.sum_squares(*queue_, {.x = gradient.cats.span(), .sum = &sums->squares[1]});
+  ops_.sum_squares(*queue_, {.x = gradient.items.span(), .sum = &sums->squares[2]});
   ops_.gradient_scale(*queue_, {.losses = &sums->losses,
                                 .squares = sums->squares,
                                 .settings = slot.batch.settings,
                                 .scale = &sums->scale});
-  update(slot.batch, of_cats, of_items);
+  const size_t count = static_cast<size_t>(gradient.dense.size());
+  ops_.adamw(*queue_, {.weights = weights_.dense.span().first(count),
+                       .gradient = gradient.dense.span(),
+                       .first_moment = weights_.first_moment.span().first(count),
+                       .second_moment = weights_.second_moment.span().first(count),
+                       .decay_mask = weights_.decay_mask.span().first(count),
+                       .gradient_scale = &sums->scale,
+                       .settings = slot.batch.settings});
+  const auto update_rows = [&](const DeviceWeights::Table& table, const DeviceBatch::Rows& rows,
+                               DeviceSpan<float> of_rows) {
+    if (of_rows.size() == 0) return;
+    ops_.adagrad_rows(*queue_, {.table = table.view(),
+                                .state = table.state.span(),
+                                .rows = rows.rows,
+                                .gradient = {of_rows.data(), std::ssize(rows.rows), table.width},
+                                .gradient_scale = &sums->scale,
+                                .settings = slot.batch.settings});
+  };
+  update_rows(weights_.cats, slot.batch.cats, gradient.cats);
+  update_rows(weights_.items, slot.batch.items, gradient.items);
   queue_->download(slot.sums.data(), sums_.data(), sums_.bytes());
+}
+
+void DeviceStep::queue_step(Slot& slot) {
+  const Gradient gradient = pass_through(slot.batch);
+  sum_over_ranks(gradient);
+  update(slot, gradient);
 }
 
 DeviceStep::Situation DeviceStep::situation(const Slot& slot) {
@@ -136,8 +159,15 @@ void DeviceStep::begin(StepState& state, std::span<const io::Journeys> blocks, i
   ALM_CHECK(unread() <= kUnread);
   Timer timer;
   Slot& slot = slot_of(begun_);
-  send(slot, state, blocks, step_settings(step, settings, state.clip_norm), Padding::shared_sizes);
-  run(slot);
+  const StepSettings of_step = step_settings(step, settings, state.clip_norm);
+  if (state.options.deterministic) {
+    send(slot, state, blocks, of_step, Padding::none, RowsOf::all_ranks);
+    step_exactly(slot, state, blocks);
+  } else {
+    send(slot, state, blocks, of_step, Padding::shared_sizes,
+         ranks_.size() > 1 ? RowsOf::all_ranks : RowsOf::batch);
+    run(slot);
+  }
   queue_->mark(*slot.done);
   ++begun_;
   state.phases.compute += timer.seconds();
@@ -147,7 +177,7 @@ StepResult DeviceStep::result(StepState& state) {
   ALM_CHECK(unread() > 0);
   Timer timer;
   const Slot& slot = slot_of(read_);
-  slot.done->wait();
+  ranks_.wait(*slot.done, "step");
   ++read_;
   const Sums& sums = *slot.sums.data();
   StepResult result;
@@ -184,7 +214,7 @@ LossTotals DeviceStep::losses(StepState& state, std::span<const io::Journeys> bl
     for (int64_t rows = 0; last < blocks.size() && rows < at_once; ++last) {
       rows += blocks[last].size();
     }
-    send(slot, state, blocks.subspan(first, last - first), {}, Padding::none);
+    send(slot, state, blocks.subspan(first, last - first), {}, Padding::none, RowsOf::batch);
     memory_.reset();
     queue_->clear(sums_.data(), sums_.bytes());
     const Pass pass{*queue_, ops_, memory_, weights_.dense.data()};

@@ -1,11 +1,15 @@
-// Training steps of one rank on a device of its own, a GPU. The step of many threads (step.h)
+// Training steps on devices, a GPU a rank. The step of many threads (step.h)
 // keeps partial sums in the caches of each; here the whole batch goes through the model at once.
 //
 // A step waits for nothing: the host makes and packs the inputs of a batch, copies them by a queue
 // of their own while the device is still at the step before, and queues the rest, in one go where
 // the device has graphs. The device itself decides by how much the weights move, and whether. What
 // became of a step the host may ask while the next is under way. Weights, gradients, optimiser
-// state and activations never leave the device but for validation's best and for checkpoints.
+// state and activations never leave the devices but for validation's best and for checkpoints.
+//
+// Of several ranks each takes its journeys through the model; gradients and losses are then summed
+// over the devices, and all move their weights alike. With --deterministic sums are exact
+// (device_step_exact.cc), so that the weights do not depend on the number of ranks.
 #pragma once
 
 #include <array>
@@ -13,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/comm/device_communicator.h"
 #include "engine/train/device_batch.h"
 #include "engine/train/device_weights.h"
 #include "engine/train/step.h"
@@ -21,13 +26,16 @@
 namespace alm {
 
 // What of a training has no step on a device yet, as a reason for a person; empty: all has.
-std::string not_yet_on_device(const TrainOptions& options, int64_t ranks);
+std::string not_yet_on_device(const TrainOptions& options);
+
+// Gradients of dense weights are summed over devices so many numbers at a time; tests lower it.
+inline int64_t gradient_bucket = int64_t{1} << 20;
 
 class DeviceStep {
  public:
-  // One rank alone. The device must outlive it. Without graphs every kernel is launched by itself;
-  // the results are the same, bit for bit.
-  DeviceStep(const Model& model, Device& device, bool graphs);
+  // Device and `ranks` must outlive it. Without graphs every kernel is launched by itself; the
+  // results are the same, bit for bit. Several ranks do without: NCCL decides at each call.
+  DeviceStep(const Model& model, Device& device, DeviceCommunicator& ranks, bool graphs);
 
   // Weights and optimiser state, from and to the host; both wait.
   void upload(const ModelWeights& weights, const Optimizer& optimizer) {
@@ -39,7 +47,8 @@ class DeviceStep {
 
   // Steps whose results may be unread when another is begun.
   static constexpr int64_t kUnread = 1;
-  // Queues a step, as train_step() takes one. Of `state` it reads the options and keeps the phases.
+  // COLLECTIVE. Queues a step, as train_step() takes one. Of `state` it reads the options and keeps
+  // the phases.
   void begin(StepState& state, std::span<const io::Journeys> blocks, int64_t step,
              const OptimizerSettings& settings);
   int64_t unread() const { return begun_ - read_; }
@@ -83,22 +92,49 @@ class DeviceStep {
 
   Slot& slot_of(int64_t number);  // of a step, counted from 0
   void send(Slot& slot, StepState& state, std::span<const io::Journeys> blocks,
-            const StepSettings& settings, Padding padding);
+            const StepSettings& settings, Padding padding, RowsOf rows);
   Situation situation(const Slot& slot);
   void run(Slot& slot);
   void queue_step(Slot& slot);
-  Matrix<float> sum_rows(const Pass& pass, Matrix<const float> of_uses,
-                         const DeviceBatch::Rows& rows, double* squares);
-  void update(const DeviceBatch& batch, Matrix<const float> of_cats, Matrix<const float> of_items);
+  // The gradient of a batch; rows: [distinct rows, width].
+  struct Gradient {
+    DeviceSpan<float> dense;
+    DeviceSpan<float> cats;
+    DeviceSpan<float> items;
+  };
+  Gradient pass_through(const DeviceBatch& batch);
+  DeviceSpan<float> sum_rows(const DeviceWeights::Table& table, Matrix<const float> of_uses,
+                             const DeviceBatch::Rows& rows);
+  void sum_over_ranks(const Gradient& gradient);
+  void update(Slot& slot, const Gradient& gradient);
+
+  // In device_step_exact.cc, as is all that follows.
+  struct Exact {
+    explicit Exact(Device& device);
+    Staging staging;             // of a micro-block
+    DeviceArray<float> largest;  // absolute gradient over micro-blocks: dense, rows
+    HostArray<float> largest_read;
+    DeviceArray<int64_t> sums;  // dense, cats, items
+    std::unique_ptr<Event> reached;
+  };
+  void step_exactly(Slot& slot, StepState& state, std::span<const io::Journeys> blocks);
+  template <class With>
+  LossTotals for_each_block(Slot& slot, StepState& state, std::span<const io::Journeys> blocks,
+                            const With& with);
+  void wait_for_queue(const char* what);
+
   std::string first_bad_tensor(const Sums& sums) const;
 
   const Model& model_;
+  Device& device_;
   const Ops& ops_;
+  DeviceCommunicator& ranks_;
   const bool graphs_;
   DeviceWeights weights_;
   Workspace memory_;
   BatchPacker packer_;
-  DeviceArray<Sums> sums_;  // one
+  DeviceArray<Sums> sums_;        // one
+  std::unique_ptr<Exact> exact_;  // with the first exact step
   std::array<Slot, kUnread + 1> slots_;
   int64_t begun_ = 0;
   int64_t read_ = 0;

@@ -45,7 +45,8 @@ Fit::Fit(FitInputs inputs) : in_(std::move(inputs)) {
         std::make_unique<CriticStep>(in_.model, in_.compute.device(), lanes_, lanes, block_rows);
   }
   if (in_.accelerator != nullptr) {
-    on_device_ = std::make_unique<DeviceStep>(in_.model, *in_.accelerator, in_.options.graph);
+    on_device_ = std::make_unique<DeviceStep>(in_.model, *in_.accelerator, *in_.accelerators,
+                                              in_.options.graph);
     on_device_->upload(weights_, state_->optimizer);
   }
   read_validation_rows();
@@ -71,7 +72,9 @@ bool Fit::any_rank(bool flag) {
 }
 
 LossTotals Fit::validation_totals() {
-  if (on_device_) return on_device_->losses(*state_, validation_blocks_, batch_);
+  // Block by block, sums do not depend on which blocks are whose.
+  const int64_t at_once = in_.options.deterministic ? 1 : batch_;
+  if (on_device_) return on_device_->losses(*state_, validation_blocks_, at_once);
   std::vector<LossSums> sums(validation_blocks_.size());
   in_.compute.pool().parallel_for(
       static_cast<int64_t>(validation_blocks_.size()), [&](int64_t block, int64_t thread) {

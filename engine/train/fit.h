@@ -37,6 +37,7 @@ struct FitInputs {
   // Where the steps before the refit are taken; null: on `compute`, as all else. Only what
   // not_yet_on_device() has no reason against.
   Device* accelerator = nullptr;
+  DeviceCommunicator* accelerators = nullptr;  // of all ranks; not null where there is one
 };
 
 class Fit {

@@ -67,9 +67,14 @@ void LossTotals::reduce(Communicator& world, int64_t* stop) {
   *stop = words[words.size() - 1];
 }
 
-Losses LossTotals::means() const {
+LossSums LossTotals::sums() const {
   LossSums total;
   for (size_t index = 0; index < sums_.size(); ++index) total.*kTerms[index] = sums_[index].value();
+  return total;
+}
+
+Losses LossTotals::means() const {
+  const LossSums total = sums();
   return {.mediator = ratio(total.mediator, total.weight),
           .outcome = ratio(total.outcome, total.weight),
           .second_stage = ratio(total.second_stage, total.weight),

@@ -43,6 +43,7 @@ class LossTotals {
   int64_t broken() const { return broken_; }
   // COLLECTIVE. `stop` is 1 on a rank that was asked to stop; afterwards *stop is their number.
   void reduce(Communicator& world, int64_t* stop);
+  LossSums sums() const;
   Losses means() const;
 
  private:

@@ -204,7 +204,8 @@ class Trainer {
              .seed = planned.seed,
              .with_critic = planned.scores,
              .deadline = deadline_,
-             .accelerator = job_.accelerator});
+             .accelerator = job_.accelerator,
+             .accelerators = job_.accelerators});
     if (resume_from_ && resume_from_->header.contains("fit") &&
         resume_from_->header["fit"]["name"] == name) {
       fit.load(*resume_from_);

@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "engine/comm/communicator.h"
+#include "engine/comm/device_communicator.h"
 #include "engine/estimate/coordinator.h"
 #include "engine/model/compute.h"
 #include "engine/train/train_options.h"
@@ -22,6 +22,7 @@ struct TrainJob {
   Communicator& world;
   Compute* training = nullptr;    // for the steps of all fits; null: `compute`, as for all else
   Device* accelerator = nullptr;  // see FitInputs
+  DeviceCommunicator* accelerators = nullptr;  // see FitInputs
 
   Compute& of_fits() const { return training != nullptr ? *training : compute; }
 };

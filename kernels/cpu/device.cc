@@ -51,6 +51,7 @@ void release_memory(void* memory) {
 class CpuEvent : public Event {
  public:
   void wait() override {}
+  bool reached() override { return true; }
 };
 
 class CpuQueue : public Queue {
@@ -83,7 +84,6 @@ class CpuQueue : public Queue {
     if (bytes > 0) std::memset(memory, 0, static_cast<size_t>(bytes));
   }
   void wait() override {}
-  bool done() override { return true; }
   void mark(Event&) override {}
   void wait_for(const Event&) override {}
   std::unique_ptr<Graph> record(const std::function<void()>&) override { return nullptr; }

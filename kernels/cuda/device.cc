@@ -29,6 +29,13 @@ void CudaEvent::wait() {
   check(cudaEventSynchronize(event_), "running the queued work");
 }
 
+bool CudaEvent::reached() {
+  const cudaError_t state = cudaEventQuery(event_);
+  if (state == cudaErrorNotReady) return false;
+  check(state, "running the queued work");
+  return true;
+}
+
 CudaGraph::CudaGraph(cudaGraph_t graph) {
   check(cudaGraphInstantiate(&executable_, graph, 0), "making a graph");
 }
@@ -100,13 +107,6 @@ void CudaQueue::clear(void* memory, int64_t bytes) {
 
 void CudaQueue::wait() {
   check(cudaStreamSynchronize(stream_), "running the queued work");
-}
-
-bool CudaQueue::done() {
-  const cudaError_t state = cudaStreamQuery(stream_);
-  if (state == cudaErrorNotReady) return false;
-  check(state, "running the queued work");
-  return true;
 }
 
 void CudaQueue::mark(Event& event) {

@@ -22,6 +22,7 @@ class CudaEvent : public Event {
   CudaEvent(const CudaEvent&) = delete;
   CudaEvent& operator=(const CudaEvent&) = delete;
   void wait() override;
+  bool reached() override;
   cudaEvent_t event() const { return event_; }
 
  private:
@@ -55,7 +56,6 @@ class CudaQueue : public Queue {
   void copy(Matrix<const float> from, Matrix<float> to) override;
   void clear(void* memory, int64_t bytes) override;
   void wait() override;
-  bool done() override;
   void mark(Event& event) override;
   void wait_for(const Event& event) override;
   std::unique_ptr<Graph> record(const std::function<void()>& work) override;

@@ -186,13 +186,6 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   return cudaSuccess;
 }
 
-cudaError_t cudaStreamQuery(cudaStream_t stream) {
-  const simt::InsideDouble inside;
-  if (!known(stream)) return cudaErrorInvalidResourceHandle;
-  if (stream->graph != nullptr) return cudaErrorStreamCaptureUnsupported;
-  return run_until(stream, [&] { return stream->work.empty(); }) ? cudaSuccess : cudaErrorNotReady;
-}
-
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   const simt::InsideDouble inside;
   if (!known(stream)) return cudaErrorInvalidResourceHandle;
@@ -242,6 +235,16 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
     return cudaSuccess;
   }
   return queue(stream, {.recorded = state, .turn = ++state->recorded});
+}
+
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+  const simt::InsideDouble inside;
+  const simt::EventState state = state_of(event);
+  if (state == nullptr) return cudaErrorInvalidResourceHandle;
+  if (state->graph != nullptr) return cudaErrorCapturedEvent;
+  const int64_t turn = state->recorded;
+  const bool reached = run_until(nullptr, [&] { return state->reached >= turn; });
+  return reached ? cudaSuccess : cudaErrorNotReady;
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {

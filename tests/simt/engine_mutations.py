@@ -1,12 +1,13 @@
-"""Seeded bugs in what the engine does with streams, memory and graphs of a GPU, each of which a test on the
-double of the CUDA runtime must catch. Standard library only.
+"""Seeded bugs in what the engine does with streams, memory and graphs of a GPU, and in what ranks with a GPU
+each say to each other; a test on the doubles of CUDA and NCCL must catch each. Standard library only.
 
 usage: engine_mutations.py run LINK FAMILY     the bugs of a family
        engine_mutations.py table               the list as Markdown
        engine_mutations.py documented FILE     whether FILE holds that list
 
 A bug is an edit of one file. It is compiled anew and linked in the other's place by the command that linked
-the tests, which LINK holds (record_link.py); then the test named by the bug runs, and must fail.
+the tests, which LINK holds (record_link.py); then the test named by the bug runs, and must fail: one of
+tests_simt_training, in the family ranks tests_simt_ranks with three ranks.
 """
 
 import json
@@ -21,14 +22,15 @@ Bug = namedtuple("Bug", "family what file old new test")
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 
 STEP, BATCH, STAGING = "engine/train/device_step.cc", "engine/train/device_batch.cc", "engine/model/staging.cc"
-DEVICE = "kernels/cuda/device.cc"
+DEVICE, EXACT = "kernels/cuda/device.cc", "engine/train/device_step_exact.cc"
+RANK = "std::getenv(\"OMPI_COMM_WORLD_RANK\")[0]"
 ORDERS = "CudaStreamOrders.Change*"
 BUGS = (
     Bug("streams", "nothing waits for the copy of the inputs", STEP,
         "  queue_->wait_for(*slot.copied);\n", "", ORDERS),
     Bug("streams", "one page-locked buffer for two batches", STEP,
         "return slots_[static_cast<size_t>(number % std::ssize(slots_))];", "return slots_.front();", ORDERS),
-    Bug("streams", "the host reads results that have not come", STEP, "  slot.done->wait();\n", "", ORDERS),
+    Bug("streams", "the host reads results that have not come", STEP, "  ranks_.wait(*slot.done, \"step\");\n", "", ORDERS),
     Bug("streams", "the host waits within a step", STEP,
         "  queue_->mark(*slot.done);\n", "  queue_->mark(*slot.done);\n  queue_->wait();\n", ORDERS),
     Bug("streams", "a graph of other sizes", STEP, "          .touches = slot.batch.inputs.touches,\n", "",
@@ -44,6 +46,25 @@ BUGS = (
     Bug("streams", "padding has weight", "engine/model/inputs.cc",
         "for (std::vector<float>* of : {&outcome, &weight}) of->resize(n);",
         "outcome.resize(n);\n  weight.resize(n, 1.0f);", "*CudaTraining*/arms"),
+    Bug("ranks", "one rank sums its buckets in another order", STEP, "gradient.dense.part(first, count)",
+        "gradient.dense.part(" + RANK + " == '1' ? gradient.dense.size() - first - count : first, count)", "curve"),
+    Bug("ranks", "one rank leaves a sum out", STEP,
+        "  ranks_.all_reduce_sum(*queue_, gradient.cats,",
+        "  if (" + RANK + " != '1') ranks_.all_reduce_sum(*queue_, gradient.cats,", "curve"),
+    Bug("ranks", "rows of one's own batch alone", STEP, "ranks_.size() > 1 ? RowsOf::all_ranks : RowsOf::batch",
+        "RowsOf::batch", "curve"),
+    Bug("ranks", "uses keep their places among the rows of one rank", "engine/train/distinct_rows.cc",
+        "    place = place_of_row_[static_cast<size_t>(mine[static_cast<size_t>(place)])];\n", "    (void)place;\n",
+        "curve"),
+    Bug("ranks", "losses stay each rank's own", STEP,
+        "  ranks_.all_reduce_sum(*queue_, DeviceSpan<double>::first_of(sums_, kLosses), \"losses\");\n", "", "curve"),
+    Bug("ranks", "NCCL is handed memory of the host", "engine/comm/nccl.cc",
+        "library().all_reduce(values, values,",
+        "library().all_reduce(std::vector<double>(static_cast<size_t>(count)).data(), values,", "curve"),
+    Bug("ranks", "the scale of the integers is each rank's own", EXACT,
+        "  ranks_.all_reduce_max(*queue_, exact.largest, \"gradient scale\");\n", "", "exact"),
+    Bug("ranks", "floats are summed in place of integers", STEP, "if (state.options.deterministic) {",
+        "if (false) {", "exact"),
 )
 
 
@@ -82,8 +103,9 @@ def caught(bug, link, includes):
     with tempfile.TemporaryDirectory(prefix="alm_mutation_") as folder:
         program = linked(bug, link, compiled(bug, folder, includes), folder)
         try:
-            done = subprocess.run([program, f"--gtest_filter={bug.test}", "--gtest_fail_fast"],
-                                  capture_output=True, timeout=300)
+            test = ["mpirun", "--oversubscribe", "-n", "3", program, bug.test] if bug.family == "ranks" else [
+                program, f"--gtest_filter={bug.test}", "--gtest_fail_fast"]
+            done = subprocess.run(test, capture_output=True, timeout=300)
         except subprocess.TimeoutExpired:
             return True, "no end"
         return done.returncode != 0, (done.stdout + done.stderr).decode(errors="replace")

@@ -43,7 +43,7 @@ class Arrival {
 };
 
 size_t bytes_of(ncclDataType_t type) {
-  return type == ncclFloat32 ? sizeof(float) : sizeof(int64_t);
+  return type == ncclFloat32 ? 4 : 8;
 }
 
 template <class T>
@@ -98,7 +98,7 @@ class Reduction {
 
   // Whether it has ended.
   bool advance() {
-    if (communicator_->aborted) return true;
+    if (communicator_->aborted || communicator_->ended >= mine_.number) return true;
     if (communicator_->ended + 1 != mine_.number || communicator_->state != ncclSuccess) {
       return false;
     }
@@ -147,7 +147,9 @@ class Reduction {
                    static_cast<int>(bytes), MPI_BYTE, communicator_->world, &request_);
   }
   void receive() {
-    const auto reduce_as = type() == ncclFloat32 ? reduce<float> : reduce<int64_t>;
+    const auto reduce_as = type() == ncclFloat32   ? reduce<float>
+                           : type() == ncclFloat64 ? reduce<double>
+                                                   : reduce<int64_t>;
     reduce_as(received_.data(), communicator_->ranks, static_cast<size_t>(mine_.count),
               static_cast<ncclRedOp_t>(mine_.how), values_);
   }
@@ -220,7 +222,8 @@ ncclResult_t ncclAllReduce(const void* from, void* to, size_t count, ncclDataTyp
                            ncclRedOp_t how, ncclComm_t communicator, cudaStream_t stream) {
   const simt::InsideDouble inside;
   const char* const last = static_cast<char*>(to) + count * bytes_of(type) - 1;
-  if (from != to || count == 0 || (type != ncclFloat32 && type != ncclInt64) ||
+  if (from != to || count == 0 ||
+      (type != ncclFloat32 && type != ncclFloat64 && type != ncclInt64) ||
       (how != ncclSum && how != ncclMax) || !simt::is_device_memory(to) ||
       !simt::is_device_memory(last)) {
     return ncclInvalidArgument;

@@ -38,6 +38,12 @@ struct Case {
   Communicator& world;
   Device& device;
   Queue& queue;
+  Event& event;
+
+  void wait(DeviceCommunicator& gpus, const char* what) const {
+    queue.mark(event);
+    gpus.wait(event, what);
+  }
 };
 
 // A number that depends on everything; small enough to add as float without rounding.
@@ -62,7 +68,7 @@ void check_reduction(const Case& of, DeviceCommunicator& gpus, int64_t size, boo
     gpus.all_reduce_sum(of.queue, part, "numbers");
   }
   of.queue.download(host.data(), values.data(), host.bytes());
-  gpus.wait(of.queue, "numbers");
+  of.wait(gpus, "numbers");
   bool right = true;
   for (int64_t i = 0; i < host.size(); ++i) {
     const bool inside = i >= kMargin && i < kMargin + size;
@@ -80,6 +86,7 @@ void check_reductions(const Case& of, DeviceCommunicator& gpus) {
   const auto most = [](auto a, auto b) { return a > b ? a : b; };
   for (const int64_t size : {0, 1, 2, 7, 64, 1009}) {
     check_reduction<float>(of, gpus, size, true, add);
+    check_reduction<double>(of, gpus, size, true, add);
     check_reduction<int64_t>(of, gpus, size, true, add);
     check_reduction<float>(of, gpus, size, false, most);
   }
@@ -88,7 +95,7 @@ void check_reductions(const Case& of, DeviceCommunicator& gpus) {
 void sum_once(const Case& of, DeviceCommunicator& gpus, int64_t count) {
   const DeviceArray<float> values(of.device, count);
   gpus.all_reduce_sum(of.queue, values, "dense gradient");
-  gpus.wait(of.queue, "dense gradient");
+  of.wait(gpus, "dense gradient");
 }
 
 // The last rank does something wrong: what the others say, and it.
@@ -155,7 +162,8 @@ void check_fault(const Case& of, const std::string& name) {
 void run(Communicator& world, const std::string& fault) {
   const auto device = cuda::make_cuda_device();
   const auto queue = device->make_queue();
-  const Case of{world, *device, *queue};
+  const auto event = device->make_event();
+  const Case of{world, *device, *queue, *event};
   if (!fault.empty()) return check_fault(of, fault);
   const auto gpus = make_gpu_communicator(world);
   expect(gpus->name() == (world.size() == 1 ? "self" : "nccl 2.99.1"), world, gpus->name());

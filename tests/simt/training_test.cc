@@ -60,7 +60,7 @@ TEST_P(CudaTraining, HasTheLossCurveOfTheCpu) {
   ModelWeights found = training.fresh_weights();
   const std::unique_ptr<StepState> state = training.state(found);
   const std::unique_ptr<Device> device = cuda::make_cuda_device(GetParam().precision);
-  DeviceStep on_device(training.model(), *device, true);
+  DeviceStep on_device = training.step_on(*device);
   on_device.upload(found, state->optimizer);
   const auto settings = DeviceTraining::settings();
   const bool in_bf16 = GetParam().precision == cuda::Precision::bf16;
@@ -108,7 +108,7 @@ Outcome trained(uint64_t seed, bool graphs) {
   ModelWeights weights = training.fresh_weights();
   const std::unique_ptr<StepState> state = training.state(weights);
   const std::unique_ptr<Device> device = cuda::make_cuda_device();
-  DeviceStep on_device(training.model(), *device, graphs);
+  DeviceStep on_device = training.step_on(*device, graphs);
   on_device.upload(weights, state->optimizer);
   std::vector<io::Journeys> validation;
   for (int64_t batch = 0; batch < 4; ++batch) {
@@ -156,7 +156,7 @@ TEST(CudaStreamOrders, SkipsAStepWhoseLossIsNotFiniteAndMovesNothing) {
   ModelWeights weights = training.fresh_weights();
   const std::unique_ptr<StepState> state = training.state(weights);
   const std::unique_ptr<Device> device = cuda::make_cuda_device();
-  DeviceStep on_device(training.model(), *device, true);
+  DeviceStep on_device = training.step_on(*device);
   on_device.upload(weights, state->optimizer);
   EXPECT_FALSE(training.take(on_device, *state, 1).skipped);
   on_device.download(weights, state->optimizer);

@@ -31,7 +31,8 @@ class BatchPackerTest : public testing::TestWithParam<TrainingCase> {
   }
   DeviceBatch pack(const std::vector<io::Journeys>& blocks, Padding padding) {
     const StepSettings settings{.learning_rate = 0.5f, .clip_norm = 7};
-    const DeviceBatch batch = packer_.pack(pool_, blocks, settings, padding, staging_);
+    const DeviceBatch batch =
+        packer_.pack(pool_, blocks, settings, padding, RowsOf::batch, *world_, staging_);
     const std::unique_ptr<Queue> queue = device_->make_queue();
     staging_.send(*queue);
     EXPECT_EQ(batch.settings->learning_rate, 0.5f);
@@ -52,6 +53,7 @@ class BatchPackerTest : public testing::TestWithParam<TrainingCase> {
   ThreadPool pool_;
   std::unique_ptr<Device> device_;
   Staging staging_;
+  std::unique_ptr<Communicator> world_ = make_self_communicator();
   BatchPacker packer_;
 };
 

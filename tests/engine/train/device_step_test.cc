@@ -4,10 +4,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "engine/train/distinct_rows.h"
+#include "tests/engine/estimate/thread_world.h"
 #include "tests/engine/train/device_training.h"
 
 namespace alm {
@@ -51,7 +53,7 @@ TEST_P(DeviceStepTest, TrainsAsTheStepOfManyThreads) {
   ModelWeights found = training.fresh_weights();
   const std::unique_ptr<StepState> state = training.state(found);
   const std::unique_ptr<Device> device = make_cpu_device("auto");
-  DeviceStep on_device(training.model(), *device, true);
+  DeviceStep on_device = training.step_on(*device);
   on_device.upload(found, state->optimizer);
   constexpr int64_t kSteps = 20;
   for (int64_t step = 1; step <= kSteps; ++step) {
@@ -88,7 +90,7 @@ TEST(DeviceStep, SkipsAStepWhoseLossIsNotFiniteAndMovesNothing) {
   ModelWeights weights = training.fresh_weights();
   const ModelWeights before = weights;
   const std::unique_ptr<StepState> state = training.state(weights);
-  DeviceStep on_device(training.model(), *device, true);
+  DeviceStep on_device = training.step_on(*device);
   on_device.upload(weights, state->optimizer);
   training.journey_block(1, 0).dense[0] = std::numeric_limits<float>::infinity();
   const StepResult result = training.take(on_device, *state, 1);
@@ -105,7 +107,7 @@ TEST(DeviceStep, LossesOfBlocksDoNotDependOnHowManyGoTogether) {
   const std::unique_ptr<Device> device = make_cpu_device("auto");
   ModelWeights weights = training.fresh_weights();
   const std::unique_ptr<StepState> state = training.state(weights);
-  DeviceStep on_device(training.model(), *device, true);
+  DeviceStep on_device = training.step_on(*device);
   on_device.upload(weights, state->optimizer);
   const Losses all = on_device.losses(*state, training.batch(0), 1000).means();
   const Losses apart = on_device.losses(*state, training.batch(0), 1).means();
@@ -142,6 +144,35 @@ TEST(DistinctRows, AreEachThereOnceAndFoundFromEveryUse) {
     for (size_t row = 0; row < 11; ++row) EXPECT_EQ(all[row], static_cast<int64_t>(row));
     EXPECT_EQ(all.size(), 11u);
     EXPECT_EQ(distinct.places().size(), uses.size());
+  }
+}
+
+TEST(DistinctRows, OfRanksAreJoinedAscending) {
+  const std::vector<std::vector<std::vector<int64_t>>> batches = {
+      {{}, {}, {}}, {{5, 3, 5}, {}, {3, 9}}, {{10, 0}, {7, 7}, {}}, {{4}, {4}, {4}}};
+  const std::vector<std::vector<int64_t>> joined = {{}, {3, 5, 9}, {0, 7, 10}, {4}};
+  for (const int64_t ranks : {1, 3}) {
+    ThreadWorld(ranks).run([&](Communicator& world) {
+      DistinctRows distinct(11);
+      for (size_t batch = 0; batch < batches.size(); ++batch) {
+        const std::vector<int64_t>& uses = batches[batch][static_cast<size_t>(world.rank())];
+        distinct.clear();
+        distinct.add(uses);
+        distinct.join(world, "rows");
+        const auto expect_places = [&](std::span<const int64_t> of) {
+          ASSERT_EQ(distinct.places().size(), of.size());
+          for (size_t use = 0; use < of.size(); ++use) {
+            EXPECT_EQ(distinct.rows()[static_cast<size_t>(distinct.places()[use])], of[use]);
+          }
+        };
+        expect_places(uses);
+        if (ranks == 3) EXPECT_TRUE(std::ranges::equal(distinct.rows(), joined[batch]));
+        EXPECT_TRUE(std::ranges::is_sorted(distinct.rows()));
+        const std::span<const int64_t> some = std::span(uses).first(uses.size() / 2);
+        distinct.locate(some);
+        expect_places(some);
+      }
+    });
   }
 }
 

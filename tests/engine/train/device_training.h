@@ -22,8 +22,12 @@ struct TrainingCase {
 
 class DeviceTraining {
  public:
-  explicit DeviceTraining(const TrainingCase& of)
-      : compute_(make_cpu_device("auto"), 1), world_(make_self_communicator()) {
+  // `world`: each rank has its part of the same batches (not of arm logs); null: all of them.
+  explicit DeviceTraining(const TrainingCase& of, Communicator* world = nullptr)
+      : compute_(make_cpu_device("auto"), 1),
+        alone_(make_self_communicator()),
+        world_(world != nullptr ? *world : *alone_),
+        device_alone_(make_self_device_communicator()) {
     options_ = model_options_by_name("tiny");
     options_.cat_rows = options_.item_rows = 61;  // few: rows are used again and again
     shape_ = shape_by_name(of.shape);
@@ -32,7 +36,7 @@ class DeviceTraining {
                                   .shape = shape_,
                                   .batch = of.batch,
                                   .compute = compute_,
-                                  .world = *world_},
+                                  .world = world_},
                                  4);
     if (of.head == Head::additive) make_additive();
     if (of.head == Head::arms) make_arms();
@@ -55,10 +59,14 @@ class DeviceTraining {
   }
   ModelWeights fresh_weights() const { return model_->fresh_weights(5); }
   // On a compute of its own, or another.
-  std::unique_ptr<StepState> state(ModelWeights& weights, Compute* on = nullptr) {
-    return std::make_unique<StepState>(*model_, on != nullptr ? *on : compute_, *world_, weights,
+  std::unique_ptr<StepState> state(ModelWeights& weights, Compute* on = nullptr,
+                                   StepState::Options options = {}) {
+    return std::make_unique<StepState>(*model_, on != nullptr ? *on : compute_, world_, weights,
                                        data_.my_blocks, data_.total_blocks, data_.block_rows,
-                                       StepState::Options{});
+                                       options);
+  }
+  DeviceStep step_on(Device& device, bool graphs = true) {
+    return {*model_, device, *device_alone_, graphs};
   }
   // A step and its result.
   StepResult take(DeviceStep& on_device, StepState& state, int64_t step) {
@@ -100,7 +108,9 @@ class DeviceTraining {
   ModelOptions options_;
   LogShape shape_;
   Compute compute_;
-  std::unique_ptr<Communicator> world_;
+  std::unique_ptr<Communicator> alone_;
+  Communicator& world_;
+  std::unique_ptr<DeviceCommunicator> device_alone_;
   StepBenchData data_;
   std::unique_ptr<Model> model_;
 };

@@ -20,7 +20,8 @@ class FitOnDevice : public testing::Test {
   FitOnDevice()
       : compute_(make_cpu_device("auto"), 1),
         world_(make_self_communicator()),
-        device_(make_cpu_device("auto")) {
+        device_(make_cpu_device("auto")),
+        alone_(make_self_device_communicator()) {
     LogShape shape = shape_by_name("reference");
     shape.clusters = 20;
     shape.items = 300;
@@ -57,12 +58,14 @@ class FitOnDevice : public testing::Test {
                   .training_rows = training_rows_,
                   .with_critic = true,
                   .quiet = true,
-                  .accelerator = accelerator});
+                  .accelerator = accelerator,
+                  .accelerators = alone_.get()});
   }
 
   Compute compute_;
   std::unique_ptr<Communicator> world_;
   std::unique_ptr<Device> device_;
+  std::unique_ptr<DeviceCommunicator> alone_;
   std::shared_ptr<const io::Log> log_;
   TrainOptions options_;
   std::vector<int64_t> training_rows_;
