@@ -225,47 +225,63 @@ OpCase scatter_rows(int64_t table, int64_t count, int64_t width, int64_t padding
       .done();
 }
 
-OpCase linear_forward(int64_t r, int64_t a, int64_t b, bool bias, bool relu, bool accumulate,
-                      int64_t padding) {
+struct ForwardWays {
+  bool bias = false;
+  bool relu = false;
+  bool accumulate = false;  // onto y
+  bool addend = false;      // an array of its own
+  bool before_relu = false;
+};
+
+OpCase linear_forward(int64_t r, int64_t a, int64_t b, ForwardWays ways, int64_t padding) {
   Builder builder("linear_forward",
-                  text(r) + "x" + text(a) + "x" + text(b) + (bias ? "_bias" : "") +
-                      (relu ? "_relu" : "") + (accumulate ? "_accumulate" : ""),
+                  text(r) + "x" + text(a) + "x" + text(b) + (ways.bias ? "_bias" : "") +
+                      (ways.relu ? "_relu" : "") + (ways.accumulate ? "_accumulate" : "") +
+                      (ways.addend ? "_addend" : "") + (ways.before_relu ? "_before" : ""),
                   padding);
   builder.normal("x", r, a).normal("w", a, b).flops(2 * product({r, a, b}));
   if (a == 0) builder.mostly_zero();
-  if (bias) builder.uniform("bias", b, 0.5, 2);
-  if (accumulate) {
+  if (ways.bias) builder.uniform("bias", b, 0.5, 2);
+  if (ways.addend) builder.normal("addend", r, b);
+  if (ways.accumulate) {
     builder.normal("y", r, b, Role::accumulated);
   } else {
     builder.output("y", r, b);
   }
-  return builder.scalar("relu", relu).scalar("accumulate", accumulate).done();
+  if (ways.before_relu) builder.output("before_relu", r, b);
+  return builder.scalar("relu", ways.relu).scalar("accumulate", ways.accumulate).done();
 }
 
-struct Wanted {
+struct BackwardWays {
+  bool relu = false;
+  bool accumulate_dx = false;
+  bool mask_dx = false;
+  double alpha = 1;
+  // Gradients wanted.
   bool x = true;
   bool w = true;
   bool bias = true;
 };
 
-OpCase linear_backward(int64_t r, int64_t a, int64_t b, bool relu, double alpha, bool accumulate_dx,
-                       Wanted wanted, int64_t padding) {
+OpCase linear_backward(int64_t r, int64_t a, int64_t b, BackwardWays ways, int64_t padding) {
   Builder builder("linear_backward",
-                  text(r) + "x" + text(a) + "x" + text(b) + (relu ? "_relu" : "") +
-                      (alpha == 1 ? "" : "_reversed") + (accumulate_dx ? "_accumulate" : "") +
-                      (wanted.x ? "" : "_no_dx") + (wanted.w ? "" : "_no_dw") +
-                      (wanted.bias ? "" : "_no_dbias"),
+                  text(r) + "x" + text(a) + "x" + text(b) + (ways.relu ? "_relu" : "") +
+                      (ways.alpha == 1 ? "" : "_reversed") +
+                      (ways.accumulate_dx ? "_accumulate" : "") + (ways.mask_dx ? "_masked" : "") +
+                      (ways.x ? "" : "_no_dx") + (ways.w ? "" : "_no_dw") +
+                      (ways.bias ? "" : "_no_dbias"),
                   padding);
   builder.normal("x", r, a).normal("w", a, b).uniform("bias", b, 0.5, 2).normal("y", r, b);
   builder.normal("d_y", r, b, Role::accumulated).forward("linear_forward");
   if (a == 0) builder.mostly_zero();
-  if (wanted.x && accumulate_dx) builder.normal("d_x", r, a, Role::accumulated);
-  if (wanted.x && !accumulate_dx) builder.output("d_x", r, a);
-  if (wanted.w) builder.normal("d_w", a, b, Role::accumulated);
-  if (wanted.bias) builder.normal("d_bias", b, 1, Role::accumulated);
-  return builder.scalar("relu", relu)
-      .scalar("alpha", alpha)
-      .scalar("accumulate_dx", accumulate_dx)
+  if (ways.x && ways.accumulate_dx) builder.normal("d_x", r, a, Role::accumulated);
+  if (ways.x && !ways.accumulate_dx) builder.output("d_x", r, a);
+  if (ways.w) builder.normal("d_w", a, b, Role::accumulated);
+  if (ways.bias) builder.normal("d_bias", b, 1, Role::accumulated);
+  return builder.scalar("relu", ways.relu)
+      .scalar("alpha", ways.alpha)
+      .scalar("accumulate_dx", ways.accumulate_dx)
+      .scalar("mask_dx", ways.mask_dx)
       .flops(4 * product({r, a, b}))
       .done();
 }
@@ -308,11 +324,14 @@ OpCase attention(const Shape& shape, int64_t heads, int64_t d, bool backward, in
       .done();
 }
 
-OpCase pool(const Shape& shape, int64_t width, double size, bool backward, int64_t padding) {
+OpCase pool(const Shape& shape, int64_t width, double size, bool backward, int64_t padding,
+            bool mask_dx = false) {
   const int64_t t = shape.touches();
   const int64_t n = shape.journeys();
-  Builder builder(backward ? "pool_backward" : "pool_forward",
-                  shape.name + "_w" + text(width) + (size > 1 ? "_clamped" : ""), padding);
+  Builder builder(
+      backward ? "pool_backward" : "pool_forward",
+      shape.name + "_w" + text(width) + (size > 1 ? "_clamped" : "") + (mask_dx ? "_masked" : ""),
+      padding);
   builder.journeys(shape.lengths)
       .normal("x", t, width)
       .normal("w", width, 1, Role::input, size)
@@ -325,6 +344,7 @@ OpCase pool(const Shape& shape, int64_t width, double size, bool backward, int64
       .normal("d_out", n, width + 1)
       .normal("d_x", t, width, Role::accumulated)
       .normal("d_w", width, 1, Role::accumulated)
+      .scalar("mask_dx", mask_dx)
       .forward("pool_forward")
       .done();
 }
@@ -375,15 +395,21 @@ struct HeadWidths {
   int64_t hidden;
 };
 
-// `beside`: the hidden layer is kept, and a gradient reaches it of its own.
+struct HeadWays {
+  bool beside = false;  // the hidden layer is kept, and a gradient reaches it of its own
+  bool accumulate_dx = true;
+  bool mask_dx = false;
+};
+
 OpCase touch_head(const Shape& shape, int64_t clusters, HeadWidths widths, bool backward,
-                  bool beside, int64_t padding) {
+                  HeadWays ways, int64_t padding) {
   const int64_t t = shape.touches();
   const int64_t n = shape.journeys();
   const auto& [touch, context, hidden] = widths;
   Builder builder(backward ? "touch_head_backward" : "touch_head_forward",
                   shape.name + "_k" + text(clusters) + "_" + text(touch) + "_" + text(context) +
-                      "_" + text(hidden) + (beside ? "_beside" : ""),
+                      "_" + text(hidden) + (ways.beside ? "_beside" : "") +
+                      (ways.accumulate_dx ? "" : "_overwrite") + (ways.mask_dx ? "_masked" : ""),
                   padding);
   builder.journeys(shape.lengths)
       .whole("cluster", Type::i64, t, clusters)
@@ -397,21 +423,25 @@ OpCase touch_head(const Shape& shape, int64_t clusters, HeadWidths widths, bool 
       .normal("cluster_bias", clusters, 1)
       .normal("v", clusters, context)
       .room("of_context", n, hidden)
-      .scalar("keep_hidden", beside)
+      .scalar("keep_hidden", ways.beside)
       .tolerance(4e-6)
       .flops((backward ? 4 : 2) * product({t, touch + 1, hidden}) +
              (backward ? 4 : 2) * product({n, context, hidden}) +
              (backward ? 4 : 2) * product({t, context}));
   if (!backward) {
     builder.output("logit", t, 1);
-    return beside ? builder.output("hidden", t, hidden).done()
-                  : builder.room("hidden", t, hidden).done();
+    return ways.beside ? builder.output("hidden", t, hidden).done()
+                       : builder.room("hidden", t, hidden).done();
   }
-  if (beside) builder.normal("d_hidden", t, hidden);
+  if (ways.beside) builder.normal("d_hidden", t, hidden);
+  if (ways.accumulate_dx) {
+    builder.normal("d_x", t, touch, Role::accumulated);
+  } else {
+    builder.output("d_x", t, touch);
+  }
   return builder.room("logit", t, 1)
       .room("hidden", t, hidden)
       .normal("d_logit", t, 1)
-      .normal("d_x", t, touch, Role::accumulated)
       .normal("d_context", n, context, Role::accumulated)
       .normal("d_w_touch", touch, hidden, Role::accumulated)
       .normal("d_bias", hidden, 1, Role::accumulated)
@@ -422,6 +452,8 @@ OpCase touch_head(const Shape& shape, int64_t clusters, HeadWidths widths, bool 
       .normal("d_v", clusters, context, Role::accumulated)
       .room("room_touches", t, hidden)
       .room("room_journeys", n, hidden)
+      .scalar("accumulate_dx", ways.accumulate_dx)
+      .scalar("mask_dx", ways.mask_dx)
       .forward("touch_head_forward")
       .done();
 }
@@ -706,6 +738,11 @@ std::function<void()> call(void (*op)(Queue&, const Arguments&), Queue& queue,
   return [op, &queue, arguments] { op(queue, arguments); };
 }
 
+// An array of its own, or y.
+Matrix<const float> linear_addend(OpArguments& a) {
+  return a.scalar("accumulate") != 0 ? a.matrix("y") : a.matrix("addend");
+}
+
 SupervisedLoss supervised_arguments(OpArguments& a) {
   return {.output = a.floats("output"),
           .target = a.floats("target"),
@@ -765,9 +802,10 @@ const std::vector<Entry>& entries() {
       ALM_ENTRY(linear_forward, LinearForward{.x = a.matrix("x"),
                                               .w = a.matrix("w"),
                                               .bias = a.floats("bias"),
+                                              .addend = linear_addend(a),
                                               .y = a.matrix("y"),
-                                              .relu = a.scalar("relu") != 0,
-                                              .accumulate = a.scalar("accumulate") != 0}),
+                                              .before_relu = a.matrix("before_relu"),
+                                              .relu = a.scalar("relu") != 0}),
       ALM_ENTRY(linear_backward, LinearBackward{.x = a.matrix("x"),
                                                 .w = a.matrix("w"),
                                                 .y = a.matrix("y"),
@@ -777,7 +815,8 @@ const std::vector<Entry>& entries() {
                                                 .d_bias = a.floats("d_bias"),
                                                 .alpha = scalar(a, "alpha"),
                                                 .relu = a.scalar("relu") != 0,
-                                                .accumulate_dx = a.scalar("accumulate_dx") != 0}),
+                                                .accumulate_dx = a.scalar("accumulate_dx") != 0,
+                                                .mask_dx = a.scalar("mask_dx") != 0}),
       ALM_ENTRY(join_context_forward,
                 JoinContextForward{
                     .touches = csr(a), .context = a.matrix("context"), .y = a.matrix("y")}),
@@ -815,7 +854,8 @@ const std::vector<Entry>& entries() {
                                             .out = a.matrix("out"),
                                             .d_out = a.matrix("d_out"),
                                             .d_x = a.matrix("d_x"),
-                                            .d_w = a.floats("d_w")}),
+                                            .d_w = a.floats("d_w"),
+                                            .mask_dx = a.scalar("mask_dx") != 0}),
       ALM_ENTRY(weighted_sum_forward, WeightedSumForward{.touches = csr(a),
                                                          .x = a.matrix("x"),
                                                          .weight = a.floats("weight"),
@@ -850,19 +890,22 @@ const std::vector<Entry>& entries() {
                                                      .hidden = a.matrix("hidden"),
                                                      .of_context = a.matrix("of_context"),
                                                      .keep_hidden = a.scalar("keep_hidden") != 0}),
-      ALM_ENTRY(touch_head_backward, TouchHeadBackward{.touches = csr(a),
-                                                       .cluster = a.integers("cluster"),
-                                                       .x = a.matrix("x"),
-                                                       .context = a.matrix("context"),
-                                                       .weights = head_weights(a),
-                                                       .hidden = a.matrix("hidden"),
-                                                       .d_logit = a.matrix("d_logit"),
-                                                       .d_hidden = a.matrix("d_hidden"),
-                                                       .d_x = a.matrix("d_x"),
-                                                       .d_context = a.matrix("d_context"),
-                                                       .gradients = head_tensors(a, "d_"),
-                                                       .room_touches = a.matrix("room_touches"),
-                                                       .room_journeys = a.matrix("room_journeys")}),
+      ALM_ENTRY(touch_head_backward,
+                TouchHeadBackward{.touches = csr(a),
+                                  .cluster = a.integers("cluster"),
+                                  .x = a.matrix("x"),
+                                  .context = a.matrix("context"),
+                                  .weights = head_weights(a),
+                                  .hidden = a.matrix("hidden"),
+                                  .d_logit = a.matrix("d_logit"),
+                                  .d_hidden = a.matrix("d_hidden"),
+                                  .d_x = a.matrix("d_x"),
+                                  .d_context = a.matrix("d_context"),
+                                  .gradients = head_tensors(a, "d_"),
+                                  .room_touches = a.matrix("room_touches"),
+                                  .room_journeys = a.matrix("room_journeys"),
+                                  .accumulate_dx = a.scalar("accumulate_dx") != 0,
+                                  .mask_dx = a.scalar("mask_dx") != 0}),
       ALM_ENTRY(separable_loss, SeparableLoss{.touches = csr(a),
                                               .mediator_logit = a.floats("mediator_logit"),
                                               .potency = a.floats("potency"),
@@ -1012,22 +1055,29 @@ std::vector<OpCase> correctness_cases() {
                                 {5, 17, 11}, {64, 64, 64}, {131, 19, 67}, {0, 5, 16},
                                 {3, 0, 16},  {8, 65, 16},  {37, 19, 80},  {101, 23, 144}};
     for (const auto& [r, a, b] : sizes) {
-      cases.push_back(linear_forward(r, a, b, false, false, false, padding));
-      cases.push_back(linear_forward(r, a, b, true, true, false, padding));
-      cases.push_back(linear_forward(r, a, b, true, false, true, padding));
-      cases.push_back(linear_forward(r, a, b, true, true, true, padding));
-      cases.push_back(linear_backward(r, a, b, true, 1, false, {}, padding));
-      cases.push_back(linear_backward(r, a, b, false, 1, true, {}, padding));
-      cases.push_back(linear_backward(r, a, b, true, -0.7, true, {}, padding));
-      cases.push_back(linear_backward(r, a, b, false, 1, false, {.x = false}, padding));
-      cases.push_back(linear_backward(r, a, b, true, 1, false, {.w = false}, padding));
-      cases.push_back(linear_backward(r, a, b, true, 1, false, {.bias = false}, padding));
-      cases.push_back(linear_backward(r, a, b, true, 1, false,
-                                      {.x = false, .w = false, .bias = false}, padding));
+      for (const ForwardWays& ways : {ForwardWays{},
+                                      {.bias = true, .relu = true},
+                                      {.bias = true, .accumulate = true},
+                                      {.bias = true, .relu = true, .accumulate = true},
+                                      {.bias = true, .addend = true},
+                                      {.bias = true, .relu = true, .before_relu = true}}) {
+        cases.push_back(linear_forward(r, a, b, ways, padding));
+      }
+      for (const BackwardWays& ways : {BackwardWays{.relu = true},
+                                       {.accumulate_dx = true},
+                                       {.relu = true, .accumulate_dx = true, .alpha = -0.7},
+                                       {.mask_dx = true},
+                                       {.accumulate_dx = true, .mask_dx = true, .w = false},
+                                       {.x = false},
+                                       {.relu = true, .w = false},
+                                       {.relu = true, .bias = false},
+                                       {.relu = true, .x = false, .w = false, .bias = false}}) {
+        cases.push_back(linear_backward(r, a, b, ways, padding));
+      }
     }
     // Rows that the gradient of the weights is cut along.
-    cases.push_back(linear_backward(521, 5, 7, true, 1, false, {}, padding));
-    cases.push_back(linear_backward(521, 5, 7, false, 1, false, {}, padding));
+    cases.push_back(linear_backward(521, 5, 7, {.relu = true}, padding));
+    cases.push_back(linear_backward(521, 5, 7, {}, padding));
     for (const Shape& shape : odd_shapes()) {
       for (const bool backward : {false, true}) {
         for (const int64_t width : {1, 7, 64}) {
@@ -1037,6 +1087,7 @@ std::vector<OpCase> correctness_cases() {
           cases.push_back(bilinear(shape, 5, width, backward, padding));
         }
         cases.push_back(pool(shape, 16, 4, backward, padding));
+        if (backward) cases.push_back(pool(shape, 17, 0.3, backward, padding, true));
         const int64_t heads_and_sizes[][2] = {{1, 1}, {2, 3}, {3, 8}, {4, 16}, {1, 37}};
         for (const auto& [heads, d] : heads_and_sizes) {
           cases.push_back(attention(shape, heads, d, backward, padding));
@@ -1045,16 +1096,17 @@ std::vector<OpCase> correctness_cases() {
     }
     for (const bool backward : {false, true}) {
       for (const Shape& shape : odd_shapes()) {
-        cases.push_back(touch_head(shape, 5, {7, 13, 5}, backward, false, padding));
+        cases.push_back(touch_head(shape, 5, {7, 13, 5}, backward, {}, padding));
       }
       const bool beside = padding == 0;  // those gradients have no gaps
       const Shape ragged = odd_shapes()[3];
       const Shape primes = odd_shapes()[5];
-      cases.push_back(touch_head(ragged, 1, {1, 1, 1}, backward, beside, padding));
-      cases.push_back(touch_head(ragged, 3, {20, 32, 17}, backward, beside, padding));
-      cases.push_back(touch_head(primes, 5, {33, 48, 64}, backward, beside, padding));
-      cases.push_back(touch_head(primes, 5, {64, 64, 64}, backward, false, padding));
-      cases.push_back(touch_head(ragged, 5, {65, 9, 17}, backward, beside, padding));
+      const HeadWays past_relu{.accumulate_dx = false, .mask_dx = true};
+      cases.push_back(touch_head(ragged, 1, {1, 1, 1}, backward, {beside}, padding));
+      cases.push_back(touch_head(ragged, 3, {20, 32, 17}, backward, {beside}, padding));
+      cases.push_back(touch_head(primes, 5, {33, 48, 64}, backward, {beside}, padding));
+      cases.push_back(touch_head(primes, 5, {64, 64, 64}, backward, past_relu, padding));
+      cases.push_back(touch_head(ragged, 5, {65, 9, 17}, backward, {beside, true, true}, padding));
     }
     for (const int64_t rows : {0, 1, 17}) {
       for (const int64_t classes : {1, 2, 37}) {
@@ -1123,8 +1175,8 @@ std::vector<OpCase> performance_cases() {
   const int64_t layers[][3] = {
       {256, 144, 128}, {256, 128, 64}, {t, 64, 64}, {t, 64, 192}, {t, 64, 1}};
   for (const auto& [r, a, b] : layers) {
-    cases.push_back(linear_forward(r, a, b, true, b > 1, false, 0));
-    cases.push_back(linear_backward(r, a, b, b > 1, 1, false, {}, 0));
+    cases.push_back(linear_forward(r, a, b, {.bias = true, .relu = b > 1}, 0));
+    cases.push_back(linear_backward(r, a, b, {.relu = b > 1}, 0));
   }
   for (const bool backward : {false, true}) {
     cases.push_back(join_context(block, 64, backward, 0));
@@ -1132,7 +1184,7 @@ std::vector<OpCase> performance_cases() {
     cases.push_back(pool(block, 64, 0.3, backward, 0));
     cases.push_back(weighted_sum(block, 64, backward, 0));
     cases.push_back(bilinear(block, 1000, 64, backward, 0));
-    cases.push_back(touch_head(block, 1000, {64, 64, 64}, backward, false, 0));
+    cases.push_back(touch_head(block, 1000, {64, 64, 64}, backward, {}, 0));
   }
   for (const char* op : {"separable_loss", "additive_loss"}) {
     cases.push_back(journey_loss(op, block, 1, true));
@@ -1161,70 +1213,65 @@ std::vector<OpCase> step_cases(int64_t journeys) {
   const int64_t t = shape.touches();
   constexpr int64_t kClusters = 1000, kPositions = 16, kTableRows = 65537, kIds = 8;
   constexpr int64_t kArena = 253000;  // dense parameters
-  const auto forward = [](int64_t r, int64_t a, int64_t b, bool bias, bool relu, bool accumulate) {
-    return linear_forward(r, a, b, bias, relu, accumulate, 0);
+  const auto forward = [](int64_t r, int64_t a, int64_t b, ForwardWays ways) {
+    return linear_forward(r, a, b, ways, 0);
   };
-  const auto backward = [](int64_t r, int64_t a, int64_t b, bool relu, bool accumulate_dx,
-                           Wanted wanted = {}) {
-    return linear_backward(r, a, b, relu, 1, accumulate_dx, wanted, 0);
+  const auto backward = [](int64_t r, int64_t a, int64_t b, BackwardWays ways) {
+    return linear_backward(r, a, b, ways, 0);
   };
   const HeadWidths head{64, 64, 64};
   return {
       // Context.
       dense_features(n, 16, 0),
       gather_rows(kTableRows, kIds * n, 16, 0),
-      forward(n, 24, 128, true, false, false),
-      forward(n, 128, 128, false, true, true),
-      forward(n, 128, 64, true, true, false),
+      forward(n, 24, 128, {.bias = true}),
+      forward(n, 128, 128, {.relu = true, .accumulate = true}),
+      forward(n, 128, 64, {.bias = true, .relu = true}),
       // Touches, with their items and without.
       dense_features(t, 4, 0),
       gather_rows(kClusters, t, 32, 0),
       gather_rows(kPositions, t, 8, 0),
       gather_rows(kTableRows, t, 32, 0),
-      forward(t, 48, 64, true, false, false),
-      forward(t, 32, 64, false, true, true),
-      join_context(shape, 64, false, 0),
-      forward(t, 64, 64, true, true, false),
-      forward(t, 64, 64, true, true, false),
+      forward(t, 48, 64, {.bias = true, .relu = true, .before_relu = true}),
+      forward(t, 32, 64, {.relu = true, .accumulate = true}),
+      forward(t, 64, 64, {.bias = true, .relu = true}),
+      forward(t, 64, 64, {.bias = true, .relu = true}),
       // Their order.
-      forward(t, 64, 192, true, false, false),
+      forward(t, 64, 192, {.bias = true}),
       attention(shape, 4, 16, false, 0),
-      forward(t, 64, 64, true, false, true),
+      forward(t, 64, 64, {.bias = true, .addend = true}),
       // Mediator, potency, confounding term, second stage, loss.
-      touch_head(shape, kClusters, head, false, false, 0),
-      touch_head(shape, kClusters, head, false, false, 0),
+      touch_head(shape, kClusters, head, false, {}, 0),
+      touch_head(shape, kClusters, head, false, {}, 0),
       pool(shape, 64, 0.3, false, 0),
-      forward(n, 65, 128, true, false, false),
-      forward(n, 64, 128, false, true, true),
-      forward(n, 128, 1, true, false, false),
-      forward(n, 64, 64, true, true, false),
-      forward(n, 64, 1, true, false, false),
+      forward(n, 65, 128, {.bias = true}),
+      forward(n, 64, 128, {.relu = true, .accumulate = true}),
+      forward(n, 128, 1, {.bias = true}),
+      forward(n, 64, 64, {.bias = true, .relu = true}),
+      forward(n, 64, 1, {.bias = true}),
       journey_loss("separable_loss", shape, 1, true),
       // And back.
-      backward(n, 64, 1, false, false),
-      backward(n, 64, 64, true, true),
-      backward(n, 128, 1, false, false),
-      backward(n, 64, 128, true, true, {.bias = false}),
-      backward(n, 65, 128, false, false),
-      pool(shape, 64, 0.3, true, 0),
-      touch_head(shape, kClusters, head, true, false, 0),
-      touch_head(shape, kClusters, head, true, false, 0),
-      backward(t, 64, 64, false, false),
+      backward(n, 64, 1, {.mask_dx = true}),
+      backward(n, 64, 64, {.accumulate_dx = true}),
+      backward(n, 128, 1, {.mask_dx = true}),
+      backward(n, 64, 128, {.accumulate_dx = true, .bias = false}),
+      backward(n, 65, 128, {}),
+      touch_head(shape, kClusters, head, true, {.accumulate_dx = false}, 0),
+      backward(t, 64, 64, {}),
       attention(shape, 4, 16, true, 0),
-      backward(t, 64, 192, false, true),
-      accumulate(64 * t),
-      backward(t, 64, 64, true, false),
-      backward(t, 32, 64, true, false, {.bias = false}),
-      backward(t, 64, 64, true, false),
-      backward(t, 48, 64, true, false, {.x = false, .w = false, .bias = false}),
-      accumulate(64 * t),
-      backward(t, 48, 64, false, false, {.x = false}),
-      backward(t, 40, 64, false, false, {.w = false, .bias = false}),
+      backward(t, 64, 192, {.accumulate_dx = true}),
+      touch_head(shape, kClusters, head, true, {.accumulate_dx = false, .mask_dx = true}, 0),
+      pool(shape, 64, 0.3, true, 0, true),
+      backward(t, 64, 64, {.mask_dx = true}),
+      backward(t, 32, 64, {.bias = false}),
+      backward(t, 64, 64, {.accumulate_dx = true, .mask_dx = true}),
+      backward(t, 48, 64, {.x = false}),
+      backward(t, 40, 64, {.w = false, .bias = false}),
       scatter_rows(kClusters, t, 32, 0),
       scatter_rows(kPositions, t, 8, 0),
-      backward(n, 128, 64, true, false),
-      backward(n, 24, 128, true, false, {.x = false}),
-      backward(n, 128, 128, false, false, {.bias = false}),
+      backward(n, 128, 64, {.relu = true, .mask_dx = true}),
+      backward(n, 24, 128, {.x = false}),
+      backward(n, 128, 128, {.bias = false}),
       // Rows of the tables, and the update.
       scatter_rows(kTableRows, t, 32, 0),
       scatter_rows(kTableRows, kIds * n, 16, 0),

@@ -53,20 +53,23 @@ struct ScatterRows {
   Matrix<float> gradient;
 };
 
-// y = act(x w + bias [+ y]). x [r, a], w [a, b], bias [b] or empty, y [r, b]; act is ReLU or none.
-// accumulate: the old y is an addend.
+// z = x w + bias + addend, y = act(z). x [r, a], w [a, b], bias [b], addend and y [r, b]; act is
+// ReLU or none. bias and addend are optional, and the addend may be y itself or z. before_relu:
+// where z is wanted, too; optional, may not be y.
 struct LinearForward {
   Matrix<const float> x;
   Matrix<const float> w;
   std::span<const float> bias;
+  Matrix<const float> addend = {};
   Matrix<float> y;
+  Matrix<float> before_relu = {};
   bool relu = false;
-  bool accumulate = false;
 };
 
 // dz = relu ? d_y * 1{y > 0} : d_y (written back to d_y); d_w += x^T dz; d_bias += column sums of
 // dz; d_x = alpha dz w^T (or += with accumulate_dx). d_x, d_w, d_bias optional. Gradient reversal
-// is alpha = -lambda (engines.md 4.3).
+// is alpha = -lambda (engines.md 4.3). mask_dx: x is what a ReLU gave, and the gradient wanted that
+// of what went into it: alpha dz w^T times 1{x > 0}.
 struct LinearBackward {
   Matrix<const float> x;
   Matrix<const float> w;
@@ -78,6 +81,7 @@ struct LinearBackward {
   float alpha = 1.0f;
   bool relu = false;
   bool accumulate_dx = false;
+  bool mask_dx = false;
 };
 
 // First layer on [touch, context of its journey], split so that the context half runs once a
@@ -134,6 +138,8 @@ struct PoolForward {
   Matrix<float> out;
 };
 // d_x += ..., d_w += ... . The clamp passes no gradient outside its range. d_out [n, W + 1].
+// mask_dx: x is what a ReLU gave, and d_x, with what it held before, becomes the gradient of what
+// went into it: 0 where x is not above 0.
 struct PoolBackward {
   Csr touches;
   Matrix<const float> x;
@@ -143,6 +149,7 @@ struct PoolBackward {
   Matrix<const float> d_out;
   Matrix<float> d_x;
   std::span<float> d_w;
+  bool mask_dx = false;
 };
 
 // Sum of a journey's touches, each times a number of its own: out[i, :] = sum_j weight[j] x[j, :].
@@ -214,8 +221,9 @@ struct TouchHeadForward {
   Matrix<float> of_context;
   bool keep_hidden = false;
 };
-// d_x, d_context and the gradients of the weights accumulate; d_x is optional, as is d_hidden
-// [t, h]: what reaches the hidden layer but through the logit. hidden: as the forward pass left it.
+// d_context and the gradients of the weights accumulate, d_x with accumulate_dx; mask_dx is that of
+// LinearBackward. d_x is optional, as is d_hidden [t, h]: what reaches the hidden layer but through
+// the logit. hidden: as the forward pass left it.
 // d_logit [t, 1] stays as it is. room_touches [t, h] and room_journeys [n, h] are the backend's.
 // logit, d_hidden and room_touches have no gaps between their rows.
 struct TouchHeadBackward {
@@ -232,6 +240,8 @@ struct TouchHeadBackward {
   TouchHeadTensors<float> gradients;
   Matrix<float> room_touches;
   Matrix<float> room_journeys;
+  bool accumulate_dx = false;
+  bool mask_dx = false;
 };
 
 // Sums of weighted losses over a batch. Ops add to them.

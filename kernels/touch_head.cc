@@ -95,7 +95,8 @@ void touch_head_backward_by_parts(const Ops& ops, Queue& queue, const TouchHeadB
                               .d_x = a.d_x,
                               .d_w = g.w_touch,
                               .d_bias = g.bias,
-                              .accumulate_dx = true});
+                              .accumulate_dx = a.accumulate_dx,
+                              .mask_dx = a.mask_dx});
   ops.linear_backward(queue, {.x = a.context,
                               .w = w.w_context,
                               .y = {},

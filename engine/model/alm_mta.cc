@@ -211,39 +211,47 @@ void AlmMta::do_loss(const Pass& pass, const ModelInputs& inputs, const WeightsV
     return backward ? pass.zero_matrix(rows_wanted, width) : Matrix<float>{};
   };
   const Matrix<float> d_context = zeros(n, options_.context_width);
-  const Matrix<float> d_touch = zeros(t, options_.touch_width);
-  const Matrix<float> d_order = zeros(t, options_.touch_width);
+  // The gradient of the ordered touches, then of the touches themselves.
+  Matrix<float> d_touch;
+  Matrix<float> d_matched;  // what the matching score brings the touches
   if (proxy_) {
-    proxy_->loss(pass, inputs, a.order.out, a.context.out, a.proxy, sums, d_value, d_order, d_touch,
-                 d_context);
+    d_touch = zeros(t, options_.touch_width);
+    d_matched = zeros(t, options_.touch_width);
+    proxy_->loss(pass, inputs, a.order.out, a.context.out, a.proxy, sums, d_value, d_touch,
+                 d_matched, d_context);
+  } else if (backward) {
+    d_touch = pass.memory.matrix(t, options_.touch_width);  // filled by the mediator head
   }
   if (!backward) return;
 
   if (has_second_stage()) {
     second_stage_.backward(pass, a.context.out, a.second_stage, d_second, d_context);
   }
-  const Matrix<float> d_joined =
-      confounding_.backward(pass, inputs.csr, a.touch.known.out, a.context.out, a.confounding,
-                            d_confounding, d_touch, d_context);
+  const ConfoundingHead::Gradients of_confounding =
+      confounding_.backward(pass, a.context.out, a.confounding, d_confounding, d_context);
   Matrix<float> d_hidden;  // of the potency head
   if (general()) {
-    d_hidden = general_->backward(pass, inputs, a.general, a.potency, d_joined, d_confounding,
-                                  d_potency, d_mediator);
+    d_hidden = general_->backward(pass, inputs, a.general, a.potency, of_confounding.joined,
+                                  d_confounding, d_potency, d_mediator);
   }
   if (mediator_) {
     mediator_->backward(pass, inputs.csr, inputs.cluster, a.order.out, a.context.out, a.mediator,
-                        d_mediator, d_order, d_context);
+                        d_mediator, d_touch, d_context, {.accumulate_dx = has_code()});
   }
-  order_.backward(pass, inputs.csr, a.touch.known.out, a.order, d_order, d_touch);
-  if (weights.items.rows == 0) {
-    potency_.backward(pass, inputs.csr, inputs.cluster, a.touch.plain.out, a.context.out, a.potency,
-                      d_potency, d_touch, d_context, d_hidden);
-    touch_.backward(pass, inputs, a.touch.plain, d_touch);
-  } else {
-    const Matrix<float> d_plain = pass.zero_matrix(t, options_.touch_width);
-    potency_.backward(pass, inputs.csr, inputs.cluster, a.touch.plain.out, a.context.out, a.potency,
-                      d_potency, d_plain, d_context, d_hidden);
+  order_.backward(pass, inputs.csr, a.touch.known.out, a.order, d_touch);
+  if (proxy_) pass.ops.accumulate(pass.queue, {.x = flat(d_matched), .y = flat(d_touch)});
+  const bool items = weights.items.rows > 0;
+  const Matrix<float> d_plain = items ? pass.memory.matrix(t, options_.touch_width) : d_touch;
+  // Without items the two are one, and the pool, which comes last, takes both past the ReLU.
+  potency_.backward(pass, inputs.csr, inputs.cluster, a.touch.plain.out, a.context.out, a.potency,
+                    d_potency, d_plain, d_context,
+                    {.d_hidden = d_hidden, .accumulate_dx = !items, .mask_dx = items});
+  confounding_.backward_to_touches(pass, inputs.csr, a.touch.known.out, a.confounding,
+                                   of_confounding.pooled, d_touch);
+  if (items) {
     rows->items = touch_.backward_both(pass, inputs, a.touch, d_touch, d_plain);
+  } else {
+    touch_.backward(pass, inputs, a.touch.plain, d_touch);
   }
   rows->cats = context_.backward(pass, inputs, a.context, d_context);
 }

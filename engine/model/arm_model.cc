@@ -79,12 +79,13 @@ void ArmModel::do_loss(const Pass& pass, const ModelInputs& inputs, const Weight
   if (!backward) return;
 
   const Matrix<float> d_context = pass.zero_matrix(n, options_.context_width);
-  const Matrix<float> d_arm = pass.zero_matrix(n, arm.cols);
-  const Matrix<float> d_arm_and_mediator = pass.zero_matrix(n, arm_and_mediator.cols);
-  propensity_.backward(pass, context.out, {}, d_pi, d_context, false, true);
+  const Matrix<float> d_arm = pass.memory.matrix(n, arm.cols);
+  const Matrix<float> d_arm_and_mediator = pass.memory.matrix(n, arm_and_mediator.cols);
+  propensity_.backward(pass, context.out, {}, d_pi, d_context, {.accumulate_dx = true});
   outcome_.backward(pass, inputs.csr, inputs.cluster, arm_and_mediator, context.out, mu, d_mu,
-                    d_arm_and_mediator, d_context);
-  mediator_.backward(pass, inputs.csr, inputs.cluster, arm, context.out, p, d_p, d_arm, d_context);
+                    d_arm_and_mediator, d_context, {.accumulate_dx = false});
+  mediator_.backward(pass, inputs.csr, inputs.cluster, arm, context.out, p, d_p, d_arm, d_context,
+                     {.accumulate_dx = false});
   scatter(pass, inputs.cluster, d_arm);
   scatter(pass, inputs.cluster, d_arm_and_mediator);
   rows->cats = context_.backward(pass, inputs, context, d_context);

@@ -38,7 +38,7 @@ ContextEncoder::Activations ContextEncoder::forward(const Pass& pass, const Mode
                           .rows = inputs.cat_rows,
                           .out = {activations.cat.data, inputs.journeys * ids, cat_width_}});
     from_dense_.forward(pass, activations.dense, activations.hidden, false);
-    from_cat_.forward(pass, activations.cat, activations.hidden, true, true);
+    from_cat_.forward(pass, activations.cat, activations.hidden, true, activations.hidden);
   }
   out_.forward(pass, activations.hidden, activations.out, true);
   return activations;
@@ -47,12 +47,13 @@ ContextEncoder::Activations ContextEncoder::forward(const Pass& pass, const Mode
 Matrix<float> ContextEncoder::backward(const Pass& pass, const ModelInputs& inputs,
                                        const Activations& activations, Matrix<float> d_out) const {
   const Matrix<float> d_hidden = pass.memory.matrix(inputs.journeys, out_.w.rows);
-  out_.backward(pass, activations.hidden, activations.out, d_out, d_hidden, true);
-  from_dense_.backward(pass, activations.dense, activations.hidden, d_hidden, {}, true);
+  out_.backward(pass, activations.hidden, activations.out, d_out, d_hidden,
+                {.relu = true, .mask_dx = true});
+  from_dense_.backward(pass, activations.dense, {}, d_hidden, {}, {});
   if (activations.cat.empty()) return {};
   const int64_t ids = stats_.schema.cat;
   const Matrix<float> d_cat = pass.memory.matrix(inputs.journeys, ids * cat_width_);
-  from_cat_.backward(pass, activations.cat, {}, d_hidden, d_cat, false);
+  from_cat_.backward(pass, activations.cat, {}, d_hidden, d_cat, {});
   return {d_cat.data, inputs.journeys * ids, cat_width_};
 }
 

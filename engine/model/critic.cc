@@ -57,11 +57,11 @@ void Critic::backward(const Pass& pass, const ModelInputs& inputs, const Activat
                       Matrix<float> d_x, Matrix<float> d_y) const {
   const int64_t n = a.context.rows;
   const int64_t width = pool_.cols;
-  context_.backward(pass, a.context, {}, d_x, {}, false);
+  context_.backward(pass, a.context, {}, d_x, {}, {});
   const Matrix<float> d_hidden = pass.memory.matrix(n, hidden_.w.cols);
-  out_.backward(pass, a.hidden, {}, d_y, d_hidden, false);
+  out_.backward(pass, a.hidden, {}, d_y, d_hidden, {.mask_dx = true});
   const Matrix<float> d_pooled = pass.memory.matrix(n, width + 1);
-  hidden_.backward(pass, a.sums, a.hidden, d_hidden, d_pooled, true);
+  hidden_.backward(pass, a.sums, {}, d_hidden, d_pooled, {});
   multiply_by_touches(inputs.csr, d_pooled.columns(0, width));
   const Matrix<float> d_touches = pass.zero_matrix(a.touches.rows, width);
   pass.ops.pool_backward(pass.queue, {.touches = inputs.csr,

@@ -22,9 +22,9 @@ void Discriminator::backward(const Pass& pass, Matrix<const float> code,
                              const Activations& activations, Matrix<float> d_logit,
                              Matrix<float> d_code, float reversal) const {
   const Matrix<float> d_hidden = pass.memory.matrix(code.rows, out_.w.rows);
-  out_.backward(pass, activations.hidden, {}, d_logit, d_hidden, false);
-  hidden_.backward(pass, code, activations.hidden, d_hidden,
-                   reversal == 0 ? Matrix<float>{} : d_code, true, true, -reversal);
+  out_.backward(pass, activations.hidden, {}, d_logit, d_hidden, {.mask_dx = true});
+  hidden_.backward(pass, code, {}, d_hidden, reversal == 0 ? Matrix<float>{} : d_code,
+                   {.accumulate_dx = true, .alpha = -reversal});
 }
 
 }  // namespace alm

@@ -24,7 +24,7 @@ Matrix<float> AlmMta::edited_logit(const Pass& pass, const EditedJourneys& edite
   const TouchOrder::Activations order =
       order_.mix(pass, edited.edits, rows_of(pass, edited.qkv, edited.row));
   const Matrix<float> out = rows_of(pass, edited.encoded, edited.asked_row);
-  order_.add_mixed(pass, rows_of(pass, order.mixed, edited.asked), out);
+  order_.add_mixed(pass, out, rows_of(pass, order.mixed, edited.asked), out);
   return mediator_->forward(pass, edited.journeys, edited.cluster, out, context).logit;
 }
 

@@ -73,7 +73,7 @@ Matrix<float> GeneralHead::backward(const Pass& pass, const ModelInputs& inputs,
                                     Matrix<float> d_joined, Matrix<const float> d_eta,
                                     Matrix<float> d_potency, Matrix<float> d_mediator_logit) const {
   const Matrix<float> d_sum = pass.memory.matrix(a.sum.rows, a.sum.cols);
-  join_.backward(pass, a.sum, {}, d_joined, d_sum, false);
+  join_.backward(pass, a.sum, {}, d_joined, d_sum, {});
   const Matrix<float> d_hidden = pass.memory.matrix(potency.hidden.rows, potency.hidden.cols);
   const std::span<float> d_share = pass.zeros(inputs.touches);
   pass.ops.weighted_sum_backward(pass.queue, {.touches = inputs.csr,

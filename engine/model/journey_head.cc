@@ -30,22 +30,29 @@ ConfoundingHead::Activations ConfoundingHead::forward(const Pass& pass, Csr touc
                                      .w = pool_.vector(pass.weights),
                                      .alpha = activations.alpha,
                                      .out = activations.pooled});
-  from_pool_.forward(pass, activations.pooled, activations.hidden, false, joins);
-  from_context_.forward(pass, context, activations.hidden, true, true);
+  from_pool_.forward(pass, activations.pooled, activations.hidden, false, joined);
+  from_context_.forward(pass, context, activations.hidden, true, activations.hidden);
   out_.forward(pass, activations.hidden, activations.logit, false);
   return activations;
 }
 
-Matrix<float> ConfoundingHead::backward(const Pass& pass, Csr touches, Matrix<const float> encoded,
-                                        Matrix<const float> context, const Activations& activations,
-                                        Matrix<float> d_logit, Matrix<float> d_encoded,
-                                        Matrix<float> d_context) const {
-  const Matrix<float> d_hidden = pass.memory.matrix(context.rows, out_.w.rows);
-  out_.backward(pass, activations.hidden, {}, d_logit, d_hidden, false);
-  // The ReLU mask is applied once, by the first of the two layers that share it.
-  from_context_.backward(pass, context, activations.hidden, d_hidden, d_context, true, true);
-  const Matrix<float> d_pooled = pass.memory.matrix(context.rows, encoded.cols + 1);
-  from_pool_.backward(pass, activations.pooled, {}, d_hidden, d_pooled, false);
+ConfoundingHead::Gradients ConfoundingHead::backward(const Pass& pass, Matrix<const float> context,
+                                                     const Activations& activations,
+                                                     Matrix<float> d_logit,
+                                                     Matrix<float> d_context) const {
+  const Gradients gradients{pass.memory.matrix(context.rows, out_.w.rows),
+                            pass.memory.matrix(context.rows, activations.pooled.cols)};
+  out_.backward(pass, activations.hidden, {}, d_logit, gradients.joined, {.mask_dx = true});
+  from_context_.backward(pass, context, {}, gradients.joined, d_context, {.accumulate_dx = true});
+  from_pool_.backward(pass, activations.pooled, {}, gradients.joined, gradients.pooled, {});
+  return gradients;
+}
+
+void ConfoundingHead::backward_to_touches(const Pass& pass, Csr touches,
+                                          Matrix<const float> encoded,
+                                          const Activations& activations,
+                                          Matrix<const float> d_pooled,
+                                          Matrix<float> d_encoded) const {
   pass.ops.pool_backward(pass.queue, {.touches = touches,
                                       .x = encoded,
                                       .w = pool_.vector(pass.weights),
@@ -53,8 +60,8 @@ Matrix<float> ConfoundingHead::backward(const Pass& pass, Csr touches, Matrix<co
                                       .out = activations.pooled,
                                       .d_out = d_pooled,
                                       .d_x = d_encoded,
-                                      .d_w = pool_.vector(pass.gradient)});
-  return d_hidden;
+                                      .d_w = pool_.vector(pass.gradient),
+                                      .mask_dx = true});
 }
 
 ConfoundingHead::Halves ConfoundingHead::halves(const Pass& pass, Csr touches,
@@ -113,8 +120,8 @@ void SecondStage::backward(const Pass& pass, Matrix<const float> context,
                            const Activations& activations, Matrix<float> d_logit,
                            Matrix<float> d_context) const {
   const Matrix<float> d_hidden = pass.memory.matrix(context.rows, out_.w.rows);
-  out_.backward(pass, activations.hidden, {}, d_logit, d_hidden, false);
-  hidden_.backward(pass, context, activations.hidden, d_hidden, d_context, true, true);
+  out_.backward(pass, activations.hidden, {}, d_logit, d_hidden, {.mask_dx = true});
+  hidden_.backward(pass, context, {}, d_hidden, d_context, {.accumulate_dx = true});
 }
 
 }  // namespace alm

@@ -23,11 +23,18 @@ class ConfoundingHead {
   // layer itself; may be empty.
   Activations forward(const Pass& pass, Csr touches, Matrix<const float> encoded,
                       Matrix<const float> context, Matrix<float> joined = {}) const;
-  // d_encoded and d_context are added to. Returns the gradient of `joined`.
-  Matrix<float> backward(const Pass& pass, Csr touches, Matrix<const float> encoded,
-                         Matrix<const float> context, const Activations& activations,
-                         Matrix<float> d_logit, Matrix<float> d_encoded,
-                         Matrix<float> d_context) const;
+  struct Gradients {
+    Matrix<float> joined;  // [n, confounding_hidden]
+    Matrix<float> pooled;  // [n, touch_width + 1]
+  };
+  // Down to the pool; d_context is added to.
+  Gradients backward(const Pass& pass, Matrix<const float> context, const Activations& activations,
+                     Matrix<float> d_logit, Matrix<float> d_context) const;
+  // The rest of the way. The encoded touches are what a ReLU gave: d_encoded is added to, and with
+  // what it held becomes the gradient of what went into that ReLU.
+  void backward_to_touches(const Pass& pass, Csr touches, Matrix<const float> encoded,
+                           const Activations& activations, Matrix<const float> d_pooled,
+                           Matrix<float> d_encoded) const;
 
   // What touches and context each give to the hidden layer before its ReLU, [n, confounding_hidden]
   // both: all that the logit of other touches under a context is made of.

@@ -36,18 +36,18 @@ Linear Linear::add_without_bias(ParameterLayout& layout, const std::string& name
 }
 
 void Linear::forward(const Pass& pass, Matrix<const float> x, Matrix<float> y, bool relu,
-                     bool accumulate) const {
+                     Matrix<const float> addend, Matrix<float> before_relu) const {
   pass.ops.linear_forward(pass.queue, {.x = x,
                                        .w = w.matrix(pass.weights),
                                        .bias = optional_bias(*this, pass.weights),
+                                       .addend = addend,
                                        .y = y,
-                                       .relu = relu,
-                                       .accumulate = accumulate});
+                                       .before_relu = before_relu,
+                                       .relu = relu});
 }
 
 void Linear::backward(const Pass& pass, Matrix<const float> x, Matrix<const float> y,
-                      Matrix<float> d_y, Matrix<float> d_x, bool relu, bool accumulate_dx,
-                      float alpha) const {
+                      Matrix<float> d_y, Matrix<float> d_x, const Backward& how) const {
   pass.ops.linear_backward(pass.queue,
                            {.x = x,
                             .w = w.matrix(pass.weights),
@@ -56,9 +56,10 @@ void Linear::backward(const Pass& pass, Matrix<const float> x, Matrix<const floa
                             .d_x = d_x,
                             .d_w = w.matrix(pass.gradient),
                             .d_bias = has_bias() ? b.vector(pass.gradient) : std::span<float>{},
-                            .alpha = alpha,
-                            .relu = relu,
-                            .accumulate_dx = accumulate_dx});
+                            .alpha = how.alpha,
+                            .relu = how.relu,
+                            .accumulate_dx = how.accumulate_dx,
+                            .mask_dx = how.mask_dx});
 }
 
 TouchHead TouchHead::add(ParameterLayout& layout, const std::string& name, int64_t touch_width,
@@ -103,7 +104,7 @@ void TouchHead::backward(const Pass& pass, Csr touches, std::span<const int64_t>
                          Matrix<const float> encoded, Matrix<const float> journey_context,
                          const Activations& activations, Matrix<float> d_logit,
                          Matrix<float> d_encoded, Matrix<float> d_context,
-                         Matrix<const float> d_hidden_beside) const {
+                         const Backward& how) const {
   const int64_t width = touch.w.cols;
   pass.ops.touch_head_backward(pass.queue,
                                {.touches = touches,
@@ -113,12 +114,14 @@ void TouchHead::backward(const Pass& pass, Csr touches, std::span<const int64_t>
                                 .weights = tensors_of(*this, pass.weights),
                                 .hidden = activations.hidden,
                                 .d_logit = d_logit,
-                                .d_hidden = d_hidden_beside,
+                                .d_hidden = how.d_hidden,
                                 .d_x = d_encoded,
                                 .d_context = d_context,
                                 .gradients = tensors_of(*this, pass.gradient),
                                 .room_touches = pass.memory.matrix(encoded.rows, width),
-                                .room_journeys = pass.memory.matrix(journey_context.rows, width)});
+                                .room_journeys = pass.memory.matrix(journey_context.rows, width),
+                                .accumulate_dx = how.accumulate_dx,
+                                .mask_dx = how.mask_dx});
 }
 
 void multiply_by_touches(Csr touches, Matrix<float> of) {

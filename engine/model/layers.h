@@ -20,13 +20,20 @@ struct Linear {
   static Linear add_without_bias(ParameterLayout& layout, const std::string& name, int64_t in,
                                  int64_t out, Start start);
   bool has_bias() const { return b.rows > 0; }
-  // accumulate: y already holds an addend.
+  // addend, before_relu: as LinearForward of kernels/ops.h has them.
   void forward(const Pass& pass, Matrix<const float> x, Matrix<float> y, bool relu,
-               bool accumulate = false) const;
-  // d_y is masked in place by the ReLU. d_x may be empty (not wanted); it is overwritten, or added
-  // to with accumulate_dx, times alpha. Weight gradients are added to the arena.
+               Matrix<const float> addend = {}, Matrix<float> before_relu = {}) const;
+  // Those of LinearBackward of kernels/ops.h.
+  struct Backward {
+    bool relu = false;
+    bool accumulate_dx = false;
+    bool mask_dx = false;
+    float alpha = 1;
+  };
+  // With `relu` d_y is masked in place by y, which else may be empty. d_x may be empty (not
+  // wanted). Weight gradients are added to the arena.
   void backward(const Pass& pass, Matrix<const float> x, Matrix<const float> y, Matrix<float> d_y,
-                Matrix<float> d_x, bool relu, bool accumulate_dx = false, float alpha = 1) const;
+                Matrix<float> d_x, const Backward& how) const;
 };
 
 // A scalar per touch of (touch encoding, context of its journey, cluster), as TouchHeadForward of
@@ -49,12 +56,17 @@ struct TouchHead {
   Activations forward(const Pass& pass, Csr touches, std::span<const int64_t> cluster,
                       Matrix<const float> encoded, Matrix<const float> journey_context,
                       bool keep_hidden = false) const;
-  // d_encoded and d_context are added to. d_hidden_beside: what reaches the hidden layer
-  // but through the logit; may be empty.
+  // Of TouchHeadBackward of kernels/ops.h.
+  struct Backward {
+    Matrix<const float> d_hidden = {};
+    bool accumulate_dx = true;
+    bool mask_dx = false;
+  };
+  // d_context is added to.
   void backward(const Pass& pass, Csr touches, std::span<const int64_t> cluster,
                 Matrix<const float> encoded, Matrix<const float> journey_context,
                 const Activations& activations, Matrix<float> d_logit, Matrix<float> d_encoded,
-                Matrix<float> d_context, Matrix<const float> d_hidden_beside = {}) const;
+                Matrix<float> d_context, const Backward& how) const;
 };
 
 // Row i of `of`, one a journey, times the number of its touches: a mean over touches becomes a sum.

@@ -101,14 +101,14 @@ void Matching::loss(const Pass& pass, const ProxyView& inputs, Matrix<const floa
                                 .d_y = d_touch,
                                 .sum = sum});
   if (!backward) return;
-  touch_.backward(pass, code, {}, d_touch, d_code, false, true);
+  touch_.backward(pass, code, {}, d_touch, d_code, {.accumulate_dx = true});
   const Matrix<float> d_upload = wanted(inputs.uploads);
   const Matrix<float> d_matched = in_room_of(pass, code.rows, inputs.uploads, d_encoded.cols);
   const Matrix<float> d_encoded_pairs = in_room_of(pass, code.rows, pairs, d_encoded.cols);
   std::ranges::fill(flat(d_upload), 0.0f);
   pass.ops.scatter_rows(pass.queue,
                         {.d_out = d_of_pairs, .rows = inputs.pair_upload, .gradient = d_upload});
-  upload_.backward(pass, activations.matched, {}, d_upload, d_matched, false);
+  upload_.backward(pass, activations.matched, {}, d_upload, d_matched, {});
   pass.ops.gather_rows(pass.queue,
                        {.table = d_matched, .rows = inputs.pair_upload, .out = d_encoded_pairs});
   pass.ops.scatter_rows(

@@ -31,7 +31,8 @@ MediatorCode::Activations MediatorCode::forward(const Pass& pass, Csr touches,
   activations.logit = pass.memory.matrix(encoded.rows, 1);
   const Matrix<float> of_context = pass.memory.matrix(context.rows, code_.w.rows);
   from_touch_.forward(pass, encoded, activations.hidden, false);
-  if (reads_proxies()) from_proxies_.forward(pass, seen, activations.hidden, false, true);
+  if (reads_proxies())
+    from_proxies_.forward(pass, seen, activations.hidden, false, activations.hidden);
   from_context_.forward(pass, context, of_context, false);
   pass.ops.join_context_forward(
       pass.queue, {.touches = touches, .context = of_context, .y = activations.hidden});
@@ -45,16 +46,16 @@ void MediatorCode::backward(const Pass& pass, Csr touches, Matrix<const float> e
                             const Activations& activations, Matrix<float> d_logit,
                             Matrix<float> d_code, Matrix<float> d_encoded,
                             Matrix<float> d_context) const {
-  value_.backward(pass, activations.code, {}, d_logit, d_code, false, true);
+  value_.backward(pass, activations.code, {}, d_logit, d_code, {.accumulate_dx = true});
   const Matrix<float> d_hidden = pass.memory.matrix(encoded.rows, code_.w.rows);
-  code_.backward(pass, activations.hidden, {}, d_code, d_hidden, false);
+  code_.backward(pass, activations.hidden, {}, d_code, d_hidden, {});
   const Matrix<float> d_of_context = pass.memory.matrix(context.rows, code_.w.rows);
   pass.ops.join_context_backward(
       pass.queue,
       {.touches = touches, .y = activations.hidden, .d_y = d_hidden, .d_context = d_of_context});
-  if (reads_proxies()) from_proxies_.backward(pass, seen, {}, d_hidden, {}, false);
-  from_touch_.backward(pass, encoded, {}, d_hidden, d_encoded, false, true);
-  from_context_.backward(pass, context, {}, d_of_context, d_context, false, true);
+  if (reads_proxies()) from_proxies_.backward(pass, seen, {}, d_hidden, {}, {});
+  from_touch_.backward(pass, encoded, {}, d_hidden, d_encoded, {.accumulate_dx = true});
+  from_context_.backward(pass, context, {}, d_of_context, d_context, {.accumulate_dx = true});
 }
 
 }  // namespace alm

@@ -120,13 +120,13 @@ void RemovalNet::backward(const Pass& pass, const RemovalView& pairs, Matrix<con
                           const Activations& a, Matrix<float> d_odds,
                           Matrix<float> d_survival) const {
   const int64_t width = touch_.cols;
-  const Matrix<float> d_encoded = pass.zero_matrix(pairs.pairs(), 2 * width + 1);
+  const Matrix<float> d_encoded = pass.memory.matrix(pairs.pairs(), 2 * width + 1);
   const Matrix<float> frozen = pass.zero_matrix(context.rows, context.cols);
   odds_.backward(pass, pairs.by_journey, pairs.cluster, a.encoded, context, a.odds, d_odds,
-                 d_encoded, frozen);
+                 d_encoded, frozen, {.accumulate_dx = false});
   if (survival_) {
     survival_->backward(pass, pairs.by_journey, pairs.cluster, a.encoded, context, a.survival,
-                        d_survival, d_encoded, frozen);
+                        d_survival, d_encoded, frozen, {.accumulate_dx = true});
   }
   pass.ops.scatter_rows(pass.queue, {.d_out = d_encoded.columns(width + 1, width),
                                      .rows = pairs.cluster,

@@ -56,7 +56,7 @@ void TouchEncoder::add_items(const Pass& pass, const ModelInputs& inputs, Matrix
   activations.item = pass.memory.matrix(inputs.touches, items.cols);
   pass.ops.gather_rows(pass.queue,
                        {.table = items, .rows = inputs.item_rows, .out = activations.item});
-  from_item_.forward(pass, activations.item, activations.hidden, true, true);
+  from_item_.forward(pass, activations.item, activations.hidden, true, activations.hidden);
 }
 
 TouchEncoder::Activations TouchEncoder::forward(const Pass& pass, const ModelInputs& inputs,
@@ -81,22 +81,15 @@ TouchEncoder::Both TouchEncoder::forward_both(const Pass& pass, const ModelInput
     one->hidden = pass.memory.matrix(inputs.touches, out_.w.rows);
     one->out = pass.memory.matrix(inputs.touches, out_.w.cols);
   }
-  from_features_.forward(pass, plain.features, plain.hidden, false);
-  pass.queue.copy(plain.hidden, known.hidden);
+  from_features_.forward(pass, plain.features, plain.hidden, true, {}, known.hidden);
   add_items(pass, inputs, items, known);
-  // What is left for the plain one is the ReLU.
-  pass.ops.join_context_forward(pass.queue,
-                                {.touches = inputs.csr,
-                                 .context = pass.zero_matrix(inputs.journeys, out_.w.rows),
-                                 .y = plain.hidden});
   for (Activations* one : {&plain, &known}) out_.forward(pass, one->hidden, one->out, true);
   return both;
 }
 
 void TouchEncoder::features_backward(const Pass& pass, const ModelInputs& inputs,
-                                     const Activations& activations, Matrix<float> d_hidden,
-                                     bool relu) const {
-  from_features_.backward(pass, activations.features, activations.hidden, d_hidden, {}, relu);
+                                     const Activations& activations, Matrix<float> d_hidden) const {
+  from_features_.backward(pass, activations.features, {}, d_hidden, {}, {});
   // Of the features only the embeddings, which come first, want a gradient.
   const int64_t embedded = cluster_.cols + position_.cols;
   const Matrix<float> d_features = pass.memory.matrix(inputs.touches, embedded);
@@ -119,32 +112,21 @@ void TouchEncoder::features_backward(const Pass& pass, const ModelInputs& inputs
 void TouchEncoder::backward(const Pass& pass, const ModelInputs& inputs,
                             const Activations& activations, Matrix<float> d_out) const {
   const Matrix<float> d_hidden = pass.memory.matrix(d_out.rows, out_.w.rows);
-  out_.backward(pass, activations.hidden, activations.out, d_out, d_hidden, true);
-  features_backward(pass, inputs, activations, d_hidden, true);
+  out_.backward(pass, activations.hidden, {}, d_out, d_hidden, {.mask_dx = true});
+  features_backward(pass, inputs, activations, d_hidden);
 }
 
 Matrix<float> TouchEncoder::backward_both(const Pass& pass, const ModelInputs& inputs,
                                           const Both& both, Matrix<float> d_known,
                                           Matrix<float> d_plain) const {
   const Matrix<float> d_hidden = pass.memory.matrix(d_known.rows, out_.w.rows);
-  out_.backward(pass, both.known.hidden, both.known.out, d_known, d_hidden, true);
+  out_.backward(pass, both.known.hidden, {}, d_known, d_hidden, {.mask_dx = true});
   const Matrix<float> d_item = pass.memory.matrix(inputs.touches, from_item_.w.rows);
-  // The mask of the hidden ReLU is applied by the first of the two layers that share it.
-  from_item_.backward(pass, both.known.item, both.known.hidden, d_hidden, d_item, true);
-
-  const Matrix<float> d_plain_hidden = pass.memory.matrix(d_plain.rows, out_.w.rows);
-  out_.backward(pass, both.plain.hidden, both.plain.out, d_plain, d_plain_hidden, true);
-  // The mask alone.
-  pass.ops.linear_backward(pass.queue, {.x = both.plain.features,
-                                        .w = from_features_.w.matrix(pass.weights),
-                                        .y = both.plain.hidden,
-                                        .d_y = d_plain_hidden,
-                                        .d_x = {},
-                                        .d_w = {},
-                                        .d_bias = {},
-                                        .relu = true});
-  pass.ops.accumulate(pass.queue, {.x = flat(d_plain_hidden), .y = flat(d_hidden)});
-  features_backward(pass, inputs, both.known, d_hidden, false);
+  from_item_.backward(pass, both.known.item, {}, d_hidden, d_item, {});
+  // The features' layer is the same for both: their gradients are added, each past its own ReLU.
+  out_.backward(pass, both.plain.hidden, {}, d_plain, d_hidden,
+                {.accumulate_dx = true, .mask_dx = true});
+  features_backward(pass, inputs, both.known, d_hidden);
   return d_item;
 }
 
@@ -181,24 +163,23 @@ TouchOrder::Activations TouchOrder::mix(const Pass& pass, Csr touches, Matrix<fl
   return activations;
 }
 
-void TouchOrder::add_mixed(const Pass& pass, Matrix<const float> mixed, Matrix<float> out) const {
-  out_.forward(pass, mixed, out, false, true);
+void TouchOrder::add_mixed(const Pass& pass, Matrix<const float> encoded, Matrix<const float> mixed,
+                           Matrix<float> out) const {
+  out_.forward(pass, mixed, out, false, encoded);
 }
 
 TouchOrder::Activations TouchOrder::forward(const Pass& pass, Csr touches,
                                             Matrix<const float> encoded) const {
   Activations activations = mix(pass, touches, qkv(pass, encoded));
   activations.out = pass.memory.matrix(encoded.rows, encoded.cols);
-  pass.queue.copy(encoded, activations.out);
-  add_mixed(pass, activations.mixed, activations.out);
+  add_mixed(pass, encoded, activations.mixed, activations.out);
   return activations;
 }
 
 void TouchOrder::backward(const Pass& pass, Csr touches, Matrix<const float> encoded,
-                          const Activations& activations, Matrix<float> d_out,
-                          Matrix<float> d_encoded) const {
+                          const Activations& activations, Matrix<float> gradient) const {
   const Matrix<float> d_mixed = pass.memory.matrix(encoded.rows, encoded.cols);
-  out_.backward(pass, activations.mixed, {}, d_out, d_mixed, false);
+  out_.backward(pass, activations.mixed, {}, gradient, d_mixed, {});
   const Matrix<float> d_qkv = pass.memory.matrix(encoded.rows, 3 * encoded.cols);
   pass.ops.attention_backward(pass.queue, {.touches = touches,
                                            .heads = heads_,
@@ -209,8 +190,8 @@ void TouchOrder::backward(const Pass& pass, Csr touches, Matrix<const float> enc
                                            .d_out = d_mixed,
                                            .d_qkv = d_qkv,
                                            .d_start = start_.matrix(pass.gradient)});
-  qkv_.backward(pass, encoded, {}, d_qkv, d_encoded, false, true);
-  pass.ops.accumulate(pass.queue, {.x = flat(d_out), .y = flat(d_encoded)});
+  // Beside what came through the attention, the residual's gradient is there already.
+  qkv_.backward(pass, encoded, {}, d_qkv, gradient, {.accumulate_dx = true});
 }
 
 }  // namespace alm

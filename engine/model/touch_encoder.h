@@ -29,10 +29,10 @@ class TouchEncoder {
   // `items`: the row table; without rows: as if every item were unknown.
   Activations forward(const Pass& pass, const ModelInputs& inputs, Matrix<const float> items) const;
   Both forward_both(const Pass& pass, const ModelInputs& inputs, Matrix<const float> items) const;
-  // Of a forward pass without items. d_out is used up.
+  // Gradients are of what went into the last ReLU. Of a forward pass without items.
   void backward(const Pass& pass, const ModelInputs& inputs, const Activations& activations,
                 Matrix<float> d_out) const;
-  // Both gradients are used up. Returns that of the rows of inputs.item_rows.
+  // Returns the gradient of the rows of inputs.item_rows.
   Matrix<float> backward_both(const Pass& pass, const ModelInputs& inputs, const Both& both,
                               Matrix<float> d_known, Matrix<float> d_plain) const;
 
@@ -41,9 +41,9 @@ class TouchEncoder {
   // hidden = relu(hidden + items w).
   void add_items(const Pass& pass, const ModelInputs& inputs, Matrix<const float> items,
                  Activations& activations) const;
-  // d_hidden: of what the hidden ReLU gives, or, without `relu`, of what it is of.
+  // d_hidden: of what went into the hidden ReLU.
   void features_backward(const Pass& pass, const ModelInputs& inputs,
-                         const Activations& activations, Matrix<float> d_hidden, bool relu) const;
+                         const Activations& activations, Matrix<float> d_hidden) const;
 
   const FeatureStats& stats_;
   Tensor cluster_;   // [K, cluster_width]
@@ -67,11 +67,12 @@ class TouchOrder {
   Matrix<float> qkv(const Pass& pass, Matrix<const float> encoded) const;
   // `mixed` and `log_sum`.
   Activations mix(const Pass& pass, Csr touches, Matrix<float> qkv) const;
-  // `out` holds the encoded touches.
-  void add_mixed(const Pass& pass, Matrix<const float> mixed, Matrix<float> out) const;
-  // d_out [t, W] is kept; d_encoded is added to (residual included).
+  // out = encoded + what attention mixed; may be `encoded` itself.
+  void add_mixed(const Pass& pass, Matrix<const float> encoded, Matrix<const float> mixed,
+                 Matrix<float> out) const;
+  // `gradient` [t, W] is that of the ordered touches, and becomes that of the encoded ones.
   void backward(const Pass& pass, Csr touches, Matrix<const float> encoded,
-                const Activations& activations, Matrix<float> d_out, Matrix<float> d_encoded) const;
+                const Activations& activations, Matrix<float> gradient) const;
 
  private:
   int64_t heads_;

@@ -49,7 +49,8 @@ Work work_of(const ScatterRows& a) {
 }
 Work work_of(const LinearForward& a) {
   return {2 * count_of(a.y) * static_cast<double>(a.w.rows),
-          kFloat * (count_of(a.x) + count_of(a.w) + (a.accumulate ? 2 : 1) * count_of(a.y))};
+          kFloat * (count_of(a.x) + count_of(a.w) + count_of(a.addend) + count_of(a.y) +
+                    count_of(a.before_relu))};
 }
 Work work_of(const LinearBackward& a) {
   const bool to_w = a.d_w.data != nullptr, to_x = a.d_x.data != nullptr;

@@ -73,8 +73,11 @@ void linear_forward_in_bf16(Queue& queue, const LinearForward& a) {
   pack_row_pairs(a.w, w);
   product<kHow>(x, w, rows, pairs, width, [&](int64_t r, int64_t c, __m512 sum) {
     within(a.y, r, c, [&](float* y, __mmask16 lanes) {
-      __m512 z = a.accumulate ? read(lanes, y) + sum : sum;
+      __m512 z = a.addend.data != nullptr ? read(lanes, a.addend.row(r) + c) + sum : sum;
       if (!a.bias.empty()) z = z + read(lanes, a.bias.data() + c);
+      if (a.before_relu.data != nullptr) {
+        _mm512_mask_storeu_ps(a.before_relu.row(r) + c, lanes, z);
+      }
       // The larger of 0 and NaN is NaN this way round.
       if (a.relu) z = _mm512_max_ps(_mm512_setzero_ps(), z);
       _mm512_mask_storeu_ps(y, lanes, z);
@@ -118,7 +121,11 @@ void linear_backward_in_bf16(Queue& queue, const LinearBackward& a) {
   turn_pairs(w, inputs, pairs_of_width, turned);
   product<kHow>(d_y, turned, rows, pairs_of_width, inputs, [&](int64_t r, int64_t c, __m512 sum) {
     within(a.d_x, r, c, [&](float* d_x, __mmask16 lanes) {
-      const __m512 share = a.alpha * sum;
+      __m512 share = a.alpha * sum;
+      if (a.mask_dx) {
+        const __m512 x = read(lanes, a.x.row(r) + c);
+        share = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GT_OQ), share);
+      }
       _mm512_mask_storeu_ps(d_x, lanes, a.accumulate_dx ? read(lanes, d_x) + share : share);
     });
   });

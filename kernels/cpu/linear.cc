@@ -2,6 +2,9 @@
 // bias, ReLU and its mask are done on the way; else to gemm, with a pass of their own. FLOPs: 2 r a
 // b forward, twice that backward. Sums over rows run in increasing row order.
 #include "kernels/cpu/linear.h"
+
+#include <algorithm>
+
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/level.h"
 #include "kernels/cpu/simd.h"
@@ -45,20 +48,22 @@ bool in_tiles(Matrix<const float> w) {
   return kTiles && w.rows * w.cols <= kMostWeights;
 }
 
-// y = act(x w [+ bias] [+ y]) in tiles; w of whole packs of columns.
+// In tiles; w of whole packs of columns.
 void forward_in_tiles(const LinearForward& a) {
   for_each_tile(a.y.rows, a.y.cols / kLanes, [&]<int kRows, int kPacks>(int64_t r, int64_t c) {
     Tile<kRows, kPacks> tile;
-    if (a.accumulate) {
-      tile.read(a.y.row(r) + c, a.y.stride);
+    if (a.addend.data != nullptr) {
+      tile.read(a.addend.row(r) + c, a.addend.stride);
     } else {
       tile.clear();
     }
     tile.add_products(a.x.row(r), a.x.stride, 1, a.w.data + c, a.w.stride, a.x.cols);
     tile.for_each([&](int row, int pack, Pack sum) {
-      if (!a.bias.empty()) sum = sum + load(a.bias.data() + c + pack * kLanes);
+      const int64_t column = c + pack * kLanes;
+      if (!a.bias.empty()) sum = sum + load(a.bias.data() + column);
+      if (a.before_relu.data != nullptr) store(a.before_relu.row(r + row) + column, sum);
       // The larger of 0 and NaN is NaN this way round.
-      store(a.y.row(r + row) + c + pack * kLanes, a.relu ? larger(broadcast(0), sum) : sum);
+      store(a.y.row(r + row) + column, a.relu ? larger(broadcast(0), sum) : sum);
     });
   });
 }
@@ -103,11 +108,15 @@ void input_gradient_in_tiles(const LinearBackward& a, Matrix<const float> turned
                   tile.add_products(a.d_y.row(first + r), a.d_y.stride, 1, turned.data + c,
                                     turned.stride, a.d_y.cols);
                   tile.for_each([&](int row, int pack, Pack sum) {
-                    float* const to = a.d_x.row(first + r + row) + c + pack * kLanes;
-                    const int64_t left = a.d_x.cols - c - pack * kLanes;
+                    const int64_t column = c + pack * kLanes;
+                    float* const to = a.d_x.row(first + r + row) + column;
+                    const float* const x = a.x.row(first + r + row) + column;
+                    const int64_t left = a.d_x.cols - column;
                     if (left >= kLanes) {
+                      if (a.mask_dx) sum = where_positive(load(x), sum);
                       store(to, a.accumulate_dx ? load(to) + sum : sum);
                     } else {
+                      if (a.mask_dx) sum = where_positive(load(x, left), sum);
                       store(to, a.accumulate_dx ? load(to, left) + sum : sum, left);
                     }
                   });
@@ -144,7 +153,8 @@ void forward_of_column(const LinearForward& a) {
   const float bias = a.bias.empty() ? 0.0f : a.bias[0];
   for (int64_t r = 0; r < a.y.rows; ++r) {
     float sum = dot(a.x.row(r), a.w.data, a.x.cols) + bias;
-    if (a.accumulate) sum += a.y(r, 0);
+    if (a.addend.data != nullptr) sum += a.addend(r, 0);
+    if (a.before_relu.data != nullptr) a.before_relu(r, 0) = sum;
     a.y(r, 0) = a.relu && sum < 0.0f ? 0.0f : sum;
   }
 }
@@ -166,7 +176,8 @@ void packs_of_column_backward(const LinearBackward& a, int64_t c) {
 #pragma GCC unroll 4
     for (int p = 0; p < kPacks; ++p) {
       float* const to = a.d_x.row(r) + c + p * kLanes;
-      const Pack share = broadcast(a.alpha * d) * load(a.w.data + c + p * kLanes);
+      Pack share = broadcast(a.alpha * d) * load(a.w.data + c + p * kLanes);
+      if (a.mask_dx) share = where_positive(load(a.x.row(r) + c + p * kLanes), share);
       store(to, a.accumulate_dx ? load(to) + share : share);
     }
   }
@@ -186,11 +197,35 @@ void backward_of_column(const LinearBackward& a) {
   for (; c < a.w.rows; ++c) {
     float sum = 0;
     for (int64_t r = 0; r < a.d_y.rows; ++r) {
-      const float share = a.alpha * a.d_y(r, 0) * a.w.data[c];
       if (a.d_w.data != nullptr) sum += a.x(r, c) * a.d_y(r, 0);
-      if (a.d_x.data != nullptr) a.d_x(r, c) = a.accumulate_dx ? a.d_x(r, c) + share : share;
+      if (a.d_x.data == nullptr) continue;
+      const bool passes = !a.mask_dx || a.x(r, c) > 0.0f;
+      const float share = passes ? a.alpha * a.d_y(r, 0) * a.w.data[c] : 0.0f;
+      a.d_x(r, c) = a.accumulate_dx ? a.d_x(r, c) + share : share;
     }
     if (a.d_w.data != nullptr) a.d_w.data[c] += sum;
+  }
+}
+
+void copy_rows(Matrix<const float> from, Matrix<float> to) {
+  for (int64_t r = 0; r < from.rows; ++r) std::copy_n(from.row(r), from.cols, to.row(r));
+}
+
+void input_gradient_by_gemm(Queue& queue, const LinearBackward& a) {
+  if (!a.mask_dx) {
+    return gemm(Transpose::no, Transpose::yes, a.alpha, a.d_y, a.w, a.accumulate_dx ? 1.0f : 0.0f,
+                a.d_x);
+  }
+  Matrix<float> share{nullptr, a.d_x.rows, a.d_x.cols};
+  share.data = static_cast<float*>(queue.scratch(share.rows * share.cols * int64_t{sizeof(float)}));
+  gemm(Transpose::no, Transpose::yes, a.alpha, a.d_y, a.w, 0.0f, share);
+  for (int64_t r = 0; r < share.rows; ++r) {
+    const float* __restrict x = a.x.row(r);
+    float* __restrict d_x = a.d_x.row(r);
+    for (int64_t c = 0; c < share.cols; ++c) {
+      const float passed = x[c] > 0.0f ? share(r, c) : 0.0f;
+      d_x[c] = a.accumulate_dx ? d_x[c] + passed : passed;
+    }
   }
 }
 
@@ -206,10 +241,13 @@ void linear_forward(Queue&, const LinearForward& a) {
     ALM_CHECK(a.x.rows == a.y.rows && a.x.cols == a.w.rows && a.y.cols == 1);
     return forward_of_column(a);
   }
-  gemm(Transpose::no, Transpose::no, 1.0f, a.x, a.w, a.accumulate ? 1.0f : 0.0f, a.y);
+  const bool adds = a.addend.data != nullptr;
+  if (adds && a.addend.data != a.y.data) copy_rows(a.addend, a.y);
+  gemm(Transpose::no, Transpose::no, 1.0f, a.x, a.w, adds ? 1.0f : 0.0f, a.y);
   if (!a.bias.empty()) {
     for (int64_t r = 0; r < a.y.rows; ++r) add_scaled(1.0f, a.bias.data(), a.y.row(r), a.y.cols);
   }
+  if (a.before_relu.data != nullptr) copy_rows(a.y, a.before_relu);
   if (a.relu) {
     for (int64_t r = 0; r < a.y.rows; ++r) rectify(a.y.row(r), a.y.cols);
   }
@@ -228,9 +266,7 @@ void linear_backward(Queue& queue, const LinearBackward& a) {
     return backward_of_column(a);
   }
   if (a.d_w.data != nullptr) gemm(Transpose::yes, Transpose::no, 1.0f, a.x, a.d_y, 1.0f, a.d_w);
-  if (a.d_x.data != nullptr) {
-    gemm(Transpose::no, Transpose::yes, a.alpha, a.d_y, a.w, a.accumulate_dx ? 1.0f : 0.0f, a.d_x);
-  }
+  if (a.d_x.data != nullptr) input_gradient_by_gemm(queue, a);
 }
 
 void join_context_forward(Queue&, const JoinContextForward& a) {

@@ -74,11 +74,13 @@ void pool_backward(Queue&, const PoolBackward& a) {
       int64_t c = 0;
       for (; c + kLanes <= width; c += kLanes) {
         const Pack of_pool = multiply_add(alphas, load(d_out + c), load(d_x + c));
-        store(d_x + c, multiply_add(d_scores, load(a.w.data() + c), of_pool));
+        const Pack total = multiply_add(d_scores, load(a.w.data() + c), of_pool);
+        store(d_x + c, a.mask_dx ? where_positive(load(x + c), total) : total);
         store(a.d_w.data() + c, multiply_add(d_scores, load(x + c), load(a.d_w.data() + c)));
       }
       for (; c < width; ++c) {
-        d_x[c] = (d_x[c] + a.alpha[j] * d_out[c]) + d_score * a.w[c];
+        const float total = (d_x[c] + a.alpha[j] * d_out[c]) + d_score * a.w[c];
+        d_x[c] = a.mask_dx && !(x[c] > 0.0f) ? 0.0f : total;
         a.d_w[c] += d_score * x[c];
       }
     }

@@ -17,21 +17,24 @@ struct StoreForward {
   static constexpr bool kOfColumns = false;
   LinearForward a;
   __device__ void operator()(int64_t r, int64_t c, int64_t, float sum) const {
-    float& y = a.y.row(r)[c];
-    float z = a.accumulate ? y + sum : sum;
+    float z = a.addend.data != nullptr ? a.addend.row(r)[c] + sum : sum;
     if (a.bias.data() != nullptr) z += a.bias.data()[c];
-    y = a.relu && z < 0.0f ? 0.0f : z;  // a NaN stays
+    if (a.before_relu.data != nullptr) a.before_relu.row(r)[c] = z;
+    a.y.row(r)[c] = a.relu && z < 0.0f ? 0.0f : z;  // a NaN stays
   }
 };
 
 struct StoreInputGradient {
   static constexpr bool kOfColumns = false;
+  Matrix<const float> x;
   Matrix<float> d_x;
   float alpha;
   bool accumulate;
+  bool mask;
   __device__ void operator()(int64_t r, int64_t c, int64_t, float sum) const {
     float& d = d_x.row(r)[c];
-    d = accumulate ? d + alpha * sum : alpha * sum;
+    const float share = mask && !(x.row(r)[c] > 0.0f) ? 0.0f : alpha * sum;
+    d = accumulate ? d + share : share;
   }
 };
 
@@ -142,9 +145,9 @@ cudaError_t launch_linear_backward(CudaQueue& queue, const LinearBackward& a) {
     add_partial_rows(launches, of_bias, bias_chunks, Matrix<float>(a.d_bias.data(), 1, width));
   }
   if (a.d_x.data != nullptr) {
-    multiply<Layout::plain, Layout::plain>(queue, launches, a.d_y, a.w, rows, a.d_x.cols, width, 1,
-                                           width,
-                                           StoreInputGradient{a.d_x, a.alpha, a.accumulate_dx});
+    multiply<Layout::plain, Layout::plain>(
+        queue, launches, a.d_y, a.w, rows, a.d_x.cols, width, 1, width,
+        StoreInputGradient{a.x, a.d_x, a.alpha, a.accumulate_dx, a.mask_dx});
   }
   return launches.error();
 }

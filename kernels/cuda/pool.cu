@@ -50,7 +50,9 @@ __global__ void __launch_bounds__(kThreads) pool_backward_kernel(PoolBackward a,
     const float slope = alpha * (warp_dot(a.x.row(j), d_out, width) - mean_slope);
     const float d_score = fabsf(score) > kPoolClamp ? 0.0f : slope;
     for (int64_t c = lane(); c < width; c += kWarp) {
-      a.d_x.row(j)[c] += alpha * d_out[c] + d_score * a.w.data()[c];
+      float& d_x = a.d_x.row(j)[c];
+      const float total = d_x + (alpha * d_out[c] + d_score * a.w.data()[c]);
+      d_x = a.mask_dx && !(a.x.row(j)[c] > 0.0f) ? 0.0f : total;
     }
     if (lane() == 0) d_scores[j] = d_score;
   }

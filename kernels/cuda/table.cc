@@ -41,6 +41,8 @@ void scatter_rows(Queue& queue, const ScatterRows& a) {
 void linear_forward(Queue& queue, const LinearForward& a) {
   ALM_CHECK(a.x.rows == a.y.rows && a.x.cols == a.w.rows && a.y.cols == a.w.cols);
   ALM_CHECK(a.bias.empty() || std::ssize(a.bias) == a.y.cols);
+  ALM_CHECK((a.addend.data == nullptr || same_shape(a.addend, a.y)) &&
+            (a.before_relu.data == nullptr || same_shape(a.before_relu, a.y)));
   check(launch_linear_forward(queue_of(queue), a), "linear_forward");
 }
 

@@ -165,7 +165,7 @@ __global__ void __launch_bounds__(kThreads)
   }
   if (a.d_x.data == nullptr) return;
   __syncthreads();
-  // d_x += gradient w_touch^T: what one product gives is what the next takes as its left factor.
+  // d_x (+)= gradient w_touch^T: what one product gives is what the next takes as its left factor.
 #pragma unroll 1
   for (int first = 0; first < in.width; first += 8) {
     float d[4] = {};
@@ -186,8 +186,16 @@ __global__ void __launch_bounds__(kThreads)
     for (int i = 0; i < 2; ++i) {
       if (touches[i] >= in.rows) continue;
       float* const at = a.d_x.row(touches[i]) + c;
-      const float2 before = load_two(at, in.width - c);
-      store_two(at, in.width - c, make_float2(before.x + d[2 * i], before.y + d[2 * i + 1]));
+      float2 share = make_float2(d[2 * i], d[2 * i + 1]);
+      if (a.mask_dx) {
+        const float2 x = load_two(a.x.row(touches[i]) + c, in.width - c);
+        share = make_float2(x.x > 0.0f ? share.x : 0.0f, x.y > 0.0f ? share.y : 0.0f);
+      }
+      if (a.accumulate_dx) {
+        const float2 before = load_two(at, in.width - c);
+        share = make_float2(before.x + share.x, before.y + share.y);
+      }
+      store_two(at, in.width - c, share);
     }
   }
 }

@@ -55,8 +55,10 @@ void linear_forward(Arguments& a) {
   for (int64_t r = 0; r < y.rows; ++r) {
     for (int64_t b = 0; b < y.cols; ++b) {
       double z = a.scalar("accumulate") != 0 ? y(r, b) : 0;
+      if (a.has("addend")) z += a["addend"](r, b);
       if (a.has("bias")) z += a["bias"](b);
       for (int64_t c = 0; c < x.cols; ++c) z += x(r, c) * w(c, b);
+      if (a.has("before_relu")) a["before_relu"](r, b) = z;
       y(r, b) = a.scalar("relu") != 0 ? std::max(z, 0.0) : z;
     }
   }
@@ -79,7 +81,8 @@ void linear_backward(Arguments& a) {
       }
       if (!a.has("d_x")) continue;
       const double before = a.scalar("accumulate_dx") != 0 ? a["d_x"](r, c) : 0;
-      a["d_x"](r, c) = before + a.scalar("alpha") * d_x;
+      const bool passes = a.scalar("mask_dx") == 0 || x(r, c) > 0;
+      a["d_x"](r, c) = before + (passes ? a.scalar("alpha") * d_x : 0);
     }
   }
 }
@@ -227,6 +230,7 @@ void pool_backward(Arguments& a) {
           clamped ? 0 : alpha(j) * (slope[static_cast<size_t>(j - a.begin(i))] - mean_slope);
       for (int64_t c = 0; c < x.cols; ++c) {
         a["d_x"](j, c) += alpha(j) * d_out(i, c) + d_score * a["w"](c);
+        if (a.scalar("mask_dx") != 0 && !(x(j, c) > 0)) a["d_x"](j, c) = 0;
         a["d_w"](c) += d_score * x(j, c);
       }
     }
@@ -312,6 +316,9 @@ void touch_head_backward(Arguments& a) {
       const double d = a["d_logit"](j);
       a["d_out_bias"](0) += d;
       a["d_cluster_bias"](k) += d;
+      if (a.scalar("accumulate_dx") == 0) {
+        for (int64_t c = 0; c < x.cols; ++c) d_x(j, c) = 0;
+      }
       for (int64_t c = 0; c < a["v"].cols; ++c) {
         a["d_v"](k, c) += d * context(i, c);
         d_context(i, c) += d * a["v"](k, c);
@@ -323,7 +330,7 @@ void touch_head_backward(Arguments& a) {
         a["d_w_out"](u) += d * z;
         a["d_bias"](u) += d_z;
         for (int64_t c = 0; c < x.cols; ++c) {
-          d_x(j, c) += d_z * w_touch(c, u);
+          if (a.scalar("mask_dx") == 0 || x(j, c) > 0) d_x(j, c) += d_z * w_touch(c, u);
           d_w_touch(c, u) += d_z * x(j, c);
         }
         for (int64_t c = 0; c < context.cols; ++c) {

@@ -94,6 +94,9 @@ void touch_head_backward(reference::Arguments& a) {
     const double d = a["d_logit"](j);
     a["d_out_bias"](0) += d;
     a["d_cluster_bias"](k) += d;
+    if (a.scalar("accumulate_dx") == 0) {
+      for (int64_t c = 0; c < a["x"].cols; ++c) a["d_x"](j, c) = 0;
+    }
     for (int64_t c = 0; c < a["v"].cols; ++c) {
       a["d_v"](k, c) += d * a["context"](i, c);
       a["d_context"](i, c) += d * a["v"](k, c);
@@ -111,7 +114,8 @@ void touch_head_backward(reference::Arguments& a) {
       of_journeys(i, unit) = static_cast<float>(of_journeys(i, unit)) + d_z;
       const double rounded = to_bf16(d_z);
       for (int64_t c = 0; c < a["x"].cols; ++c) {
-        a["d_x"](j, c) += rounded * to_bf16(a["w_touch"](c, unit));
+        const bool passes = a.scalar("mask_dx") == 0 || a["x"](j, c) > 0;
+        if (passes) a["d_x"](j, c) += rounded * to_bf16(a["w_touch"](c, unit));
         a["d_w_touch"](c, unit) += rounded * to_bf16(a["x"](j, c));
       }
     }

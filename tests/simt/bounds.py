@@ -33,9 +33,11 @@ HOST_MS, HOST_ALONE_MS = 5.3, 1.3
 # Inputs of a journey: 16 numbers, 8 ids with the places of their rows, outcome, weight, offset; of each
 # of its touches, five on average: cluster, position, item with its row's place, six numbers, mediator.
 JOURNEY_BYTES = 16 * 4 + 8 * 16 + 16 + 5 * (8 + 8 + 16 + 24 + 1)
-# What the engine copies and clears on the device between ops, a journey: two activations of 64 numbers a
-# touch read and written, three gradients of as many and one of the context cleared.
-MOVED_BYTES, MOVES = 4 * 64 * (5 * (2 * 2 + 3) + 1), 13
+# What the engine copies and clears on the device between ops, a journey: two scalars a touch copied to
+# its features; the gradients of 64 numbers of the context, and of the rows of the tables, cleared. Beside
+# them the sums and the gradient of the weights.
+MOVED_BYTES, MOVES = 4 * (5 * 2 * 2 + 64 + 5 * 32 + 8 * 16), 6
+CLEARED_BYTES = 4 * 253000
 KEYS = ("loaded", "stored", "distinct", "launches", "products", "flops")
 
 
@@ -89,7 +91,7 @@ def page(kernels, budget):
     launches = MOVES + sum(facts["launches"] for facts in kernels.values())
     copy = PADDED * JOURNEY_BYTES / COPY_BYTES_PER_SECOND
     launching = launches * LAUNCH_SECONDS
-    moves = {"distinct": PADDED * MOVED_BYTES, "flops": 0, "products": 0}
+    moves = {"distinct": PADDED * MOVED_BYTES + CLEARED_BYTES, "flops": 0, "products": 0}
     everything = [moves, *kernels.values()]
     computing = {gpu[0]: sum(seconds(facts, gpu) for facts in everything) for gpu in GPUS}
     memory = sum(facts["distinct"] for facts in everything)
@@ -144,7 +146,7 @@ def page(kernels, budget):
         "## Kernels", "",
         "Of all launches of a step. (t): on the tensor cores, counted one by one; else as the op's "
         "specification has it, given to the kernel of the op that moves most. What the engine copies and "
-        f"clears between ops ({1e-6 * PADDED * MOVED_BYTES:.0f} MB) is not in the list. Occupancy: of sm_80 / sm_90 "
+        f"clears between ops ({1e-6 * moves['distinct']:.0f} MB) is not in the list. Occupancy: of sm_80 / sm_90 "
         "/ sm_100, by registers and shared memory.", "",
         *table(kernels, budget), "",
         f"Data sheets: {SHEETS}."]
