@@ -40,9 +40,9 @@ class Queue {
   // it is until wait().
   virtual void upload(void* to_device, const void* from, int64_t bytes) = 0;
   virtual void download(void* to, const void* from_device, int64_t bytes) = 0;
-  // Within the device's memory, in order with the ops: rows of the same shape, which do not
-  // overlap.
-  virtual void copy(Matrix<const float> from, Matrix<float> to) = 0;
+  // Within the device's memory, in order with the ops: rows of the same shape and precision, which
+  // do not overlap.
+  virtual void copy(MixedMatrix<const float> from, MixedMatrix<float> to) = 0;
   // Sets bytes of the device's memory to zero, in order with the ops.
   virtual void clear(void* memory, int64_t bytes) = 0;
   // Waits until everything queued has finished.
@@ -57,14 +57,13 @@ class Queue {
   virtual void launch(const Graph& graph) = 0;
 };
 
-// What matrix products round their operands to; sums are fp32 in either, as is all else.
-enum class Precision { fp32, bf16 };
-
 class Device {
  public:
   virtual ~Device() = default;
   virtual std::string describe() const = 0;
   virtual const Ops& ops() const = 0;
+  // How activations of touches are best held for the ops.
+  virtual Precision activations() const = 0;
   virtual std::unique_ptr<Queue> make_queue() = 0;
   virtual std::unique_ptr<Event> make_event() = 0;
   // 64-byte aligned, zero-filled memory; freed with release(). Throws MachineError when there is

@@ -4,6 +4,7 @@
 #include <ctime>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <limits>
 
@@ -22,6 +23,8 @@ int64_t size_of(Type type) {
   switch (type) {
     case Type::f32:
       return 4;
+    case Type::bf16:
+      return 2;
     case Type::u8:
       return 1;
     default:
@@ -87,6 +90,14 @@ class Builder {
     for (size_t i = 0; i < values.size(); i += static_cast<size_t>(period)) values[i] = value;
     return *this;
   }
+  // Those of the names that the case has.
+  Builder& activations(std::initializer_list<const char*> names) {
+    for (const char* name : names) {
+      const auto found = case_.arrays.find(name);
+      if (found != case_.arrays.end()) found->second.activation = true;
+    }
+    return *this;
+  }
   Builder& scalar(const std::string& name, double value) {
     case_.scalars[name] = value;
     return *this;
@@ -131,7 +142,7 @@ class Builder {
   template <class Draw>
   Builder& add(const std::string& name, Type type, int64_t rows, int64_t cols, Role role,
                Draw draw) {
-    OpArray array{type, role, rows, cols, cols > 1 ? cols + padding_ : cols, {}};
+    OpArray array{type, false, role, rows, cols, cols > 1 ? cols + padding_ : cols, {}};
     array.values.resize(static_cast<size_t>(rows * cols));
     for (double& value : array.values)
       value = type == Type::f32 ? static_cast<float>(draw()) : draw();
@@ -225,6 +236,12 @@ OpCase scatter_rows(int64_t table, int64_t count, int64_t width, int64_t padding
       .done();
 }
 
+// Which sides of a layer are activations of touches: x with its gradient, y with its.
+struct Sides {
+  bool x = false;
+  bool y = false;
+};
+
 struct ForwardWays {
   bool bias = false;
   bool relu = false;
@@ -233,7 +250,8 @@ struct ForwardWays {
   bool before_relu = false;
 };
 
-OpCase linear_forward(int64_t r, int64_t a, int64_t b, ForwardWays ways, int64_t padding) {
+OpCase linear_forward(int64_t r, int64_t a, int64_t b, ForwardWays ways, Sides sides,
+                      int64_t padding) {
   Builder builder("linear_forward",
                   text(r) + "x" + text(a) + "x" + text(b) + (ways.bias ? "_bias" : "") +
                       (ways.relu ? "_relu" : "") + (ways.accumulate ? "_accumulate" : "") +
@@ -249,6 +267,8 @@ OpCase linear_forward(int64_t r, int64_t a, int64_t b, ForwardWays ways, int64_t
     builder.output("y", r, b);
   }
   if (ways.before_relu) builder.output("before_relu", r, b);
+  if (sides.x) builder.activations({"x"});
+  if (sides.y) builder.activations({"addend", "y", "before_relu"});
   return builder.scalar("relu", ways.relu).scalar("accumulate", ways.accumulate).done();
 }
 
@@ -263,7 +283,8 @@ struct BackwardWays {
   bool bias = true;
 };
 
-OpCase linear_backward(int64_t r, int64_t a, int64_t b, BackwardWays ways, int64_t padding) {
+OpCase linear_backward(int64_t r, int64_t a, int64_t b, BackwardWays ways, Sides sides,
+                       int64_t padding) {
   Builder builder("linear_backward",
                   text(r) + "x" + text(a) + "x" + text(b) + (ways.relu ? "_relu" : "") +
                       (ways.alpha == 1 ? "" : "_reversed") +
@@ -278,6 +299,8 @@ OpCase linear_backward(int64_t r, int64_t a, int64_t b, BackwardWays ways, int64
   if (ways.x && !ways.accumulate_dx) builder.output("d_x", r, a);
   if (ways.w) builder.normal("d_w", a, b, Role::accumulated);
   if (ways.bias) builder.normal("d_bias", b, 1, Role::accumulated);
+  if (sides.x) builder.activations({"x", "d_x"});
+  if (sides.y) builder.activations({"y", "d_y"});
   return builder.scalar("relu", ways.relu)
       .scalar("alpha", ways.alpha)
       .scalar("accumulate_dx", ways.accumulate_dx)
@@ -292,11 +315,14 @@ OpCase join_context(const Shape& shape, int64_t width, bool backward, int64_t pa
                   shape.name + "_w" + text(width), padding);
   builder.journeys(shape.lengths).normal("context", shape.journeys(), width);
   builder.flops(2 * product({t, width}));
-  if (!backward) return builder.normal("y", t, width, Role::accumulated).done();
+  if (!backward) {
+    return builder.normal("y", t, width, Role::accumulated).activations({"y"}).done();
+  }
   if (t == 0) builder.mostly_zero();  // the context of journeys without touches gets no gradient
   return builder.normal("y", t, width)
       .normal("d_y", t, width, Role::accumulated)
       .output("d_context", shape.journeys(), width)
+      .activations({"y", "d_y"})
       .forward("join_context_forward")
       .done();
 }
@@ -314,12 +340,18 @@ OpCase attention(const Shape& shape, int64_t heads, int64_t d, bool backward, in
       .scalar("heads", static_cast<double>(heads))
       .tolerance(4e-6)
       .flops((backward ? 10 : 4) * pairs * static_cast<double>(width));
-  if (!backward) return builder.output("out", t, width).output("log_sum", t, heads).done();
+  if (!backward) {
+    return builder.output("out", t, width)
+        .output("log_sum", t, heads)
+        .activations({"qkv", "out"})
+        .done();
+  }
   return builder.normal("out", t, width)
       .normal("log_sum", t, heads)
       .normal("d_out", t, width)
       .output("d_qkv", t, 3 * width)
       .normal("d_start", 2, width, Role::accumulated)
+      .activations({"qkv", "out", "d_out", "d_qkv"})
       .forward("attention_forward")
       .done();
 }
@@ -338,6 +370,7 @@ OpCase pool(const Shape& shape, int64_t width, double size, bool backward, int64
       .flops((backward ? 10 : 4) * product({t, width}))
       .tolerance(4e-6);
   if (t == 0) builder.mostly_zero();
+  builder.activations({"x"});
   if (!backward) return builder.output("alpha", t, 1).output("out", n, width + 1).done();
   return builder.normal("alpha", t, 1)
       .normal("out", n, width + 1)
@@ -345,6 +378,7 @@ OpCase pool(const Shape& shape, int64_t width, double size, bool backward, int64
       .normal("d_x", t, width, Role::accumulated)
       .normal("d_w", width, 1, Role::accumulated)
       .scalar("mask_dx", mask_dx)
+      .activations({"d_x"})
       .forward("pool_forward")
       .done();
 }
@@ -399,6 +433,7 @@ struct HeadWays {
   bool beside = false;  // the hidden layer is kept, and a gradient reaches it of its own
   bool accumulate_dx = true;
   bool mask_dx = false;
+  bool fp32_x = false;  // not of touches but of arms
 };
 
 OpCase touch_head(const Shape& shape, int64_t clusters, HeadWidths widths, bool backward,
@@ -430,8 +465,13 @@ OpCase touch_head(const Shape& shape, int64_t clusters, HeadWidths widths, bool 
              (backward ? 4 : 2) * product({t, context}));
   if (!backward) {
     builder.output("logit", t, 1);
-    return ways.beside ? builder.output("hidden", t, hidden).done()
-                       : builder.room("hidden", t, hidden).done();
+    if (ways.beside) {
+      builder.output("hidden", t, hidden);
+    } else {
+      builder.room("hidden", t, hidden);
+    }
+    if (!ways.fp32_x) builder.activations({"x"});
+    return builder.activations({"hidden"}).done();
   }
   if (ways.beside) builder.normal("d_hidden", t, hidden);
   if (ways.accumulate_dx) {
@@ -439,6 +479,7 @@ OpCase touch_head(const Shape& shape, int64_t clusters, HeadWidths widths, bool 
   } else {
     builder.output("d_x", t, touch);
   }
+  if (!ways.fp32_x) builder.activations({"x", "d_x"});
   return builder.room("logit", t, 1)
       .room("hidden", t, hidden)
       .normal("d_logit", t, 1)
@@ -452,6 +493,7 @@ OpCase touch_head(const Shape& shape, int64_t clusters, HeadWidths widths, bool 
       .normal("d_v", clusters, context, Role::accumulated)
       .room("room_touches", t, hidden)
       .room("room_journeys", n, hidden)
+      .activations({"hidden", "d_hidden", "room_touches"})
       .scalar("accumulate_dx", ways.accumulate_dx)
       .scalar("mask_dx", ways.mask_dx)
       .forward("touch_head_forward")
@@ -739,8 +781,8 @@ std::function<void()> call(void (*op)(Queue&, const Arguments&), Queue& queue,
 }
 
 // An array of its own, or y.
-Matrix<const float> linear_addend(OpArguments& a) {
-  return a.scalar("accumulate") != 0 ? a.matrix("y") : a.matrix("addend");
+MixedMatrix<const float> linear_addend(OpArguments& a) {
+  return a.activations(a.scalar("accumulate") != 0 ? "y" : "addend");
 }
 
 SupervisedLoss supervised_arguments(OpArguments& a) {
@@ -799,18 +841,18 @@ const std::vector<Entry>& entries() {
       ALM_ENTRY(scatter_rows, ScatterRows{.d_out = a.matrix("d_out"),
                                           .rows = a.integers("rows"),
                                           .gradient = a.matrix("gradient")}),
-      ALM_ENTRY(linear_forward, LinearForward{.x = a.matrix("x"),
+      ALM_ENTRY(linear_forward, LinearForward{.x = a.activations("x"),
                                               .w = a.matrix("w"),
                                               .bias = a.floats("bias"),
                                               .addend = linear_addend(a),
-                                              .y = a.matrix("y"),
-                                              .before_relu = a.matrix("before_relu"),
+                                              .y = a.activations("y"),
+                                              .before_relu = a.activations("before_relu"),
                                               .relu = a.scalar("relu") != 0}),
-      ALM_ENTRY(linear_backward, LinearBackward{.x = a.matrix("x"),
+      ALM_ENTRY(linear_backward, LinearBackward{.x = a.activations("x"),
                                                 .w = a.matrix("w"),
-                                                .y = a.matrix("y"),
-                                                .d_y = a.matrix("d_y"),
-                                                .d_x = a.matrix("d_x"),
+                                                .y = a.activations("y"),
+                                                .d_y = a.activations("d_y"),
+                                                .d_x = a.activations("d_x"),
                                                 .d_w = a.matrix("d_w"),
                                                 .d_bias = a.floats("d_bias"),
                                                 .alpha = scalar(a, "alpha"),
@@ -819,41 +861,40 @@ const std::vector<Entry>& entries() {
                                                 .mask_dx = a.scalar("mask_dx") != 0}),
       ALM_ENTRY(join_context_forward,
                 JoinContextForward{
-                    .touches = csr(a), .context = a.matrix("context"), .y = a.matrix("y")}),
-      ALM_ENTRY(join_context_backward,
-                JoinContextBackward{.touches = csr(a),
-                                    .y = a.matrix("y"),
-                                    .d_y = a.matrix("d_y"),
-                                    .d_context = a.matrix("d_context")}),
+                    .touches = csr(a), .context = a.matrix("context"), .y = a.activations("y")}),
+      ALM_ENTRY(join_context_backward, JoinContextBackward{.touches = csr(a),
+                                                           .y = a.activations("y"),
+                                                           .d_y = a.activations("d_y"),
+                                                           .d_context = a.matrix("d_context")}),
       ALM_ENTRY(attention_forward,
                 AttentionForward{.touches = csr(a),
                                  .heads = static_cast<int64_t>(a.scalar("heads")),
-                                 .qkv = a.matrix("qkv"),
+                                 .qkv = a.activations("qkv"),
                                  .start = a.matrix("start"),
-                                 .out = a.matrix("out"),
+                                 .out = a.activations("out"),
                                  .log_sum = a.matrix("log_sum")}),
       ALM_ENTRY(attention_backward,
                 AttentionBackward{.touches = csr(a),
                                   .heads = static_cast<int64_t>(a.scalar("heads")),
-                                  .qkv = a.matrix("qkv"),
+                                  .qkv = a.activations("qkv"),
                                   .start = a.matrix("start"),
-                                  .out = a.matrix("out"),
+                                  .out = a.activations("out"),
                                   .log_sum = a.matrix("log_sum"),
-                                  .d_out = a.matrix("d_out"),
-                                  .d_qkv = a.matrix("d_qkv"),
+                                  .d_out = a.activations("d_out"),
+                                  .d_qkv = a.activations("d_qkv"),
                                   .d_start = a.matrix("d_start")}),
       ALM_ENTRY(pool_forward, PoolForward{.touches = csr(a),
-                                          .x = a.matrix("x"),
+                                          .x = a.activations("x"),
                                           .w = a.floats("w"),
                                           .alpha = a.floats("alpha"),
                                           .out = a.matrix("out")}),
       ALM_ENTRY(pool_backward, PoolBackward{.touches = csr(a),
-                                            .x = a.matrix("x"),
+                                            .x = a.activations("x"),
                                             .w = a.floats("w"),
                                             .alpha = a.floats("alpha"),
                                             .out = a.matrix("out"),
                                             .d_out = a.matrix("d_out"),
-                                            .d_x = a.matrix("d_x"),
+                                            .d_x = a.activations("d_x"),
                                             .d_w = a.floats("d_w"),
                                             .mask_dx = a.scalar("mask_dx") != 0}),
       ALM_ENTRY(weighted_sum_forward, WeightedSumForward{.touches = csr(a),
@@ -883,26 +924,26 @@ const std::vector<Entry>& entries() {
                                                     .d_context = a.matrix("d_context")}),
       ALM_ENTRY(touch_head_forward, TouchHeadForward{.touches = csr(a),
                                                      .cluster = a.integers("cluster"),
-                                                     .x = a.matrix("x"),
+                                                     .x = a.activations("x"),
                                                      .context = a.matrix("context"),
                                                      .weights = head_weights(a),
                                                      .logit = a.matrix("logit"),
-                                                     .hidden = a.matrix("hidden"),
+                                                     .hidden = a.activations("hidden"),
                                                      .of_context = a.matrix("of_context"),
                                                      .keep_hidden = a.scalar("keep_hidden") != 0}),
       ALM_ENTRY(touch_head_backward,
                 TouchHeadBackward{.touches = csr(a),
                                   .cluster = a.integers("cluster"),
-                                  .x = a.matrix("x"),
+                                  .x = a.activations("x"),
                                   .context = a.matrix("context"),
                                   .weights = head_weights(a),
-                                  .hidden = a.matrix("hidden"),
+                                  .hidden = a.activations("hidden"),
                                   .d_logit = a.matrix("d_logit"),
-                                  .d_hidden = a.matrix("d_hidden"),
-                                  .d_x = a.matrix("d_x"),
+                                  .d_hidden = a.activations("d_hidden"),
+                                  .d_x = a.activations("d_x"),
                                   .d_context = a.matrix("d_context"),
                                   .gradients = head_tensors(a, "d_"),
-                                  .room_touches = a.matrix("room_touches"),
+                                  .room_touches = a.activations("room_touches"),
                                   .room_journeys = a.matrix("room_journeys"),
                                   .accumulate_dx = a.scalar("accumulate_dx") != 0,
                                   .mask_dx = a.scalar("mask_dx") != 0}),
@@ -1054,14 +1095,19 @@ std::vector<OpCase> correctness_cases() {
     const int64_t sizes[][3] = {{0, 5, 3},   {1, 1, 1},    {3, 0, 4},     {13, 7, 1},
                                 {5, 17, 11}, {64, 64, 64}, {131, 19, 67}, {0, 5, 16},
                                 {3, 0, 16},  {8, 65, 16},  {37, 19, 80},  {101, 23, 144}};
+    int64_t number = padding > 0 ? 3 : 2;
     for (const auto& [r, a, b] : sizes) {
+      // Each of the four in turn, and 64 x 64 x 64 without gaps between its rows as it is of most
+      // use.
+      const Sides sides{number % 2 == 1, number % 4 > 1};
+      ++number;
       for (const ForwardWays& ways : {ForwardWays{},
                                       {.bias = true, .relu = true},
                                       {.bias = true, .accumulate = true},
                                       {.bias = true, .relu = true, .accumulate = true},
                                       {.bias = true, .addend = true},
                                       {.bias = true, .relu = true, .before_relu = true}}) {
-        cases.push_back(linear_forward(r, a, b, ways, padding));
+        cases.push_back(linear_forward(r, a, b, ways, sides, padding));
       }
       for (const BackwardWays& ways : {BackwardWays{.relu = true},
                                        {.accumulate_dx = true},
@@ -1072,12 +1118,12 @@ std::vector<OpCase> correctness_cases() {
                                        {.relu = true, .w = false},
                                        {.relu = true, .bias = false},
                                        {.relu = true, .x = false, .w = false, .bias = false}}) {
-        cases.push_back(linear_backward(r, a, b, ways, padding));
+        cases.push_back(linear_backward(r, a, b, ways, sides, padding));
       }
     }
     // Rows that the gradient of the weights is cut along.
-    cases.push_back(linear_backward(521, 5, 7, {.relu = true}, padding));
-    cases.push_back(linear_backward(521, 5, 7, {}, padding));
+    cases.push_back(linear_backward(521, 5, 7, {.relu = true}, {.x = true, .y = true}, padding));
+    cases.push_back(linear_backward(521, 5, 7, {}, {.y = true}, padding));
     for (const Shape& shape : odd_shapes()) {
       for (const bool backward : {false, true}) {
         for (const int64_t width : {1, 7, 64}) {
@@ -1103,10 +1149,12 @@ std::vector<OpCase> correctness_cases() {
       const Shape primes = odd_shapes()[5];
       const HeadWays past_relu{.accumulate_dx = false, .mask_dx = true};
       cases.push_back(touch_head(ragged, 1, {1, 1, 1}, backward, {beside}, padding));
-      cases.push_back(touch_head(ragged, 3, {20, 32, 17}, backward, {beside}, padding));
+      cases.push_back(touch_head(ragged, 3, {20, 32, 17}, backward,
+                                 {.beside = beside, .fp32_x = true}, padding));
       cases.push_back(touch_head(primes, 5, {33, 48, 64}, backward, {beside}, padding));
       cases.push_back(touch_head(primes, 5, {64, 64, 64}, backward, past_relu, padding));
-      cases.push_back(touch_head(ragged, 5, {65, 9, 17}, backward, {beside, true, true}, padding));
+      cases.push_back(touch_head(ragged, 5, {65, 9, 17}, backward,
+                                 {.beside = beside, .mask_dx = true}, padding));
     }
     for (const int64_t rows : {0, 1, 17}) {
       for (const int64_t classes : {1, 2, 37}) {
@@ -1175,8 +1223,9 @@ std::vector<OpCase> performance_cases() {
   const int64_t layers[][3] = {
       {256, 144, 128}, {256, 128, 64}, {t, 64, 64}, {t, 64, 192}, {t, 64, 1}};
   for (const auto& [r, a, b] : layers) {
-    cases.push_back(linear_forward(r, a, b, {.bias = true, .relu = b > 1}, 0));
-    cases.push_back(linear_backward(r, a, b, {.relu = b > 1}, 0));
+    const Sides sides{r == t, r == t && b > 1};
+    cases.push_back(linear_forward(r, a, b, {.bias = true, .relu = b > 1}, sides, 0));
+    cases.push_back(linear_backward(r, a, b, {.relu = b > 1}, sides, 0));
   }
   for (const bool backward : {false, true}) {
     cases.push_back(join_context(block, 64, backward, 0));
@@ -1184,7 +1233,7 @@ std::vector<OpCase> performance_cases() {
     cases.push_back(pool(block, 64, 0.3, backward, 0));
     cases.push_back(weighted_sum(block, 64, backward, 0));
     cases.push_back(bilinear(block, 1000, 64, backward, 0));
-    cases.push_back(touch_head(block, 1000, {64, 64, 64}, backward, {}, 0));
+    cases.push_back(touch_head(block, 1000, {64, 64, 64}, backward, {.accumulate_dx = false}, 0));
   }
   for (const char* op : {"separable_loss", "additive_loss"}) {
     cases.push_back(journey_loss(op, block, 1, true));
@@ -1213,12 +1262,15 @@ std::vector<OpCase> step_cases(int64_t journeys) {
   const int64_t t = shape.touches();
   constexpr int64_t kClusters = 1000, kPositions = 16, kTableRows = 65537, kIds = 8;
   constexpr int64_t kArena = 253000;  // dense parameters
-  const auto forward = [](int64_t r, int64_t a, int64_t b, ForwardWays ways) {
-    return linear_forward(r, a, b, ways, 0);
+  const auto forward = [](int64_t r, int64_t a, int64_t b, ForwardWays ways, Sides sides = {}) {
+    return linear_forward(r, a, b, ways, sides, 0);
   };
-  const auto backward = [](int64_t r, int64_t a, int64_t b, BackwardWays ways) {
-    return linear_backward(r, a, b, ways, 0);
+  const auto backward = [](int64_t r, int64_t a, int64_t b, BackwardWays ways, Sides sides = {}) {
+    return linear_backward(r, a, b, ways, sides, 0);
   };
+  // Of touches: what the encoders read and the gradients of rows are fp32.
+  const Sides touches{.x = true, .y = true};
+  const Sides from_inputs{.y = true};
   const HeadWidths head{64, 64, 64};
   return {
       // Context.
@@ -1232,14 +1284,14 @@ std::vector<OpCase> step_cases(int64_t journeys) {
       gather_rows(kClusters, t, 32, 0),
       gather_rows(kPositions, t, 8, 0),
       gather_rows(kTableRows, t, 32, 0),
-      forward(t, 48, 64, {.bias = true, .relu = true, .before_relu = true}),
-      forward(t, 32, 64, {.relu = true, .accumulate = true}),
-      forward(t, 64, 64, {.bias = true, .relu = true}),
-      forward(t, 64, 64, {.bias = true, .relu = true}),
+      forward(t, 48, 64, {.bias = true, .relu = true, .before_relu = true}, from_inputs),
+      forward(t, 32, 64, {.relu = true, .accumulate = true}, from_inputs),
+      forward(t, 64, 64, {.bias = true, .relu = true}, touches),
+      forward(t, 64, 64, {.bias = true, .relu = true}, touches),
       // Their order.
-      forward(t, 64, 192, {.bias = true}),
+      forward(t, 64, 192, {.bias = true}, touches),
       attention(shape, 4, 16, false, 0),
-      forward(t, 64, 64, {.bias = true, .addend = true}),
+      forward(t, 64, 64, {.bias = true, .addend = true}, touches),
       // Mediator, potency, confounding term, second stage, loss.
       touch_head(shape, kClusters, head, false, {}, 0),
       touch_head(shape, kClusters, head, false, {}, 0),
@@ -1257,16 +1309,16 @@ std::vector<OpCase> step_cases(int64_t journeys) {
       backward(n, 64, 128, {.accumulate_dx = true, .bias = false}),
       backward(n, 65, 128, {}),
       touch_head(shape, kClusters, head, true, {.accumulate_dx = false}, 0),
-      backward(t, 64, 64, {}),
+      backward(t, 64, 64, {}, touches),
       attention(shape, 4, 16, true, 0),
-      backward(t, 64, 192, {.accumulate_dx = true}),
+      backward(t, 64, 192, {.accumulate_dx = true}, touches),
       touch_head(shape, kClusters, head, true, {.accumulate_dx = false, .mask_dx = true}, 0),
       pool(shape, 64, 0.3, true, 0, true),
-      backward(t, 64, 64, {.mask_dx = true}),
-      backward(t, 32, 64, {.bias = false}),
-      backward(t, 64, 64, {.accumulate_dx = true, .mask_dx = true}),
-      backward(t, 48, 64, {.x = false}),
-      backward(t, 40, 64, {.w = false, .bias = false}),
+      backward(t, 64, 64, {.mask_dx = true}, touches),
+      backward(t, 32, 64, {.bias = false}, from_inputs),
+      backward(t, 64, 64, {.accumulate_dx = true, .mask_dx = true}, touches),
+      backward(t, 48, 64, {.x = false}, from_inputs),
+      backward(t, 40, 64, {.w = false, .bias = false}, from_inputs),
       scatter_rows(kClusters, t, 32, 0),
       scatter_rows(kPositions, t, 8, 0),
       backward(n, 128, 64, {.relu = true, .mask_dx = true}),
@@ -1293,11 +1345,20 @@ namespace {
 // What lies between rows: NaN as a float, nonsense as anything else.
 constexpr unsigned char kPadding = 0xff;
 
+// To nearest, ties to even.
+uint16_t bf16_of(float value) {
+  if (std::isnan(value)) return 0x7fff;
+  const uint32_t bits = std::bit_cast<uint32_t>(value);
+  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
 void put(Type type, unsigned char* at, double value) {
   const auto write = [&](auto typed) { std::memcpy(at, &typed, sizeof typed); };
   switch (type) {
     case Type::f32:
       return write(static_cast<float>(value));
+    case Type::bf16:
+      return write(bf16_of(static_cast<float>(value)));
     case Type::f64:
       return write(value);
     case Type::i64:
@@ -1315,6 +1376,10 @@ double get(Type type, const unsigned char* at) {
   switch (type) {
     case Type::f32:
       return read(float{});
+    case Type::bf16: {
+      const uint32_t bits = static_cast<uint32_t>(read(uint16_t{})) << 16;
+      return std::bit_cast<float>(bits);
+    }
     case Type::f64:
       return read(double{});
     case Type::i64:
@@ -1326,8 +1391,10 @@ double get(Type type, const unsigned char* at) {
 
 }  // namespace
 
-OpArguments::OpArguments(const OpCase& op_case) : scalars_(op_case.scalars) {
-  for (const auto& [name, array] : op_case.arrays) {
+OpArguments::OpArguments(const OpCase& op_case, Precision activations) : scalars_(op_case.scalars) {
+  for (const auto& [name, of_case] : op_case.arrays) {
+    OpArray array = of_case;
+    if (array.activation && activations == Precision::bf16) array.type = Type::bf16;
     const int64_t size = size_of(array.type);
     Slot slot{array, {}, nullptr};
     // One spare element keeps the pointer of an empty array non-null, as real callers' are.
@@ -1371,7 +1438,15 @@ Matrix<float> OpArguments::matrix(const std::string& name) {
   const auto found = slots_.find(name);
   if (found == slots_.end()) return {};
   const OpArray& shape = found->second.shape;
+  ALM_CHECK(shape.type == Type::f32, "an array of other numbers");
   return {reinterpret_cast<float*>(found->second.view()), shape.rows, shape.cols, shape.stride};
+}
+
+MixedMatrix<float> OpArguments::activations(const std::string& name) {
+  const auto found = slots_.find(name);
+  if (found == slots_.end()) return {};
+  const OpArray& shape = found->second.shape;
+  return {found->second.view(), shape.rows, shape.cols, shape.stride, precision(name)};
 }
 
 std::span<float> OpArguments::floats(const std::string& name) {
@@ -1418,6 +1493,10 @@ std::vector<double> OpArguments::values(const std::string& name) const {
   return dense;
 }
 
+Precision OpArguments::precision(const std::string& name) const {
+  return slots_.at(name).shape.type == Type::bf16 ? Precision::bf16 : Precision::fp32;
+}
+
 const std::vector<unsigned char>& OpArguments::memory(const std::string& name) const {
   return slots_.at(name).memory;
 }
@@ -1444,7 +1523,7 @@ double thread_cpu_seconds() {
 }
 
 OpTiming time_op(const OpCase& op_case, Device& device, bool cold, double budget) {
-  OpArguments arguments(op_case);
+  OpArguments arguments(op_case, device.activations());
   const std::unique_ptr<Queue> queue = device.make_queue();
   if (!op_case.forward.empty()) bind_op(op_case.forward, device.ops(), *queue, arguments)();
   const std::function<void()> run = bind_op(op_case.op, device.ops(), *queue, arguments);
@@ -1487,7 +1566,7 @@ OpTiming time_op(const OpCase& op_case, Device& device, bool cold, double budget
 double time_queued_op(const OpCase& op_case, Device& device, double budget) {
   constexpr double kLongEnough = 1e-3;  // for what the wait at the end costs to be little
   const std::unique_ptr<Queue> queue = device.make_queue();
-  OpArguments arguments(op_case);
+  OpArguments arguments(op_case, device.activations());
   arguments.move_to(device, *queue);
   if (!op_case.forward.empty()) bind_op(op_case.forward, device.ops(), *queue, arguments)();
   const std::function<void()> run = bind_op(op_case.op, device.ops(), *queue, arguments);

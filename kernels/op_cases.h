@@ -17,9 +17,10 @@ namespace alm {
 // One array argument. `values` is dense, row-major and double whatever the type on the device;
 // `stride` is the row stride there. A vector is [n, 1].
 struct OpArray {
-  enum class Type { f32, f64, i64, u8 };
+  enum class Type { f32, f64, i64, u8, bf16 };
   enum class Role { input, overwritten, accumulated, room };  // room: the backend's own
   Type type = Type::f32;
+  bool activation = false;  // f32, or as the device holds activations
   Role role = Role::input;
   int64_t rows = 0;
   int64_t cols = 1;
@@ -57,11 +58,11 @@ std::vector<OpCase> performance_cases();
 // journeys at once: as many of each as the model and the optimiser call.
 std::vector<OpCase> step_cases(int64_t journeys);
 
-// The arrays of a case in memory of their own types, rows padded to the stride with NaN. Not
-// thread-safe.
+// The arrays of a case in memory of their own types, rows padded to the stride with NaN;
+// activations as asked. Not thread-safe.
 class OpArguments {
  public:
-  explicit OpArguments(const OpCase& op_case);
+  explicit OpArguments(const OpCase& op_case, Precision activations = Precision::fp32);
 
   // From here on the views below are of copies in the device's memory, which end with the last row.
   // Device and queue must outlive this object and its copies, which share that memory.
@@ -72,6 +73,7 @@ class OpArguments {
 
   // Views of an array; empty when the case has none of that name (an optional argument).
   Matrix<float> matrix(const std::string& name);
+  MixedMatrix<float> activations(const std::string& name);
   std::span<float> floats(const std::string& name);
   std::span<int64_t> integers(const std::string& name);
   Matrix<int64_t> integer_matrix(const std::string& name);
@@ -81,6 +83,7 @@ class OpArguments {
 
   // Dense copy of an array as it stands now.
   std::vector<double> values(const std::string& name) const;
+  Precision precision(const std::string& name) const;
   // Raw memory of an array, padding included.
   const std::vector<unsigned char>& memory(const std::string& name) const;
   // True if what lies between the rows still holds what the constructor put there.

@@ -9,12 +9,17 @@
 // every sum runs in a fixed order (no atomics). Loss sums are double. An empty view (data ==
 // nullptr) for an optional argument means "not wanted". Gradients are of the SUM of weighted losses
 // over the batch; the optimiser divides by the global weight sum.
+//
+// Precision. A MixedMatrix holds what layers make of touches, or its gradient. A device may hold
+// those in bf16 (Device::activations()): numbers are then rounded to nearest, ties to even, as they
+// are stored, and computed with in fp32. x and d_x of an op are held alike, as are y, its addend
+// and d_y; what is no activation of touches is fp32 everywhere. The CPU's are always fp32.
 #pragma once
 
 #include <cstdint>
 #include <span>
 
-#include "kernels/base/view.h"
+#include "kernels/mixed_matrix.h"
 
 namespace alm {
 
@@ -57,12 +62,12 @@ struct ScatterRows {
 // ReLU or none. bias and addend are optional, and the addend may be y itself or z. before_relu:
 // where z is wanted, too; optional, may not be y.
 struct LinearForward {
-  Matrix<const float> x;
+  MixedMatrix<const float> x;
   Matrix<const float> w;
   std::span<const float> bias;
-  Matrix<const float> addend = {};
-  Matrix<float> y;
-  Matrix<float> before_relu = {};
+  MixedMatrix<const float> addend = {};
+  MixedMatrix<float> y;
+  MixedMatrix<float> before_relu = {};
   bool relu = false;
 };
 
@@ -71,11 +76,11 @@ struct LinearForward {
 // is alpha = -lambda (engines.md 4.3). mask_dx: x is what a ReLU gave, and the gradient wanted that
 // of what went into it: alpha dz w^T times 1{x > 0}.
 struct LinearBackward {
-  Matrix<const float> x;
+  MixedMatrix<const float> x;
   Matrix<const float> w;
-  Matrix<const float> y;
-  Matrix<float> d_y;
-  Matrix<float> d_x;
+  MixedMatrix<const float> y;
+  MixedMatrix<float> d_y;
+  MixedMatrix<float> d_x;
   Matrix<float> d_w;
   std::span<float> d_bias;
   float alpha = 1.0f;
@@ -90,14 +95,14 @@ struct LinearBackward {
 struct JoinContextForward {
   Csr touches;
   Matrix<const float> context;
-  Matrix<float> y;
+  MixedMatrix<float> y;
 };
 // d_y is masked in place by 1{y > 0}; d_context[i, :] = sum of the masked d_y over the touches of
 // i.
 struct JoinContextBackward {
   Csr touches;
-  Matrix<const float> y;
-  Matrix<float> d_y;
+  MixedMatrix<const float> y;
+  MixedMatrix<float> d_y;
   Matrix<float> d_context;
 };
 
@@ -109,21 +114,21 @@ struct JoinContextBackward {
 struct AttentionForward {
   Csr touches;
   int64_t heads = 1;
-  Matrix<const float> qkv;
+  MixedMatrix<const float> qkv;
   Matrix<const float> start;
-  Matrix<float> out;
+  MixedMatrix<float> out;
   Matrix<float> log_sum;
 };
 // d_qkv [t, 3W] is overwritten, d_start [2, W] accumulated.
 struct AttentionBackward {
   Csr touches;
   int64_t heads = 1;
-  Matrix<const float> qkv;
+  MixedMatrix<const float> qkv;
   Matrix<const float> start;
-  Matrix<const float> out;
+  MixedMatrix<const float> out;
   Matrix<const float> log_sum;
-  Matrix<const float> d_out;
-  Matrix<float> d_qkv;
+  MixedMatrix<const float> d_out;
+  MixedMatrix<float> d_qkv;
   Matrix<float> d_start;
 };
 
@@ -132,7 +137,7 @@ struct AttentionBackward {
 // out[i, W] = log(1 + number of touches). x [t, W], w [W], alpha [t], out [n, W + 1].
 struct PoolForward {
   Csr touches;
-  Matrix<const float> x;
+  MixedMatrix<const float> x;
   std::span<const float> w;
   std::span<float> alpha;
   Matrix<float> out;
@@ -142,12 +147,12 @@ struct PoolForward {
 // went into it: 0 where x is not above 0.
 struct PoolBackward {
   Csr touches;
-  Matrix<const float> x;
+  MixedMatrix<const float> x;
   std::span<const float> w;
   std::span<const float> alpha;
   Matrix<const float> out;
   Matrix<const float> d_out;
-  Matrix<float> d_x;
+  MixedMatrix<float> d_x;
   std::span<float> d_w;
   bool mask_dx = false;
 };
@@ -213,11 +218,11 @@ struct TouchHeadTensors {
 struct TouchHeadForward {
   Csr touches;
   std::span<const int64_t> cluster;
-  Matrix<const float> x;
+  MixedMatrix<const float> x;
   Matrix<const float> context;
   TouchHeadTensors<const float> weights;
   Matrix<float> logit;
-  Matrix<float> hidden;
+  MixedMatrix<float> hidden;
   Matrix<float> of_context;
   bool keep_hidden = false;
 };
@@ -229,16 +234,16 @@ struct TouchHeadForward {
 struct TouchHeadBackward {
   Csr touches;
   std::span<const int64_t> cluster;
-  Matrix<const float> x;
+  MixedMatrix<const float> x;
   Matrix<const float> context;
   TouchHeadTensors<const float> weights;
-  Matrix<const float> hidden;
+  MixedMatrix<const float> hidden;
   Matrix<float> d_logit;
-  Matrix<const float> d_hidden;
-  Matrix<float> d_x;
+  MixedMatrix<const float> d_hidden;
+  MixedMatrix<float> d_x;
   Matrix<float> d_context;
   TouchHeadTensors<float> gradients;
-  Matrix<float> room_touches;
+  MixedMatrix<float> room_touches;
   Matrix<float> room_journeys;
   bool accumulate_dx = false;
   bool mask_dx = false;

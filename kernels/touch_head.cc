@@ -1,10 +1,12 @@
 #include "kernels/touch_head.h"
 
+#include "kernels/device.h"
+
 namespace alm {
 namespace {
 
-template <class T>
-bool has_shape(const Matrix<T>& matrix, int64_t rows, int64_t cols) {
+template <class Rows>
+bool has_shape(const Rows& matrix, int64_t rows, int64_t cols) {
   return matrix.rows == rows && matrix.cols == cols;
 }
 
@@ -67,7 +69,8 @@ void touch_head_backward_by_parts(const Ops& ops, Queue& queue, const TouchHeadB
   check_touch_head(a);
   const TouchHeadTensors<const float>& w = a.weights;
   const TouchHeadTensors<float>& g = a.gradients;
-  const Matrix<float> d_hidden = a.room_touches;
+  const MixedMatrix<float> d_hidden = a.room_touches;
+  const bool beside = a.d_hidden.data != nullptr;
   ops.bilinear_backward(queue, {.touches = a.touches,
                                 .cluster = a.cluster,
                                 .v = w.v,
@@ -76,16 +79,15 @@ void touch_head_backward_by_parts(const Ops& ops, Queue& queue, const TouchHeadB
                                 .d_bias = g.cluster_bias,
                                 .d_v = g.v,
                                 .d_context = a.d_context});
+  if (beside) queue.copy(a.d_hidden, d_hidden);
   ops.linear_backward(queue, {.x = a.hidden,
                               .w = w.w_out,
                               .y = {},
                               .d_y = a.d_logit,
                               .d_x = d_hidden,
                               .d_w = g.w_out,
-                              .d_bias = g.out_bias});
-  if (a.d_hidden.data != nullptr) {
-    ops.accumulate(queue, {.x = flat(a.d_hidden), .y = flat(d_hidden)});
-  }
+                              .d_bias = g.out_bias,
+                              .accumulate_dx = beside});
   ops.join_context_backward(
       queue, {.touches = a.touches, .y = a.hidden, .d_y = d_hidden, .d_context = a.room_journeys});
   ops.linear_backward(queue, {.x = a.x,

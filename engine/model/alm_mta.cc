@@ -91,7 +91,8 @@ AlmMta::Activations AlmMta::forward(const Pass& pass, const ModelInputs& inputs,
     a.mediator = mediator_->forward(pass, inputs.csr, inputs.cluster, a.order.out, a.context.out);
   }
   if (proxy_)
-    a.proxy = proxy_->forward(pass, inputs, a.order.out, a.touch.known.out, a.context.out);
+    a.proxy = proxy_->forward(pass, inputs, a.order.out.floats(), a.touch.known.out.floats(),
+                              a.context.out);
   a.potency = potency_.forward(pass, inputs.csr, inputs.cluster, a.touch.plain.out, a.context.out,
                                general());
   if (general()) a.general = general_->forward(pass, inputs, a.mediator.logit, a.potency);
@@ -106,7 +107,7 @@ AlmMta::Scores AlmMta::score(const Pass& pass, const ModelInputs& inputs,
   const Activations a = forward(pass, inputs, weights);
   Scores scores;
   scores.context = a.context.out;
-  scores.touches = {a.touch.known.out, a.order.qkv};
+  scores.touches = {a.touch.known.out.floats(), a.order.qkv.floats()};
   scores.mediator_logit = a.mediator.logit;
   scores.potency = a.potency.logit;
   scores.confounding = a.confounding.logit;
@@ -146,7 +147,8 @@ void AlmMta::do_discriminator_loss(const Pass& pass, const ModelInputs& inputs,
   const TouchEncoder::Activations touch = touch_.forward(pass, inputs, weights.items);
   const TouchOrder::Activations order = order_.forward(pass, inputs.csr, touch.out);
   proxy_->discriminator_loss(
-      pass, inputs, proxy_->forward(pass, inputs, order.out, touch.out, context.out), sums);
+      pass, inputs,
+      proxy_->forward(pass, inputs, order.out.floats(), touch.out.floats(), context.out), sums);
 }
 
 void AlmMta::do_loss(const Pass& pass, const ModelInputs& inputs, const WeightsView& weights,
@@ -212,15 +214,16 @@ void AlmMta::do_loss(const Pass& pass, const ModelInputs& inputs, const WeightsV
   };
   const Matrix<float> d_context = zeros(n, options_.context_width);
   // The gradient of the ordered touches, then of the touches themselves.
-  Matrix<float> d_touch;
+  MixedMatrix<float> d_touch;
   Matrix<float> d_matched;  // what the matching score brings the touches
   if (proxy_) {
-    d_touch = zeros(t, options_.touch_width);
+    const Matrix<float> d_ordered = zeros(t, options_.touch_width);
     d_matched = zeros(t, options_.touch_width);
-    proxy_->loss(pass, inputs, a.order.out, a.context.out, a.proxy, sums, d_value, d_touch,
-                 d_matched, d_context);
+    proxy_->loss(pass, inputs, a.order.out.floats(), a.context.out, a.proxy, sums, d_value,
+                 d_ordered, d_matched, d_context);
+    d_touch = d_ordered;
   } else if (backward) {
-    d_touch = pass.memory.matrix(t, options_.touch_width);  // filled by the mediator head
+    d_touch = pass.memory.activations(t, options_.touch_width);  // filled by the mediator head
   }
   if (!backward) return;
 
@@ -239,9 +242,10 @@ void AlmMta::do_loss(const Pass& pass, const ModelInputs& inputs, const WeightsV
                         d_mediator, d_touch, d_context, {.accumulate_dx = has_code()});
   }
   order_.backward(pass, inputs.csr, a.touch.known.out, a.order, d_touch);
-  if (proxy_) pass.ops.accumulate(pass.queue, {.x = flat(d_matched), .y = flat(d_touch)});
+  if (proxy_) pass.ops.accumulate(pass.queue, {.x = flat(d_matched), .y = flat(d_touch.floats())});
   const bool items = weights.items.rows > 0;
-  const Matrix<float> d_plain = items ? pass.memory.matrix(t, options_.touch_width) : d_touch;
+  const MixedMatrix<float> d_plain =
+      items ? pass.memory.activations(t, options_.touch_width) : d_touch;
   // Without items the two are one, and the pool, which comes last, takes both past the ReLU.
   potency_.backward(pass, inputs.csr, inputs.cluster, a.touch.plain.out, a.context.out, a.potency,
                     d_potency, d_plain, d_context,
@@ -288,14 +292,14 @@ void AlmMta::do_refit_loss(const Pass& pass, const ModelInputs& inputs, const We
 
 Critic::Activations AlmMta::do_critic_forward(const Pass& pass, const ModelInputs& inputs,
                                               const WeightsView& weights) const {
-  return critic_->forward(pass, inputs, touch_.forward(pass, inputs, weights.items).out,
+  return critic_->forward(pass, inputs, touch_.forward(pass, inputs, weights.items).out.floats(),
                           context_.forward(pass, inputs, weights.cats).out);
 }
 
 AlmMta::CriticScores AlmMta::critic_scores(const Pass& pass, const ModelInputs& inputs,
                                            const WeightsView& weights) const {
   const Matrix<float> context = context_.forward(pass, inputs, weights.cats).out;
-  const Matrix<float> encoded = touch_.forward(pass, inputs, weights.items).out;
+  const Matrix<float> encoded = touch_.forward(pass, inputs, weights.items).out.floats();
   const Critic::Activations sides = critic_->forward(pass, inputs, encoded, context);
   return {sides.x, sides.y, confounding_.halves(pass, inputs.csr, encoded, context),
           second_stage_.forward(pass, context).logit};

@@ -15,8 +15,8 @@ Matrix<float> rows_of(const Pass& pass, Matrix<const float> table, std::span<con
 
 AlmMta::TouchRows AlmMta::touch_rows(const Pass& pass, const ModelInputs& inputs,
                                      const WeightsView& weights) const {
-  const Matrix<float> encoded = touch_.forward(pass, inputs, weights.items).out;
-  return {encoded, order_.qkv(pass, encoded)};
+  const Matrix<float> encoded = touch_.forward(pass, inputs, weights.items).out.floats();
+  return {encoded, order_.qkv(pass, encoded).floats()};
 }
 
 Matrix<float> AlmMta::edited_logit(const Pass& pass, const EditedJourneys& edited,
@@ -24,7 +24,7 @@ Matrix<float> AlmMta::edited_logit(const Pass& pass, const EditedJourneys& edite
   const TouchOrder::Activations order =
       order_.mix(pass, edited.edits, rows_of(pass, edited.qkv, edited.row));
   const Matrix<float> out = rows_of(pass, edited.encoded, edited.asked_row);
-  order_.add_mixed(pass, out, rows_of(pass, order.mixed, edited.asked), out);
+  order_.add_mixed(pass, out, rows_of(pass, order.mixed.floats(), edited.asked), out);
   return mediator_->forward(pass, edited.journeys, edited.cluster, out, context).logit;
 }
 

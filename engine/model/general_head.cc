@@ -22,7 +22,8 @@ GeneralHead::Activations GeneralHead::forward(const Pass& pass, const ModelInput
   a.joined = pass.memory.matrix(inputs.journeys, join_.w.cols);
   a.engaged = pass.memory.matrix(inputs.journeys, 1);
   pass.ops.weighted_sum_forward(
-      pass.queue, {.touches = inputs.csr, .x = potency.hidden, .weight = a.share, .out = a.sum});
+      pass.queue,
+      {.touches = inputs.csr, .x = potency.hidden.floats(), .weight = a.share, .out = a.sum});
   pass.ops.weighted_sum_forward(
       pass.queue, {.touches = inputs.csr, .x = potency.logit, .weight = a.share, .out = a.engaged});
   join_.forward(pass, a.sum, a.joined, false);
@@ -77,7 +78,7 @@ Matrix<float> GeneralHead::backward(const Pass& pass, const ModelInputs& inputs,
   const Matrix<float> d_hidden = pass.memory.matrix(potency.hidden.rows, potency.hidden.cols);
   const std::span<float> d_share = pass.zeros(inputs.touches);
   pass.ops.weighted_sum_backward(pass.queue, {.touches = inputs.csr,
-                                              .x = potency.hidden,
+                                              .x = potency.hidden.floats(),
                                               .weight = a.share,
                                               .d_out = d_sum,
                                               .d_x = d_hidden,

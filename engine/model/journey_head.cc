@@ -16,7 +16,7 @@ ConfoundingHead::ConfoundingHead(ParameterLayout& layout, const ModelOptions& op
 }
 
 ConfoundingHead::Activations ConfoundingHead::forward(const Pass& pass, Csr touches,
-                                                      Matrix<const float> encoded,
+                                                      MixedMatrix<const float> encoded,
                                                       Matrix<const float> context,
                                                       Matrix<float> joined) const {
   const bool joins = joined.data != nullptr;
@@ -49,10 +49,10 @@ ConfoundingHead::Gradients ConfoundingHead::backward(const Pass& pass, Matrix<co
 }
 
 void ConfoundingHead::backward_to_touches(const Pass& pass, Csr touches,
-                                          Matrix<const float> encoded,
+                                          MixedMatrix<const float> encoded,
                                           const Activations& activations,
                                           Matrix<const float> d_pooled,
-                                          Matrix<float> d_encoded) const {
+                                          MixedMatrix<float> d_encoded) const {
   pass.ops.pool_backward(pass.queue, {.touches = touches,
                                       .x = encoded,
                                       .w = pool_.vector(pass.weights),
@@ -65,7 +65,7 @@ void ConfoundingHead::backward_to_touches(const Pass& pass, Csr touches,
 }
 
 ConfoundingHead::Halves ConfoundingHead::halves(const Pass& pass, Csr touches,
-                                                Matrix<const float> encoded,
+                                                MixedMatrix<const float> encoded,
                                                 Matrix<const float> context) const {
   const Halves halves{pass.memory.matrix(context.rows, out_.w.rows),
                       pass.memory.matrix(context.rows, out_.w.rows)};

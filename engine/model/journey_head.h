@@ -21,7 +21,7 @@ class ConfoundingHead {
   ConfoundingHead(ParameterLayout& layout, const ModelOptions& options, double bias);
   // joined [n, confounding_hidden]: an addend of the hidden layer before its ReLU, and then that
   // layer itself; may be empty.
-  Activations forward(const Pass& pass, Csr touches, Matrix<const float> encoded,
+  Activations forward(const Pass& pass, Csr touches, MixedMatrix<const float> encoded,
                       Matrix<const float> context, Matrix<float> joined = {}) const;
   struct Gradients {
     Matrix<float> joined;  // [n, confounding_hidden]
@@ -32,9 +32,9 @@ class ConfoundingHead {
                      Matrix<float> d_logit, Matrix<float> d_context) const;
   // The rest of the way. The encoded touches are what a ReLU gave: d_encoded is added to, and with
   // what it held becomes the gradient of what went into that ReLU.
-  void backward_to_touches(const Pass& pass, Csr touches, Matrix<const float> encoded,
+  void backward_to_touches(const Pass& pass, Csr touches, MixedMatrix<const float> encoded,
                            const Activations& activations, Matrix<const float> d_pooled,
-                           Matrix<float> d_encoded) const;
+                           MixedMatrix<float> d_encoded) const;
 
   // What touches and context each give to the hidden layer before its ReLU, [n, confounding_hidden]
   // both: all that the logit of other touches under a context is made of.
@@ -42,7 +42,7 @@ class ConfoundingHead {
     Matrix<float> touches;
     Matrix<float> context;
   };
-  Halves halves(const Pass& pass, Csr touches, Matrix<const float> encoded,
+  Halves halves(const Pass& pass, Csr touches, MixedMatrix<const float> encoded,
                 Matrix<const float> context) const;
   // The logit of a row of each; `weights` is the arena.
   double logit_of_pair(const float* weights, const float* touches, const float* context) const;

@@ -35,8 +35,8 @@ Linear Linear::add_without_bias(ParameterLayout& layout, const std::string& name
   return {layout.add(name + "/weight", in, out, start, true), {}};
 }
 
-void Linear::forward(const Pass& pass, Matrix<const float> x, Matrix<float> y, bool relu,
-                     Matrix<const float> addend, Matrix<float> before_relu) const {
+void Linear::forward(const Pass& pass, MixedMatrix<const float> x, MixedMatrix<float> y, bool relu,
+                     MixedMatrix<const float> addend, MixedMatrix<float> before_relu) const {
   pass.ops.linear_forward(pass.queue, {.x = x,
                                        .w = w.matrix(pass.weights),
                                        .bias = optional_bias(*this, pass.weights),
@@ -46,8 +46,8 @@ void Linear::forward(const Pass& pass, Matrix<const float> x, Matrix<float> y, b
                                        .relu = relu});
 }
 
-void Linear::backward(const Pass& pass, Matrix<const float> x, Matrix<const float> y,
-                      Matrix<float> d_y, Matrix<float> d_x, const Backward& how) const {
+void Linear::backward(const Pass& pass, MixedMatrix<const float> x, MixedMatrix<const float> y,
+                      MixedMatrix<float> d_y, MixedMatrix<float> d_x, const Backward& how) const {
   pass.ops.linear_backward(pass.queue,
                            {.x = x,
                             .w = w.matrix(pass.weights),
@@ -80,12 +80,12 @@ TouchHead TouchHead::add(ParameterLayout& layout, const std::string& name, int64
 
 TouchHead::Activations TouchHead::forward(const Pass& pass, Csr touches,
                                           std::span<const int64_t> cluster,
-                                          Matrix<const float> encoded,
+                                          MixedMatrix<const float> encoded,
                                           Matrix<const float> journey_context,
                                           bool keep_hidden) const {
   const int64_t width = touch.w.cols;
   Activations activations;
-  activations.hidden = pass.memory.matrix(encoded.rows, width);
+  activations.hidden = pass.memory.activations(encoded.rows, width);
   const Matrix<float> of_context = pass.memory.matrix(journey_context.rows, width);
   activations.logit = pass.memory.matrix(encoded.rows, 1);
   pass.ops.touch_head_forward(pass.queue, {.touches = touches,
@@ -101,9 +101,9 @@ TouchHead::Activations TouchHead::forward(const Pass& pass, Csr touches,
 }
 
 void TouchHead::backward(const Pass& pass, Csr touches, std::span<const int64_t> cluster,
-                         Matrix<const float> encoded, Matrix<const float> journey_context,
+                         MixedMatrix<const float> encoded, Matrix<const float> journey_context,
                          const Activations& activations, Matrix<float> d_logit,
-                         Matrix<float> d_encoded, Matrix<float> d_context,
+                         MixedMatrix<float> d_encoded, Matrix<float> d_context,
                          const Backward& how) const {
   const int64_t width = touch.w.cols;
   pass.ops.touch_head_backward(pass.queue,
@@ -118,7 +118,7 @@ void TouchHead::backward(const Pass& pass, Csr touches, std::span<const int64_t>
                                 .d_x = d_encoded,
                                 .d_context = d_context,
                                 .gradients = tensors_of(*this, pass.gradient),
-                                .room_touches = pass.memory.matrix(encoded.rows, width),
+                                .room_touches = pass.memory.activations(encoded.rows, width),
                                 .room_journeys = pass.memory.matrix(journey_context.rows, width),
                                 .accumulate_dx = how.accumulate_dx,
                                 .mask_dx = how.mask_dx});

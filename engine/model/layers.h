@@ -21,8 +21,8 @@ struct Linear {
                                  int64_t out, Start start);
   bool has_bias() const { return b.rows > 0; }
   // addend, before_relu: as LinearForward of kernels/ops.h has them.
-  void forward(const Pass& pass, Matrix<const float> x, Matrix<float> y, bool relu,
-               Matrix<const float> addend = {}, Matrix<float> before_relu = {}) const;
+  void forward(const Pass& pass, MixedMatrix<const float> x, MixedMatrix<float> y, bool relu,
+               MixedMatrix<const float> addend = {}, MixedMatrix<float> before_relu = {}) const;
   // Those of LinearBackward of kernels/ops.h.
   struct Backward {
     bool relu = false;
@@ -32,8 +32,8 @@ struct Linear {
   };
   // With `relu` d_y is masked in place by y, which else may be empty. d_x may be empty (not
   // wanted). Weight gradients are added to the arena.
-  void backward(const Pass& pass, Matrix<const float> x, Matrix<const float> y, Matrix<float> d_y,
-                Matrix<float> d_x, const Backward& how) const;
+  void backward(const Pass& pass, MixedMatrix<const float> x, MixedMatrix<const float> y,
+                MixedMatrix<float> d_y, MixedMatrix<float> d_x, const Backward& how) const;
 };
 
 // A scalar per touch of (touch encoding, context of its journey, cluster), as TouchHeadForward of
@@ -46,26 +46,26 @@ struct TouchHead {
   Tensor cluster_vector;  // [K, context_width]
 
   struct Activations {
-    Matrix<float> hidden;  // [t, hidden]; of use to others only where it was to be kept
-    Matrix<float> logit;   // [t, 1]
+    MixedMatrix<float> hidden;  // [t, hidden]; of use to others only where it was to be kept
+    Matrix<float> logit;        // [t, 1]
   };
   // zero_out: the last layer starts at zero with this bias, so that the head starts constant.
   static TouchHead add(ParameterLayout& layout, const std::string& name, int64_t touch_width,
                        int64_t context_width, int64_t hidden, int64_t clusters, bool zero_out,
                        double bias);
   Activations forward(const Pass& pass, Csr touches, std::span<const int64_t> cluster,
-                      Matrix<const float> encoded, Matrix<const float> journey_context,
+                      MixedMatrix<const float> encoded, Matrix<const float> journey_context,
                       bool keep_hidden = false) const;
   // Of TouchHeadBackward of kernels/ops.h.
   struct Backward {
-    Matrix<const float> d_hidden = {};
+    MixedMatrix<const float> d_hidden = {};
     bool accumulate_dx = true;
     bool mask_dx = false;
   };
   // d_context is added to.
   void backward(const Pass& pass, Csr touches, std::span<const int64_t> cluster,
-                Matrix<const float> encoded, Matrix<const float> journey_context,
-                const Activations& activations, Matrix<float> d_logit, Matrix<float> d_encoded,
+                MixedMatrix<const float> encoded, Matrix<const float> journey_context,
+                const Activations& activations, Matrix<float> d_logit, MixedMatrix<float> d_encoded,
                 Matrix<float> d_context, const Backward& how) const;
 };
 

@@ -13,7 +13,7 @@ namespace alm {
 // Grows in the first steps and then never again. One thread at a time; the device must outlive it.
 class Workspace {
  public:
-  explicit Workspace(Device& device) : device_(&device) {}
+  explicit Workspace(Device& device) : device_(&device), activations_(device.activations()) {}
   // What was queued with the memory handed out so far may still run, but on that queue alone.
   void reset() {
     if (overflow_ > 0) {
@@ -40,9 +40,15 @@ class Workspace {
   Matrix<float> matrix(int64_t rows, int64_t cols) {
     return {floats(rows * cols).data(), rows, cols};
   }
+  // Of what layers make of touches, as the device holds it.
+  MixedMatrix<float> activations(int64_t rows, int64_t cols) {
+    const int64_t size = activations_ == Precision::bf16 ? (rows * cols + 1) / 2 : rows * cols;
+    return {floats(size).data(), rows, cols, cols, activations_};
+  }
 
  private:
   Device* device_;
+  Precision activations_;
   DeviceArray<float> buffer_;
   std::vector<DeviceArray<float>> spill_;
   int64_t used_ = 0;

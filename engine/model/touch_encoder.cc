@@ -63,8 +63,8 @@ TouchEncoder::Activations TouchEncoder::forward(const Pass& pass, const ModelInp
                                                 Matrix<const float> items) const {
   Activations activations;
   activations.features = read_features(pass, inputs);
-  activations.hidden = pass.memory.matrix(inputs.touches, out_.w.rows);
-  activations.out = pass.memory.matrix(inputs.touches, out_.w.cols);
+  activations.hidden = pass.memory.activations(inputs.touches, out_.w.rows);
+  activations.out = pass.memory.activations(inputs.touches, out_.w.cols);
   from_features_.forward(pass, activations.features, activations.hidden, items.rows == 0);
   if (items.rows > 0) add_items(pass, inputs, items, activations);
   out_.forward(pass, activations.hidden, activations.out, true);
@@ -78,8 +78,8 @@ TouchEncoder::Both TouchEncoder::forward_both(const Pass& pass, const ModelInput
   Activations& known = both.known;
   plain.features = known.features = read_features(pass, inputs);
   for (Activations* one : {&plain, &known}) {
-    one->hidden = pass.memory.matrix(inputs.touches, out_.w.rows);
-    one->out = pass.memory.matrix(inputs.touches, out_.w.cols);
+    one->hidden = pass.memory.activations(inputs.touches, out_.w.rows);
+    one->out = pass.memory.activations(inputs.touches, out_.w.cols);
   }
   from_features_.forward(pass, plain.features, plain.hidden, true, {}, known.hidden);
   add_items(pass, inputs, items, known);
@@ -88,7 +88,8 @@ TouchEncoder::Both TouchEncoder::forward_both(const Pass& pass, const ModelInput
 }
 
 void TouchEncoder::features_backward(const Pass& pass, const ModelInputs& inputs,
-                                     const Activations& activations, Matrix<float> d_hidden) const {
+                                     const Activations& activations,
+                                     MixedMatrix<float> d_hidden) const {
   from_features_.backward(pass, activations.features, {}, d_hidden, {}, {});
   // Of the features only the embeddings, which come first, want a gradient.
   const int64_t embedded = cluster_.cols + position_.cols;
@@ -110,16 +111,16 @@ void TouchEncoder::features_backward(const Pass& pass, const ModelInputs& inputs
 }
 
 void TouchEncoder::backward(const Pass& pass, const ModelInputs& inputs,
-                            const Activations& activations, Matrix<float> d_out) const {
-  const Matrix<float> d_hidden = pass.memory.matrix(d_out.rows, out_.w.rows);
+                            const Activations& activations, MixedMatrix<float> d_out) const {
+  const MixedMatrix<float> d_hidden = pass.memory.activations(d_out.rows, out_.w.rows);
   out_.backward(pass, activations.hidden, {}, d_out, d_hidden, {.mask_dx = true});
   features_backward(pass, inputs, activations, d_hidden);
 }
 
 Matrix<float> TouchEncoder::backward_both(const Pass& pass, const ModelInputs& inputs,
-                                          const Both& both, Matrix<float> d_known,
-                                          Matrix<float> d_plain) const {
-  const Matrix<float> d_hidden = pass.memory.matrix(d_known.rows, out_.w.rows);
+                                          const Both& both, MixedMatrix<float> d_known,
+                                          MixedMatrix<float> d_plain) const {
+  const MixedMatrix<float> d_hidden = pass.memory.activations(d_known.rows, out_.w.rows);
   out_.backward(pass, both.known.hidden, {}, d_known, d_hidden, {.mask_dx = true});
   const Matrix<float> d_item = pass.memory.matrix(inputs.touches, from_item_.w.rows);
   from_item_.backward(pass, both.known.item, {}, d_hidden, d_item, {});
@@ -143,16 +144,17 @@ TouchOrder::TouchOrder(ParameterLayout& layout, const ModelOptions& options)
   out_ = Linear::add(layout, "order/out", width, width, start);
 }
 
-Matrix<float> TouchOrder::qkv(const Pass& pass, Matrix<const float> encoded) const {
-  const Matrix<float> qkv = pass.memory.matrix(encoded.rows, 3 * encoded.cols);
+MixedMatrix<float> TouchOrder::qkv(const Pass& pass, MixedMatrix<const float> encoded) const {
+  const MixedMatrix<float> qkv = pass.memory.activations(encoded.rows, 3 * encoded.cols);
   qkv_.forward(pass, encoded, qkv, false);
   return qkv;
 }
 
-TouchOrder::Activations TouchOrder::mix(const Pass& pass, Csr touches, Matrix<float> qkv) const {
+TouchOrder::Activations TouchOrder::mix(const Pass& pass, Csr touches,
+                                        MixedMatrix<float> qkv) const {
   Activations activations;
   activations.qkv = qkv;
-  activations.mixed = pass.memory.matrix(qkv.rows, start_.cols);
+  activations.mixed = pass.memory.activations(qkv.rows, start_.cols);
   activations.log_sum = pass.memory.matrix(qkv.rows, heads_);
   pass.ops.attention_forward(pass.queue, {.touches = touches,
                                           .heads = heads_,
@@ -163,24 +165,24 @@ TouchOrder::Activations TouchOrder::mix(const Pass& pass, Csr touches, Matrix<fl
   return activations;
 }
 
-void TouchOrder::add_mixed(const Pass& pass, Matrix<const float> encoded, Matrix<const float> mixed,
-                           Matrix<float> out) const {
+void TouchOrder::add_mixed(const Pass& pass, MixedMatrix<const float> encoded,
+                           MixedMatrix<const float> mixed, MixedMatrix<float> out) const {
   out_.forward(pass, mixed, out, false, encoded);
 }
 
 TouchOrder::Activations TouchOrder::forward(const Pass& pass, Csr touches,
-                                            Matrix<const float> encoded) const {
+                                            MixedMatrix<const float> encoded) const {
   Activations activations = mix(pass, touches, qkv(pass, encoded));
-  activations.out = pass.memory.matrix(encoded.rows, encoded.cols);
+  activations.out = pass.memory.activations(encoded.rows, encoded.cols);
   add_mixed(pass, encoded, activations.mixed, activations.out);
   return activations;
 }
 
-void TouchOrder::backward(const Pass& pass, Csr touches, Matrix<const float> encoded,
-                          const Activations& activations, Matrix<float> gradient) const {
-  const Matrix<float> d_mixed = pass.memory.matrix(encoded.rows, encoded.cols);
+void TouchOrder::backward(const Pass& pass, Csr touches, MixedMatrix<const float> encoded,
+                          const Activations& activations, MixedMatrix<float> gradient) const {
+  const MixedMatrix<float> d_mixed = pass.memory.activations(encoded.rows, encoded.cols);
   out_.backward(pass, activations.mixed, {}, gradient, d_mixed, {});
-  const Matrix<float> d_qkv = pass.memory.matrix(encoded.rows, 3 * encoded.cols);
+  const MixedMatrix<float> d_qkv = pass.memory.activations(encoded.rows, 3 * encoded.cols);
   pass.ops.attention_backward(pass.queue, {.touches = touches,
                                            .heads = heads_,
                                            .qkv = activations.qkv,

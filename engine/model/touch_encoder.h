@@ -14,10 +14,10 @@ namespace alm {
 class TouchEncoder {
  public:
   struct Activations {
-    Matrix<float> features;  // [t, features]
-    Matrix<float> item;      // [t, item_width], empty without items
-    Matrix<float> hidden;    // [t, touch_hidden]
-    Matrix<float> out;       // [t, touch_width]
+    Matrix<float> features;     // [t, features]
+    Matrix<float> item;         // [t, item_width], empty without items
+    MixedMatrix<float> hidden;  // [t, touch_hidden]
+    MixedMatrix<float> out;     // [t, touch_width]
   };
   TouchEncoder(ParameterLayout& layout, const FeatureStats& stats, const ModelOptions& options,
                int64_t positions);
@@ -31,10 +31,10 @@ class TouchEncoder {
   Both forward_both(const Pass& pass, const ModelInputs& inputs, Matrix<const float> items) const;
   // Gradients are of what went into the last ReLU. Of a forward pass without items.
   void backward(const Pass& pass, const ModelInputs& inputs, const Activations& activations,
-                Matrix<float> d_out) const;
+                MixedMatrix<float> d_out) const;
   // Returns the gradient of the rows of inputs.item_rows.
   Matrix<float> backward_both(const Pass& pass, const ModelInputs& inputs, const Both& both,
-                              Matrix<float> d_known, Matrix<float> d_plain) const;
+                              MixedMatrix<float> d_known, MixedMatrix<float> d_plain) const;
 
  private:
   Matrix<float> read_features(const Pass& pass, const ModelInputs& inputs) const;
@@ -43,7 +43,7 @@ class TouchEncoder {
                  Activations& activations) const;
   // d_hidden: of what went into the hidden ReLU.
   void features_backward(const Pass& pass, const ModelInputs& inputs,
-                         const Activations& activations, Matrix<float> d_hidden) const;
+                         const Activations& activations, MixedMatrix<float> d_hidden) const;
 
   const FeatureStats& stats_;
   Tensor cluster_;   // [K, cluster_width]
@@ -56,23 +56,23 @@ class TouchEncoder {
 class TouchOrder {
  public:
   struct Activations {
-    Matrix<float> qkv;      // [t, 3 W]
-    Matrix<float> mixed;    // [t, W]
-    Matrix<float> log_sum;  // [t, heads]
-    Matrix<float> out;      // [t, W]
+    MixedMatrix<float> qkv;    // [t, 3 W]
+    MixedMatrix<float> mixed;  // [t, W]
+    Matrix<float> log_sum;     // [t, heads]
+    MixedMatrix<float> out;    // [t, W]
   };
   TouchOrder(ParameterLayout& layout, const ModelOptions& options);
-  Activations forward(const Pass& pass, Csr touches, Matrix<const float> encoded) const;
+  Activations forward(const Pass& pass, Csr touches, MixedMatrix<const float> encoded) const;
   // The same in steps, for touches put together of rows that are there already.
-  Matrix<float> qkv(const Pass& pass, Matrix<const float> encoded) const;
+  MixedMatrix<float> qkv(const Pass& pass, MixedMatrix<const float> encoded) const;
   // `mixed` and `log_sum`.
-  Activations mix(const Pass& pass, Csr touches, Matrix<float> qkv) const;
+  Activations mix(const Pass& pass, Csr touches, MixedMatrix<float> qkv) const;
   // out = encoded + what attention mixed; may be `encoded` itself.
-  void add_mixed(const Pass& pass, Matrix<const float> encoded, Matrix<const float> mixed,
-                 Matrix<float> out) const;
+  void add_mixed(const Pass& pass, MixedMatrix<const float> encoded, MixedMatrix<const float> mixed,
+                 MixedMatrix<float> out) const;
   // `gradient` [t, W] is that of the ordered touches, and becomes that of the encoded ones.
-  void backward(const Pass& pass, Csr touches, Matrix<const float> encoded,
-                const Activations& activations, Matrix<float> gradient) const;
+  void backward(const Pass& pass, Csr touches, MixedMatrix<const float> encoded,
+                const Activations& activations, MixedMatrix<float> gradient) const;
 
  private:
   int64_t heads_;

@@ -22,6 +22,10 @@ double count_of(const Matrix<T>& matrix) {
   return static_cast<double>(matrix.rows * matrix.cols);
 }
 template <class T>
+double count_of(const MixedMatrix<T>& matrix) {
+  return static_cast<double>(matrix.rows * matrix.cols);
+}
+template <class T>
 double count_of(std::span<T> values) {
   return static_cast<double>(values.size());
 }

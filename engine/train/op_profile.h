@@ -31,6 +31,7 @@ class OpProfile final : public Device {
   std::string describe() const override { return device_.describe(); }
   const Ops& ops() const override { return ops_; }
   std::unique_ptr<Event> make_event() override { return device_.make_event(); }
+  Precision activations() const override { return device_.activations(); }
   std::unique_ptr<Queue> make_queue() override { return device_.make_queue(); }
   void* allocate(int64_t bytes) override { return device_.allocate(bytes); }
   void release(void* memory) override { device_.release(memory); }

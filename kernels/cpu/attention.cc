@@ -137,8 +137,8 @@ void keys_backward(const Queries& block, const AttentionBackward& a, const float
   for (int64_t l = block.first; l < block.to; ++l) {
     for (int64_t head = 0; head < a.heads; ++head) {
       float* const d_key = a.d_qkv.row(l) + width + head * d;
-      sum_over_queries(block, l, head, slopes, a.qkv, head * d, d, d_key);
-      sum_over_queries(block, l, head, weights, a.d_out, head * d, d, d_key + width);
+      sum_over_queries(block, l, head, slopes, a.qkv.floats(), head * d, d, d_key);
+      sum_over_queries(block, l, head, weights, a.d_out.floats(), head * d, d, d_key + width);
     }
   }
 }
@@ -163,15 +163,16 @@ void attention_forward(Queue& queue, const AttentionForward& a) {
   const int64_t width = a.start.cols;
   const int64_t d = width / a.heads;
   const int64_t stride = a.qkv.stride;
-  ALM_CHECK(d * a.heads == width && a.start.rows == 2 && a.qkv.cols == 3 * width &&
-            a.qkv.rows == a.touches.total() && a.out.rows == a.qkv.rows && a.out.cols == width &&
-            a.log_sum.rows == a.qkv.rows && a.log_sum.cols == a.heads);
+  ALM_CHECK(in_fp32(a.qkv, a.out) && d * a.heads == width && a.start.rows == 2 &&
+            a.qkv.cols == 3 * width && a.qkv.rows == a.touches.total() &&
+            a.out.rows == a.qkv.rows && a.out.cols == width && a.log_sum.rows == a.qkv.rows &&
+            a.log_sum.cols == a.heads);
   const float scale = 1.0f / std::sqrt(static_cast<float>(d));
   float* const scores = static_cast<float*>(
       queue.scratch(scratch_floats(a.touches, a.heads) * int64_t{sizeof(float)}));
 
   if (is_four_heads(a.heads, d)) {
-    return for_each_journey(a.touches, a.qkv, a.start, [&](const FourHeads& journey) {
+    return for_each_journey(a.touches, a.qkv.floats(), a.start, [&](const FourHeads& journey) {
       four_heads_forward(a, journey, scale, scores);
     });
   }
@@ -205,10 +206,11 @@ void attention_backward(Queue& queue, const AttentionBackward& a) {
   const int64_t width = a.start.cols;
   const int64_t d = width / a.heads;
   const int64_t stride = a.qkv.stride;
-  ALM_CHECK(d * a.heads == width && a.start.rows == 2 && a.qkv.cols == 3 * width &&
-            a.qkv.rows == a.touches.total() && a.d_qkv.rows == a.qkv.rows &&
-            a.d_qkv.cols == a.qkv.cols && a.d_out.rows == a.qkv.rows && a.d_out.cols == width &&
-            a.d_start.rows == 2 && a.d_start.cols == width);
+  ALM_CHECK(in_fp32(a.qkv, a.out, a.d_out, a.d_qkv) && d * a.heads == width && a.start.rows == 2 &&
+            a.qkv.cols == 3 * width && a.qkv.rows == a.touches.total() &&
+            a.d_qkv.rows == a.qkv.rows && a.d_qkv.cols == a.qkv.cols &&
+            a.d_out.rows == a.qkv.rows && a.d_out.cols == width && a.d_start.rows == 2 &&
+            a.d_start.cols == width);
   const float scale = 1.0f / std::sqrt(static_cast<float>(d));
   const bool four_heads = is_four_heads(a.heads, d);
   const int64_t longest = longest_journey(a.touches);
@@ -218,7 +220,7 @@ void attention_backward(Queue& queue, const AttentionBackward& a) {
   // d loss / d weight, then d loss / d (q . k).
   float* const all_slopes = all_weights + room;
   if (four_heads) {
-    return for_each_journey(a.touches, a.qkv, a.start, [&](const FourHeads& journey) {
+    return for_each_journey(a.touches, a.qkv.floats(), a.start, [&](const FourHeads& journey) {
       four_heads_backward(a, journey, scale, all_weights, all_slopes);
     });
   }

@@ -62,6 +62,7 @@ __m512 read(__mmask16 lanes, const float* from) {
 template <How kHow>
 void linear_forward_in_bf16(Queue& queue, const LinearForward& a) {
   if (a.w.cols == 1 || a.x.empty() || a.w.empty()) return linear_forward(queue, a);
+  ALM_CHECK(in_fp32(a.x, a.addend, a.y, a.before_relu));
   ALM_CHECK(a.bias.empty() || std::ssize(a.bias) == a.y.cols);
   ALM_CHECK(a.x.rows == a.y.rows && a.x.cols == a.w.rows && a.y.cols == a.w.cols);
   const int64_t rows = whole_sides(a.x.rows), width = whole_sides(a.y.cols);
@@ -69,10 +70,10 @@ void linear_forward_in_bf16(Queue& queue, const LinearForward& a) {
   Operands operands(queue, (rows + width) * pairs);
   Pair* const x = operands.take(rows * pairs);
   Pair* const w = operands.take(pairs * width);
-  pack_rows(a.x, x);
+  pack_rows(a.x.floats(), x);
   pack_row_pairs(a.w, w);
   product<kHow>(x, w, rows, pairs, width, [&](int64_t r, int64_t c, __m512 sum) {
-    within(a.y, r, c, [&](float* y, __mmask16 lanes) {
+    within(a.y.floats(), r, c, [&](float* y, __mmask16 lanes) {
       __m512 z = a.addend.data != nullptr ? read(lanes, a.addend.row(r) + c) + sum : sum;
       if (!a.bias.empty()) z = z + read(lanes, a.bias.data() + c);
       if (a.before_relu.data != nullptr) {
@@ -88,6 +89,7 @@ void linear_forward_in_bf16(Queue& queue, const LinearForward& a) {
 template <How kHow>
 void linear_backward_in_bf16(Queue& queue, const LinearBackward& a) {
   if (a.w.cols == 1 || a.x.empty() || a.w.empty()) return linear_backward(queue, a);
+  ALM_CHECK(in_fp32(a.x, a.y, a.d_y, a.d_x));
   ALM_CHECK(!a.relu || (a.y.rows == a.d_y.rows && a.y.cols == a.d_y.cols));
   ALM_CHECK(a.d_bias.empty() || std::ssize(a.d_bias) == a.d_y.cols);
   ALM_CHECK(a.x.rows == a.d_y.rows && a.x.cols == a.w.rows && a.d_y.cols == a.w.cols);
@@ -102,9 +104,9 @@ void linear_backward_in_bf16(Queue& queue, const LinearBackward& a) {
     Pair* const x = operands.take(pairs_of_rows * inputs);
     Pair* const turned = operands.take(inputs * pairs_of_rows);
     Pair* const d_y = operands.take(pairs_of_rows * width);
-    pack_row_pairs(a.x, x);
+    pack_row_pairs(a.x.floats(), x);
     turn_pairs(x, pairs_of_rows, inputs, turned);
-    pack_row_pairs(a.d_y, d_y);
+    pack_row_pairs(a.d_y.floats(), d_y);
     product<kHow>(turned, d_y, inputs, pairs_of_rows, width, [&](int64_t r, int64_t c, __m512 sum) {
       within(a.d_w, r, c, [&](float* d_w, __mmask16 lanes) {
         _mm512_mask_storeu_ps(d_w, lanes, read(lanes, d_w) + sum);
@@ -116,11 +118,11 @@ void linear_backward_in_bf16(Queue& queue, const LinearBackward& a) {
   Pair* const d_y = operands.take(rows * pairs_of_width);
   Pair* const w = operands.take(inputs * pairs_of_width);
   Pair* const turned = operands.take(pairs_of_width * inputs);
-  pack_rows(a.d_y, d_y);
+  pack_rows(a.d_y.floats(), d_y);
   pack_rows(a.w, w);
   turn_pairs(w, inputs, pairs_of_width, turned);
   product<kHow>(d_y, turned, rows, pairs_of_width, inputs, [&](int64_t r, int64_t c, __m512 sum) {
-    within(a.d_x, r, c, [&](float* d_x, __mmask16 lanes) {
+    within(a.d_x.floats(), r, c, [&](float* d_x, __mmask16 lanes) {
       __m512 share = a.alpha * sum;
       if (a.mask_dx) {
         const __m512 x = read(lanes, a.x.row(r) + c);

@@ -74,8 +74,8 @@ class CpuQueue : public Queue {
   }
   void upload(void* to, const void* from, int64_t bytes) override { copy_bytes(to, from, bytes); }
   void download(void* to, const void* from, int64_t bytes) override { copy_bytes(to, from, bytes); }
-  void copy(Matrix<const float> from, Matrix<float> to) override {
-    ALM_CHECK(from.rows == to.rows && from.cols == to.cols);
+  void copy(MixedMatrix<const float> from, MixedMatrix<float> to) override {
+    ALM_CHECK(from.rows == to.rows && from.cols == to.cols && in_fp32(from, to));
     for (int64_t row = 0; row < from.rows; ++row) {
       std::copy(from.row(row), from.row(row) + from.cols, to.row(row));
     }
@@ -103,6 +103,7 @@ class CpuDevice : public Device {
   explicit CpuDevice(const Ops& ops) : ops_(ops) {}
   std::string describe() const override { return std::string("cpu (") + ops_.name + ")"; }
   const Ops& ops() const override { return ops_; }
+  Precision activations() const override { return Precision::fp32; }
   std::unique_ptr<Queue> make_queue() override { return std::make_unique<CpuQueue>(); }
   std::unique_ptr<Event> make_event() override { return std::make_unique<CpuEvent>(); }
   void* allocate(int64_t bytes) override {

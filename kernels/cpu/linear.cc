@@ -142,7 +142,7 @@ void backward_in_tiles(Queue& queue, const LinearBackward& a) {
   }
   for (int64_t first = 0; first < a.d_y.rows; first += kRowsAtOnce) {
     const int64_t last = std::min(a.d_y.rows, first + kRowsAtOnce);
-    if (a.d_w.data != nullptr) fetch_rows(a.x, first, last);
+    if (a.d_w.data != nullptr) fetch_rows(a.x.floats(), first, last);
     if (a.relu || !a.d_bias.empty()) mask_and_sum(a, first, last);
     if (a.d_w.data != nullptr) weight_gradient_in_tiles(a, first, last);
     if (a.d_x.data != nullptr) input_gradient_in_tiles(a, turned, first, last);
@@ -213,12 +213,12 @@ void copy_rows(Matrix<const float> from, Matrix<float> to) {
 
 void input_gradient_by_gemm(Queue& queue, const LinearBackward& a) {
   if (!a.mask_dx) {
-    return gemm(Transpose::no, Transpose::yes, a.alpha, a.d_y, a.w, a.accumulate_dx ? 1.0f : 0.0f,
-                a.d_x);
+    return gemm(Transpose::no, Transpose::yes, a.alpha, a.d_y.floats(), a.w,
+                a.accumulate_dx ? 1.0f : 0.0f, a.d_x.floats());
   }
   Matrix<float> share{nullptr, a.d_x.rows, a.d_x.cols};
   share.data = static_cast<float*>(queue.scratch(share.rows * share.cols * int64_t{sizeof(float)}));
-  gemm(Transpose::no, Transpose::yes, a.alpha, a.d_y, a.w, 0.0f, share);
+  gemm(Transpose::no, Transpose::yes, a.alpha, a.d_y.floats(), a.w, 0.0f, share);
   for (int64_t r = 0; r < share.rows; ++r) {
     const float* __restrict x = a.x.row(r);
     float* __restrict d_x = a.d_x.row(r);
@@ -232,6 +232,7 @@ void input_gradient_by_gemm(Queue& queue, const LinearBackward& a) {
 }  // namespace
 
 void linear_forward(Queue&, const LinearForward& a) {
+  ALM_CHECK(in_fp32(a.x, a.addend, a.y, a.before_relu));
   ALM_CHECK(a.bias.empty() || std::ssize(a.bias) == a.y.cols);
   if (in_tiles(a.w) && a.w.cols % kLanes == 0) {
     ALM_CHECK(a.x.rows == a.y.rows && a.x.cols == a.w.rows && a.y.cols == a.w.cols);
@@ -242,18 +243,19 @@ void linear_forward(Queue&, const LinearForward& a) {
     return forward_of_column(a);
   }
   const bool adds = a.addend.data != nullptr;
-  if (adds && a.addend.data != a.y.data) copy_rows(a.addend, a.y);
-  gemm(Transpose::no, Transpose::no, 1.0f, a.x, a.w, adds ? 1.0f : 0.0f, a.y);
+  if (adds && a.addend.data != a.y.data) copy_rows(a.addend.floats(), a.y.floats());
+  gemm(Transpose::no, Transpose::no, 1.0f, a.x.floats(), a.w, adds ? 1.0f : 0.0f, a.y.floats());
   if (!a.bias.empty()) {
     for (int64_t r = 0; r < a.y.rows; ++r) add_scaled(1.0f, a.bias.data(), a.y.row(r), a.y.cols);
   }
-  if (a.before_relu.data != nullptr) copy_rows(a.y, a.before_relu);
+  if (a.before_relu.data != nullptr) copy_rows(a.y.floats(), a.before_relu.floats());
   if (a.relu) {
     for (int64_t r = 0; r < a.y.rows; ++r) rectify(a.y.row(r), a.y.cols);
   }
 }
 
 void linear_backward(Queue& queue, const LinearBackward& a) {
+  ALM_CHECK(in_fp32(a.x, a.y, a.d_y, a.d_x));
   ALM_CHECK(!a.relu || (a.y.rows == a.d_y.rows && a.y.cols == a.d_y.cols));
   ALM_CHECK(a.d_bias.empty() || std::ssize(a.d_bias) == a.d_y.cols);
   if (in_tiles(a.w) && a.w.cols % kLanes == 0) {
@@ -265,13 +267,14 @@ void linear_backward(Queue& queue, const LinearBackward& a) {
     ALM_CHECK(a.x.rows == a.d_y.rows && a.x.cols == a.w.rows && a.d_y.cols == 1);
     return backward_of_column(a);
   }
-  if (a.d_w.data != nullptr) gemm(Transpose::yes, Transpose::no, 1.0f, a.x, a.d_y, 1.0f, a.d_w);
+  if (a.d_w.data != nullptr)
+    gemm(Transpose::yes, Transpose::no, 1.0f, a.x.floats(), a.d_y.floats(), 1.0f, a.d_w);
   if (a.d_x.data != nullptr) input_gradient_by_gemm(queue, a);
 }
 
 void join_context_forward(Queue&, const JoinContextForward& a) {
   const int64_t width = a.context.cols;
-  ALM_CHECK(a.touches.rows() == a.context.rows && a.touches.total() == a.y.rows &&
+  ALM_CHECK(in_fp32(a.y) && a.touches.rows() == a.context.rows && a.touches.total() == a.y.rows &&
             a.y.cols == width);
   for (int64_t i = 0; i < a.touches.rows(); ++i) {
     const float* __restrict context = a.context.row(i);
@@ -287,8 +290,9 @@ void join_context_forward(Queue&, const JoinContextForward& a) {
 
 void join_context_backward(Queue&, const JoinContextBackward& a) {
   const int64_t width = a.d_context.cols;
-  ALM_CHECK(a.touches.rows() == a.d_context.rows && a.touches.total() == a.y.rows &&
-            a.d_y.rows == a.y.rows && a.y.cols == width && a.d_y.cols == width);
+  ALM_CHECK(in_fp32(a.y, a.d_y) && a.touches.rows() == a.d_context.rows &&
+            a.touches.total() == a.y.rows && a.d_y.rows == a.y.rows && a.y.cols == width &&
+            a.d_y.cols == width);
   for (int64_t i = 0; i < a.touches.rows(); ++i) {
     float* __restrict d_context = a.d_context.row(i);
     for (int64_t c = 0; c < width; ++c) d_context[c] = 0.0f;

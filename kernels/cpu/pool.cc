@@ -33,7 +33,7 @@ void weighted_sum(Matrix<const float> x, const float* weight, int64_t first, int
 
 void pool_forward(Queue&, const PoolForward& a) {
   const int64_t width = a.x.cols;
-  ALM_CHECK(a.touches.total() == a.x.rows && std::ssize(a.w) == width &&
+  ALM_CHECK(in_fp32(a.x) && a.touches.total() == a.x.rows && std::ssize(a.w) == width &&
             std::ssize(a.alpha) == a.x.rows && a.out.rows == a.touches.rows() &&
             a.out.cols == width + 1);
   float* __restrict alpha = a.alpha.data();
@@ -50,14 +50,14 @@ void pool_forward(Queue&, const PoolForward& a) {
     float total = 0.0f;
     for (int64_t j = first; j < last; ++j) total += alpha[j];
     for (int64_t j = first; j < last; ++j) alpha[j] /= total;
-    weighted_sum(a.x, alpha, first, last, a.out.row(i));
+    weighted_sum(a.x.floats(), alpha, first, last, a.out.row(i));
     a.out(i, width) = std::log1p(static_cast<float>(last - first));
   }
 }
 
 void pool_backward(Queue&, const PoolBackward& a) {
   const int64_t width = a.x.cols;
-  ALM_CHECK(a.touches.total() == a.x.rows && std::ssize(a.w) == width &&
+  ALM_CHECK(in_fp32(a.x, a.d_x) && a.touches.total() == a.x.rows && std::ssize(a.w) == width &&
             std::ssize(a.alpha) == a.x.rows && a.out.rows == a.touches.rows() &&
             a.d_out.rows == a.out.rows && a.d_x.rows == a.x.rows && a.d_x.cols == width &&
             std::ssize(a.d_w) == width);

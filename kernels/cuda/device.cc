@@ -90,10 +90,12 @@ void CudaQueue::download(void* to, const void* from, int64_t bytes) {
         "copying from the device");
 }
 
-void CudaQueue::copy(Matrix<const float> from, Matrix<float> to) {
-  ALM_CHECK(from.rows == to.rows && from.cols == to.cols);
+void CudaQueue::copy(MixedMatrix<const float> from, MixedMatrix<float> to) {
+  ALM_CHECK(from.rows == to.rows && from.cols == to.cols && from.precision == to.precision);
   if (from.empty()) return;
-  const auto bytes = [](int64_t floats) { return static_cast<size_t>(floats) * sizeof(float); };
+  const auto bytes = [&](int64_t numbers) {
+    return static_cast<size_t>(numbers) * (from.precision == Precision::bf16 ? 2 : sizeof(float));
+  };
   check(
       cudaMemcpy2DAsync(to.data, bytes(to.stride), from.data, bytes(from.stride), bytes(from.cols),
                         static_cast<size_t>(from.rows), cudaMemcpyDeviceToDevice, stream_),
@@ -150,6 +152,7 @@ class CudaDevice : public Device {
                   precision_ == Precision::bf16 ? "bf16" : "fp32");
   }
   const Ops& ops() const override { return kOps; }
+  Precision activations() const override { return precision_; }
   std::unique_ptr<Queue> make_queue() override { return std::make_unique<CudaQueue>(precision_); }
   std::unique_ptr<Event> make_event() override { return std::make_unique<CudaEvent>(); }
   void* allocate(int64_t bytes) override {

@@ -4,8 +4,8 @@
 
 #include <cstring>
 
+#include "kernels/cuda/numbers.cuh"
 #include "kernels/cuda/queue.h"
-#include "kernels/cuda/simt.cuh"
 
 namespace alm::cuda {
 
@@ -115,9 +115,10 @@ __device__ inline float warp_max(float value) {
 }
 
 // x . y over `count` numbers, in every lane. Lane l takes numbers l, l + 32, ...
-__device__ inline float warp_dot(const float* x, const float* y, int64_t count) {
+template <class Number>
+__device__ inline float warp_dot(const Number* x, const float* y, int64_t count) {
   float sum = 0;
-  for (int64_t c = lane(); c < count; c += kWarp) sum += x[c] * y[c];
+  for (int64_t c = lane(); c < count; c += kWarp) sum += to_float(x[c]) * y[c];
   return warp_sum(sum);
 }
 

@@ -13,32 +13,41 @@ namespace {
 constexpr int64_t kWeightRows = 256;
 constexpr int kThreads = 64;
 
+template <class Number>
 struct StoreForward {
+  using Held = Number;
   static constexpr bool kOfColumns = false;
-  LinearForward a;
+  const float* bias;
+  Matrix<const Number> addend;
+  Matrix<Number> y;
+  Matrix<Number> before_relu;
+  bool relu;
   __device__ void operator()(int64_t r, int64_t c, int64_t, float sum) const {
-    float z = a.addend.data != nullptr ? a.addend.row(r)[c] + sum : sum;
-    if (a.bias.data() != nullptr) z += a.bias.data()[c];
-    if (a.before_relu.data != nullptr) a.before_relu.row(r)[c] = z;
-    a.y.row(r)[c] = a.relu && z < 0.0f ? 0.0f : z;  // a NaN stays
+    float z = addend.data != nullptr ? to_float(addend.row(r)[c]) + sum : sum;
+    if (bias != nullptr) z += bias[c];
+    if (before_relu.data != nullptr) put(before_relu.row(r)[c], z);
+    put(y.row(r)[c], relu && z < 0.0f ? 0.0f : z);  // a NaN stays
   }
 };
 
+template <class Number>
 struct StoreInputGradient {
+  using Held = Number;
   static constexpr bool kOfColumns = false;
-  Matrix<const float> x;
-  Matrix<float> d_x;
+  Matrix<const Number> x;
+  Matrix<Number> d_x;
   float alpha;
   bool accumulate;
   bool mask;
   __device__ void operator()(int64_t r, int64_t c, int64_t, float sum) const {
-    float& d = d_x.row(r)[c];
-    const float share = mask && !(x.row(r)[c] > 0.0f) ? 0.0f : alpha * sum;
-    d = accumulate ? d + share : share;
+    Number& d = d_x.row(r)[c];
+    const float share = mask && !(to_float(x.row(r)[c]) > 0.0f) ? 0.0f : alpha * sum;
+    put(d, accumulate ? to_float(d) + share : share);
   }
 };
 
 struct StorePartial {
+  using Held = float;
   static constexpr bool kOfColumns = true;
   float* of_columns;  // [chunks, cols], or null
   float* partials;    // [chunks, rows, cols]
@@ -53,65 +62,93 @@ struct StorePartial {
 };
 
 // d_y, masked in place on the way.
+template <class Number>
 struct MaskedRow {
-  Matrix<const float> y;
-  Matrix<float> d_y;
+  Matrix<const Number> y;
+  Matrix<Number> d_y;
   bool relu;
   __device__ float operator()(int64_t r, int64_t c) const {
-    float d = d_y.row(r)[c];
+    float d = to_float(d_y.row(r)[c]);
     if (relu) {
-      d = y.row(r)[c] > 0.0f ? d : 0.0f;
-      d_y.row(r)[c] = d;
+      d = to_float(y.row(r)[c]) > 0.0f ? d : 0.0f;
+      put(d_y.row(r)[c], d);
     }
     return d;
   }
 };
 
-template <Layout kLeft, Layout kRight, class Store>
-void multiply(const CudaQueue& queue, Launches& launches, Matrix<const float> left,
-              Matrix<const float> right, int64_t rows, int64_t cols, int64_t depth, int64_t chunks,
-              int64_t chunk_depth, const Store& store) {
-  if (queue.precision() == Precision::bf16) {
-    tensor::product<kLeft, kRight>(launches, left, right, rows, cols, depth, chunks, chunk_depth,
-                                   store);
-  } else {
-    product(launches, factor<kLeft>(left), factor<kRight>(right), rows, cols, depth, chunks,
-            chunk_depth, store);
+struct Shape {
+  int64_t rows;
+  int64_t cols;
+  int64_t depth;
+  int64_t chunks = 1;
+  int64_t chunk_depth = 0;  // with chunks
+};
+
+template <Layout kLeft, Layout kRight, class Left, class Right, class Store>
+void multiply(const CudaQueue& queue, Launches& launches, Matrix<const Left> left,
+              Matrix<const Right> right, const Shape& of, const Store& store) {
+  const int64_t chunk_depth = of.chunks == 1 ? of.depth : of.chunk_depth;
+  constexpr bool kInFp32 = std::is_same_v<Left, float> && std::is_same_v<Right, float> &&
+                           std::is_same_v<typename Store::Held, float>;
+  if constexpr (kInFp32) {
+    if (queue.precision() == Precision::fp32) {
+      return product(launches, factor<kLeft>(left), factor<kRight>(right), of.rows, of.cols,
+                     of.depth, of.chunks, chunk_depth, store);
+    }
   }
+  tensor::product<kLeft, kRight>(launches, left, right, of.rows, of.cols, of.depth, of.chunks,
+                                 chunk_depth, store);
 }
 
 // A block a journey, threads by columns.
+template <class Number>
 __global__ void __launch_bounds__(kThreads) join_context_forward_kernel(JoinContextForward a) {
   const int64_t i = blockIdx.x;
   for (int64_t c = threadIdx.x; c < a.context.cols; c += kThreads) {
     const float context = a.context.row(i)[c];
     for (int64_t j = a.touches.begin.data()[i]; j < a.touches.begin.data()[i + 1]; ++j) {
-      const float z = a.y.row(j)[c] + context;
-      a.y.row(j)[c] = z < 0.0f ? 0.0f : z;
+      Number& y = a.y.row<Number>(j)[c];
+      const float z = to_float(y) + context;
+      put(y, z < 0.0f ? 0.0f : z);
     }
   }
 }
 
+template <class Number>
 __global__ void __launch_bounds__(kThreads) join_context_backward_kernel(JoinContextBackward a) {
   const int64_t i = blockIdx.x;
   for (int64_t c = threadIdx.x; c < a.d_context.cols; c += kThreads) {
     float sum = 0;
     for (int64_t j = a.touches.begin.data()[i]; j < a.touches.begin.data()[i + 1]; ++j) {
-      const float d = a.d_y.row(j)[c];
-      const float kept = a.y.row(j)[c] > 0.0f ? d : 0.0f;
-      a.d_y.row(j)[c] = kept;
+      Number& d_y = a.d_y.row<Number>(j)[c];
+      const float d = to_float(d_y);
+      const float kept = to_float(a.y.row<Number>(j)[c]) > 0.0f ? d : 0.0f;
+      put(d_y, kept);
       sum += kept;
     }
     a.d_context.row(i)[c] = sum;
   }
 }
 
+// Calls use.template operator()<numbers of x, numbers of y>().
+template <class Use>
+void for_numbers_of_both(Precision x, Precision y, Use use) {
+  for_numbers_of(x, [&]<class X>() {
+    for_numbers_of(y, [&]<class Y>() { use.template operator()<X, Y>(); });
+  });
+}
+
 }  // namespace
 
 cudaError_t launch_linear_forward(CudaQueue& queue, const LinearForward& a) {
   Launches launches(queue);
-  multiply<Layout::plain, Layout::transposed>(queue, launches, a.x, a.w, a.y.rows, a.y.cols,
-                                              a.x.cols, 1, a.x.cols, StoreForward{a});
+  for_numbers_of_both(a.x.precision, a.y.precision, [&]<class X, class Y>() {
+    multiply<Layout::plain, Layout::transposed>(
+        queue, launches, a.x.as<X>(), a.w, {a.y.rows, a.y.cols, a.x.cols},
+        StoreForward<Y>{a.bias.data(), a.addend.as<Y>(), a.y.as<Y>(), a.before_relu.as<Y>(),
+                        a.relu});
+  });
   return launches.error();
 }
 
@@ -132,32 +169,43 @@ cudaError_t launch_linear_backward(CudaQueue& queue, const LinearBackward& a) {
       .add(&of_bias, column_partials_size(rows, width))
       .take(queue);
   Launches launches(queue);
-  if (a.relu || (bias && !with_product)) {
-    sum_columns(launches, MaskedRow{a.y, a.d_y, a.relu}, rows, width, of_bias);
-  }
-  if (weights) {
-    multiply<Layout::transposed, Layout::transposed>(
-        queue, launches, a.x, a.d_y, a.d_w.rows, width, rows, weight_chunks, kWeightRows,
-        StorePartial{with_product ? of_bias : nullptr, of_weights, a.d_w.rows, width});
-    add_partial_rows(launches, of_weights, weight_chunks, a.d_w);
-  }
-  if (bias) {
-    add_partial_rows(launches, of_bias, bias_chunks, Matrix<float>(a.d_bias.data(), 1, width));
-  }
-  if (a.d_x.data != nullptr) {
-    multiply<Layout::plain, Layout::plain>(
-        queue, launches, a.d_y, a.w, rows, a.d_x.cols, width, 1, width,
-        StoreInputGradient{a.x, a.d_x, a.alpha, a.accumulate_dx, a.mask_dx});
-  }
+  for_numbers_of_both(a.x.precision, a.d_y.precision, [&]<class X, class Y>() {
+    if (a.relu || (bias && !with_product)) {
+      sum_columns(launches, MaskedRow<Y>{a.y.as<Y>(), a.d_y.as<Y>(), a.relu}, rows, width, of_bias);
+    }
+    const Matrix<const Y> d_y = a.d_y.as<Y>();
+    if (weights) {
+      multiply<Layout::transposed, Layout::transposed>(
+          queue, launches, a.x.as<X>(), d_y, {a.d_w.rows, width, rows, weight_chunks, kWeightRows},
+          StorePartial{with_product ? of_bias : nullptr, of_weights, a.d_w.rows, width});
+      add_partial_rows(launches, of_weights, weight_chunks, a.d_w);
+    }
+    if (bias) {
+      add_partial_rows(launches, of_bias, bias_chunks, Matrix<float>(a.d_bias.data(), 1, width));
+    }
+    if (a.d_x.data != nullptr) {
+      multiply<Layout::plain, Layout::plain>(
+          queue, launches, d_y, a.w, {rows, a.d_x.cols, width},
+          StoreInputGradient<X>{a.x.as<X>(), a.d_x.as<X>(), a.alpha, a.accumulate_dx, a.mask_dx});
+    }
+  });
   return launches.error();
 }
 
 cudaError_t launch_join_context_forward(CudaQueue& queue, const JoinContextForward& a) {
-  return Launches(queue).run<join_context_forward_kernel>(a.touches.rows(), kThreads, a).error();
+  Launches launches(queue);
+  for_numbers_of(a.y.precision, [&]<class Number>() {
+    launches.run<join_context_forward_kernel<Number>>(a.touches.rows(), kThreads, a);
+  });
+  return launches.error();
 }
 
 cudaError_t launch_join_context_backward(CudaQueue& queue, const JoinContextBackward& a) {
-  return Launches(queue).run<join_context_backward_kernel>(a.touches.rows(), kThreads, a).error();
+  Launches launches(queue);
+  for_numbers_of(a.y.precision, [&]<class Number>() {
+    launches.run<join_context_backward_kernel<Number>>(a.touches.rows(), kThreads, a);
+  });
+  return launches.error();
 }
 
 }  // namespace alm::cuda

@@ -11,6 +11,7 @@ namespace {
 constexpr int kThreads = 128;
 constexpr int kJourneys = kThreads / kWarp;  // of a block
 
+template <class Number>
 __global__ void __launch_bounds__(kThreads) pool_forward_kernel(PoolForward a) {
   const int64_t i = warp_in_grid();
   if (i >= a.out.rows) return;
@@ -19,7 +20,7 @@ __global__ void __launch_bounds__(kThreads) pool_forward_kernel(PoolForward a) {
   const int64_t last = a.touches.begin.data()[i + 1];
   float total = 0;
   for (int64_t j = first; j < last; ++j) {
-    const float score = warp_dot(a.x.row(j), a.w.data(), width);
+    const float score = warp_dot(a.x.row<Number>(j), a.w.data(), width);
     const float e = expf(score < -kPoolClamp  ? -kPoolClamp
                          : score > kPoolClamp ? kPoolClamp
                                               : score);
@@ -29,7 +30,8 @@ __global__ void __launch_bounds__(kThreads) pool_forward_kernel(PoolForward a) {
   __syncwarp();
   for (int64_t c = lane(); c < width; c += kWarp) {
     float sum = 0;
-    for (int64_t j = first; j < last; ++j) sum += a.alpha.data()[j] / total * a.x.row(j)[c];
+    for (int64_t j = first; j < last; ++j)
+      sum += a.alpha.data()[j] / total * to_float(a.x.row<Number>(j)[c]);
     a.out.row(i)[c] = sum;
   }
   __syncwarp();
@@ -38,6 +40,7 @@ __global__ void __launch_bounds__(kThreads) pool_forward_kernel(PoolForward a) {
 }
 
 // Leaves d loss / d score of each touch for the gradient of w.
+template <class Number>
 __global__ void __launch_bounds__(kThreads) pool_backward_kernel(PoolBackward a, float* d_scores) {
   const int64_t i = warp_in_grid();
   if (i >= a.out.rows) return;
@@ -45,14 +48,14 @@ __global__ void __launch_bounds__(kThreads) pool_backward_kernel(PoolBackward a,
   const float* const d_out = a.d_out.row(i);
   const float mean_slope = warp_dot(a.out.row(i), d_out, width);
   for (int64_t j = a.touches.begin.data()[i]; j < a.touches.begin.data()[i + 1]; ++j) {
-    const float score = warp_dot(a.x.row(j), a.w.data(), width);
+    const float score = warp_dot(a.x.row<Number>(j), a.w.data(), width);
     const float alpha = a.alpha.data()[j];
-    const float slope = alpha * (warp_dot(a.x.row(j), d_out, width) - mean_slope);
+    const float slope = alpha * (warp_dot(a.x.row<Number>(j), d_out, width) - mean_slope);
     const float d_score = fabsf(score) > kPoolClamp ? 0.0f : slope;
     for (int64_t c = lane(); c < width; c += kWarp) {
-      float& d_x = a.d_x.row(j)[c];
-      const float total = d_x + (alpha * d_out[c] + d_score * a.w.data()[c]);
-      d_x = a.mask_dx && !(a.x.row(j)[c] > 0.0f) ? 0.0f : total;
+      Number& d_x = a.d_x.row<Number>(j)[c];
+      const float total = to_float(d_x) + (alpha * d_out[c] + d_score * a.w.data()[c]);
+      put(d_x, a.mask_dx && !(to_float(a.x.row<Number>(j)[c]) > 0.0f) ? 0.0f : total);
     }
     if (lane() == 0) d_scores[j] = d_score;
   }
@@ -83,18 +86,23 @@ __global__ void __launch_bounds__(kThreads) weighted_sum_backward_kernel(Weighte
   }
 }
 
+template <class Number>
 struct ScoredRow {
   const float* d_scores;
-  Matrix<const float> x;
-  __device__ float operator()(int64_t j, int64_t c) const { return d_scores[j] * x.row(j)[c]; }
+  Matrix<const Number> x;
+  __device__ float operator()(int64_t j, int64_t c) const {
+    return d_scores[j] * to_float(x.row(j)[c]);
+  }
 };
 
 }  // namespace
 
 cudaError_t launch_pool_forward(CudaQueue& queue, const PoolForward& a) {
-  return Launches(queue)
-      .run<pool_forward_kernel>(blocks_for(a.out.rows, kJourneys), kThreads, a)
-      .error();
+  Launches launches(queue);
+  for_numbers_of(a.x.precision, [&]<class Number>() {
+    launches.run<pool_forward_kernel<Number>>(blocks_for(a.out.rows, kJourneys), kThreads, a);
+  });
+  return launches.error();
 }
 
 cudaError_t launch_pool_backward(CudaQueue& queue, const PoolBackward& a) {
@@ -104,8 +112,11 @@ cudaError_t launch_pool_backward(CudaQueue& queue, const PoolBackward& a) {
   float* partials = nullptr;
   Pieces().add(&d_scores, total).add(&partials, column_partials_size(total, width)).take(queue);
   Launches launches(queue);
-  launches.run<pool_backward_kernel>(blocks_for(a.out.rows, kJourneys), kThreads, a, d_scores);
-  sum_columns(launches, ScoredRow{d_scores, a.x}, total, width, partials);
+  for_numbers_of(a.x.precision, [&]<class Number>() {
+    launches.run<pool_backward_kernel<Number>>(blocks_for(a.out.rows, kJourneys), kThreads, a,
+                                               d_scores);
+    sum_columns(launches, ScoredRow<Number>{d_scores, a.x.as<Number>()}, total, width, partials);
+  });
   add_partial_rows(launches, partials, blocks_for(total, kChunkRows),
                    Matrix<float>(a.d_w.data(), 1, width));
   return launches.error();

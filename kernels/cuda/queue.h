@@ -53,7 +53,7 @@ class CudaQueue : public Queue {
   void* scratch(int64_t bytes) override;
   void upload(void* to, const void* from, int64_t bytes) override;
   void download(void* to, const void* from, int64_t bytes) override;
-  void copy(Matrix<const float> from, Matrix<float> to) override;
+  void copy(MixedMatrix<const float> from, MixedMatrix<float> to) override;
   void clear(void* memory, int64_t bytes) override;
   void wait() override;
   void mark(Event& event) override;

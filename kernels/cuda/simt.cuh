@@ -27,14 +27,14 @@ cudaError_t launch(dim3 grid, dim3 block, cudaStream_t stream, const Arguments&.
   return cudaLaunchKernelEx(&config, kKernel, arguments...);
 }
 
-// Two or four numbers at once (float2, float4), aligned alike.
+// Two or four numbers at once (float2, float4, __nv_bfloat162), aligned alike.
 template <class Vector>
-__device__ inline Vector load(const float* from) {
-  return *reinterpret_cast<const Vector*>(from);
+__device__ inline Vector load(const void* from) {
+  return *static_cast<const Vector*>(from);
 }
 template <class Vector>
-__device__ inline void store(float* to, Vector value) {
-  *reinterpret_cast<Vector*>(to) = value;
+__device__ inline void store(void* to, Vector value) {
+  *static_cast<Vector*>(to) = value;
 }
 
 // Copy of kBytes (4, 8 or 16, aligned alike) from global to shared memory. Readable by the calling

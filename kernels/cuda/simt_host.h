@@ -91,6 +91,10 @@ cudaError_t launch(dim3 grid, dim3 block, cudaStream_t stream, const Arguments&.
 template <class Vector>
 struct WordOf;
 template <>
+struct WordOf<__nv_bfloat162> {
+  using Type __attribute__((may_alias)) = uint32_t;
+};
+template <>
 struct WordOf<float2> {
   using Type __attribute__((may_alias)) = uint64_t;
 };
@@ -99,18 +103,26 @@ struct WordOf<float4> {
   __extension__ using Type __attribute__((may_alias)) = unsigned __int128;
 };
 template <class Vector>
-inline auto* word_at(const float* at) {
+inline auto* word_at(const void* at) {
   if (reinterpret_cast<uintptr_t>(at) % sizeof(Vector) != 0) throw Error("misaligned vector");
-  return reinterpret_cast<const typename WordOf<Vector>::Type*>(at);
+  return static_cast<const typename WordOf<Vector>::Type*>(at);
+}
+template <class Vector, class Word>
+inline Vector from_word(Word word) {
+  Vector value;
+  std::memcpy(static_cast<void*>(&value), &word, sizeof value);
+  return value;
 }
 template <class Vector>
-inline Vector load(const float* from) {
-  return std::bit_cast<Vector>(*word_at<Vector>(from));
+inline Vector load(const void* from) {
+  return from_word<Vector>(*word_at<Vector>(from));
 }
 template <class Vector>
-inline void store(float* to, Vector value) {
+inline void store(void* to, Vector value) {
   using Word = typename WordOf<Vector>::Type;
-  *const_cast<Word*>(word_at<Vector>(to)) = std::bit_cast<Word>(value);
+  Word word;
+  std::memcpy(&word, &value, sizeof word);
+  *const_cast<Word*>(word_at<Vector>(to)) = word;
 }
 
 template <int kBytes>

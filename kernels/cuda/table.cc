@@ -12,13 +12,21 @@ CudaQueue& queue_of(Queue& queue) {
   return static_cast<CudaQueue&>(queue);
 }
 
-template <class T, class U>
-bool same_shape(const Matrix<T>& left, const Matrix<U>& right) {
+template <class Left, class Right>
+bool same_shape(const Left& left, const Right& right) {
   return left.rows == right.rows && left.cols == right.cols;
 }
-template <class T>
-bool has_shape(const Matrix<T>& matrix, int64_t rows, int64_t cols) {
+template <class Rows>
+bool has_shape(const Rows& matrix, int64_t rows, int64_t cols) {
   return matrix.rows == rows && matrix.cols == cols;
+}
+
+// Whether all that are there are held alike, and the queue's products take them.
+template <class First, class... Others>
+bool held_alike(Queue& queue, const First& first, const Others&... others) {
+  const bool taken = first.precision == Precision::fp32 ||
+                     static_cast<CudaQueue&>(queue).precision() == Precision::bf16;
+  return taken && ((others.data == nullptr || others.precision == first.precision) && ...);
 }
 
 void dense_features(Queue& queue, const DenseFeatures& a) {
@@ -43,10 +51,12 @@ void linear_forward(Queue& queue, const LinearForward& a) {
   ALM_CHECK(a.bias.empty() || std::ssize(a.bias) == a.y.cols);
   ALM_CHECK((a.addend.data == nullptr || same_shape(a.addend, a.y)) &&
             (a.before_relu.data == nullptr || same_shape(a.before_relu, a.y)));
+  ALM_CHECK(held_alike(queue, a.x) && held_alike(queue, a.y, a.addend, a.before_relu));
   check(launch_linear_forward(queue_of(queue), a), "linear_forward");
 }
 
 void linear_backward(Queue& queue, const LinearBackward& a) {
+  ALM_CHECK(held_alike(queue, a.x, a.d_x) && held_alike(queue, a.d_y, a.y));
   ALM_CHECK(!a.relu || same_shape(a.y, a.d_y));
   ALM_CHECK(a.d_bias.empty() || std::ssize(a.d_bias) == a.d_y.cols);
   ALM_CHECK(a.d_w.data == nullptr ||
@@ -57,11 +67,13 @@ void linear_backward(Queue& queue, const LinearBackward& a) {
 }
 
 void join_context_forward(Queue& queue, const JoinContextForward& a) {
-  ALM_CHECK(a.touches.rows() == a.context.rows && a.y.cols == a.context.cols);
+  ALM_CHECK(held_alike(queue, a.y) && a.touches.rows() == a.context.rows &&
+            a.y.cols == a.context.cols);
   check(launch_join_context_forward(queue_of(queue), a), "join_context_forward");
 }
 
 void join_context_backward(Queue& queue, const JoinContextBackward& a) {
+  ALM_CHECK(held_alike(queue, a.d_y, a.y));
   ALM_CHECK(a.touches.rows() == a.d_context.rows && same_shape(a.y, a.d_y) &&
             a.y.cols == a.d_context.cols);
   check(launch_join_context_backward(queue_of(queue), a), "join_context_backward");
@@ -69,6 +81,7 @@ void join_context_backward(Queue& queue, const JoinContextBackward& a) {
 
 void attention_forward(Queue& queue, const AttentionForward& a) {
   const int64_t width = a.start.cols;
+  ALM_CHECK(held_alike(queue, a.qkv, a.out));
   ALM_CHECK(width % a.heads == 0 && a.start.rows == 2 && a.qkv.cols == 3 * width &&
             has_shape(a.out, a.qkv.rows, width) && has_shape(a.log_sum, a.qkv.rows, a.heads));
   check(launch_attention_forward(queue_of(queue), a), "attention_forward");
@@ -76,6 +89,7 @@ void attention_forward(Queue& queue, const AttentionForward& a) {
 
 void attention_backward(Queue& queue, const AttentionBackward& a) {
   const int64_t width = a.start.cols;
+  ALM_CHECK(held_alike(queue, a.qkv, a.out, a.d_out, a.d_qkv));
   ALM_CHECK(width % a.heads == 0 && a.qkv.cols == 3 * width && same_shape(a.d_qkv, a.qkv) &&
             has_shape(a.out, a.qkv.rows, width) && same_shape(a.d_out, a.out) &&
             has_shape(a.log_sum, a.qkv.rows, a.heads) && same_shape(a.d_start, a.start));
@@ -83,12 +97,13 @@ void attention_backward(Queue& queue, const AttentionBackward& a) {
 }
 
 void pool_forward(Queue& queue, const PoolForward& a) {
-  ALM_CHECK(std::ssize(a.w) == a.x.cols && std::ssize(a.alpha) == a.x.rows &&
-            has_shape(a.out, a.touches.rows(), a.x.cols + 1));
+  ALM_CHECK(held_alike(queue, a.x) && std::ssize(a.w) == a.x.cols &&
+            std::ssize(a.alpha) == a.x.rows && has_shape(a.out, a.touches.rows(), a.x.cols + 1));
   check(launch_pool_forward(queue_of(queue), a), "pool_forward");
 }
 
 void pool_backward(Queue& queue, const PoolBackward& a) {
+  ALM_CHECK(held_alike(queue, a.x, a.d_x));
   ALM_CHECK(std::ssize(a.w) == a.x.cols && std::ssize(a.alpha) == a.x.rows &&
             has_shape(a.out, a.touches.rows(), a.x.cols + 1) && same_shape(a.d_out, a.out) &&
             same_shape(a.d_x, a.x) && a.d_w.size() == a.w.size());
@@ -129,6 +144,7 @@ void touch_head_forward(Queue& queue, const TouchHeadForward& a) {
     return touch_head_forward_by_parts(kOps, queue, a);
   }
   check_touch_head(a);
+  ALM_CHECK(a.hidden.precision == Precision::bf16);
   check(launch_touch_head_forward(queue_of(queue), a), "touch_head_forward");
 }
 
@@ -137,6 +153,8 @@ void touch_head_backward(Queue& queue, const TouchHeadBackward& a) {
     return touch_head_backward_by_parts(kOps, queue, a);
   }
   check_touch_head(a);
+  ALM_CHECK(a.room_touches.precision == Precision::bf16 && held_alike(queue, a.x, a.d_x) &&
+            held_alike(queue, a.room_touches, a.d_hidden));
   check(launch_touch_head_backward(queue_of(queue), a), "touch_head_backward");
 }
 

@@ -27,9 +27,9 @@ __device__ inline float bilinear_part(const Matrix<const float>& v, bool wide, i
   return sum;
 }
 
-template <int kWidth>
+template <int kWidth, class Number>
 __global__ void __launch_bounds__(kThreads)
-    touch_head_forward_kernel(TouchHeadForward a, Inputs in, bool wide_v) {
+    touch_head_forward_kernel(TouchHeadForward a, Inputs<Number> in, bool wide_v) {
   SIMT_SHARED(uint32_t, of_touch, [kWidth / 2][kWidth + 8]);
   SIMT_SHARED(uint32_t, of_context, [kWidth / 2][kWidth + 8]);
   SIMT_SHARED(float4, staged, [kWarps * 2 * kStage / kVector]);
@@ -66,7 +66,7 @@ __global__ void __launch_bounds__(kThreads)
       const float2 active = make_float2(z.x < 0.0f ? 0.0f : z.x, z.y < 0.0f ? 0.0f : z.y);
       logits[i] += active.x * w_out[c] + active.y * w_out[c + 1];
       if (a.keep_hidden && touches[i] < in.rows)
-        store_two(a.hidden.row(touches[i]) + c, hidden - c, active);
+        store_two(a.hidden.row<Bf16>(touches[i]) + c, hidden - c, active);
     }
   }
 #pragma unroll
@@ -85,10 +85,11 @@ struct Partials {
   float* out_bias;
 };
 
-// The hidden gradient into room_touches, d_x, and the partial sums.
-template <int kWidth>
+// The hidden gradient into room_touches, d_x, and the partial sums. All that is made of the hidden
+// gradient is made of it as it is held.
+template <int kWidth, class Number>
 __global__ void __launch_bounds__(kThreads)
-    touch_head_backward_kernel(TouchHeadBackward a, Inputs in, Partials partials) {
+    touch_head_backward_kernel(TouchHeadBackward a, Inputs<Number> in, Partials partials) {
   SIMT_SHARED(uint32_t, of_touch, [kWidth / 2][kWidth + 8]);
   SIMT_SHARED(uint32_t, of_context, [kWidth / 2][kWidth + 8]);
   SIMT_SHARED(float4, staged, [kWarps * 2 * kStage / kVector]);
@@ -119,7 +120,7 @@ __global__ void __launch_bounds__(kThreads)
     for (int i = 0; i < 2; ++i) {
       float2 beside = make_float2(0.0f, 0.0f);
       if (a.d_hidden.data != nullptr && touches[i] < in.rows) {
-        beside = load_two(a.d_hidden.row(touches[i]) + c, hidden - c);
+        beside = load_two(a.d_hidden.row<Bf16>(touches[i]) + c, hidden - c);
       }
       const float besides[2] = {beside.x, beside.y};
 #pragma unroll
@@ -127,7 +128,7 @@ __global__ void __launch_bounds__(kThreads)
         float& sum = sums[j][2 * i + e];
         const float z = sum + bias[c + e];
         const float d = fmaf(d_logit[i], w_out[c + e], besides[e]);
-        sum = z > 0.0f ? d : 0.0f;
+        sum = z > 0.0f ? to_float(__float2bfloat16_rn(d)) : 0.0f;
         of_bias[e] += sum;
         of_out[e] += z > 0.0f ? d_logit[i] * z : 0.0f;
       }
@@ -135,7 +136,8 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
       const float2 two = make_float2(sums[j][2 * i], sums[j][2 * i + 1]);
-      if (touches[i] < in.rows) store_two(a.room_touches.row(touches[i]) + c, hidden - c, two);
+      if (touches[i] < in.rows)
+        store_two(a.room_touches.row<Bf16>(touches[i]) + c, hidden - c, two);
       const float total_bias = column_sum(of_bias[i]);
       const float total_out = column_sum(of_out[i]);
       if (lane() < 4) {
@@ -185,10 +187,10 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
       if (touches[i] >= in.rows) continue;
-      float* const at = a.d_x.row(touches[i]) + c;
+      Number* const at = a.d_x.row<Number>(touches[i]) + c;
       float2 share = make_float2(d[2 * i], d[2 * i + 1]);
       if (a.mask_dx) {
-        const float2 x = load_two(a.x.row(touches[i]) + c, in.width - c);
+        const float2 x = load_two(a.x.row<Number>(touches[i]) + c, in.width - c);
         share = make_float2(x.x > 0.0f ? share.x : 0.0f, x.y > 0.0f ? share.y : 0.0f);
       }
       if (a.accumulate_dx) {
@@ -203,21 +205,25 @@ __global__ void __launch_bounds__(kThreads)
 // to[i, :] = sum over the touches of i of from[j, :]. A block a journey.
 constexpr int kSumThreads = 64;
 __global__ void __launch_bounds__(kSumThreads)
-    sum_of_touches_kernel(Csr touches, Matrix<const float> from, Matrix<float> to) {
+    sum_of_touches_kernel(Csr touches, Matrix<const Bf16> from, Matrix<float> to) {
   const int64_t i = blockIdx.x;
   for (int64_t c = threadIdx.x; c < to.cols; c += kSumThreads) {
     float sum = 0;
     for (int64_t j = touches.begin.data()[i]; j < touches.begin.data()[i + 1]; ++j) {
-      sum += from.row(j)[c];
+      sum += to_float(from.row(j)[c]);
     }
     to.row(i)[c] = sum;
   }
 }
 
-template <class Arguments>
-Inputs inputs_of(const Arguments& a) {
-  return {a.touches, tensor::operand(a.x),  tensor::operand(a.context),
-          a.x.rows,  narrow<int>(a.x.cols), narrow<int>(a.context.cols)};
+template <class Number, class Arguments>
+Inputs<Number> inputs_of(const Arguments& a) {
+  return {a.touches,
+          tensor::operand<kVector>(a.x.template as<Number>()),
+          tensor::operand<kVector>(a.context),
+          a.x.rows,
+          narrow<int>(a.x.cols),
+          narrow<int>(a.context.cols)};
 }
 
 constexpr int64_t kSmall = 32;
@@ -241,13 +247,15 @@ bool fits_touch_head_kernel(const TouchHeadBackward& a) {
 cudaError_t launch_touch_head_forward(CudaQueue& queue, const TouchHeadForward& a) {
   Launches launches(queue);
   const int64_t blocks = blocks_for(a.x.rows, kTouches);
-  const Inputs in = inputs_of(a);
-  const bool wide_v = tensor::operand(a.weights.v).wide;
-  if (widest(a) <= kSmall) {
-    launches.run<touch_head_forward_kernel<kSmall>>(blocks, kThreads, a, in, wide_v);
-  } else {
-    launches.run<touch_head_forward_kernel<kLarge>>(blocks, kThreads, a, in, wide_v);
-  }
+  const bool wide_v = tensor::operand<kVector>(a.weights.v).wide;
+  for_numbers_of(a.x.precision, [&]<class Number>() {
+    const Inputs<Number> in = inputs_of<Number>(a);
+    if (widest(a) <= kSmall) {
+      launches.run<touch_head_forward_kernel<kSmall, Number>>(blocks, kThreads, a, in, wide_v);
+    } else {
+      launches.run<touch_head_forward_kernel<kLarge, Number>>(blocks, kThreads, a, in, wide_v);
+    }
+  });
   return launches.error();
 }
 
@@ -263,16 +271,19 @@ cudaError_t launch_touch_head_backward(CudaQueue& queue, const TouchHeadBackward
       .add(&partials.out_bias, blocks)
       .take(queue);
   Launches launches(queue);
-  if (widest(a) <= kSmall) {
-    launches.run<touch_head_backward_kernel<kSmall>>(blocks, kThreads, a, inputs_of(a), partials);
-  } else {
-    launches.run<touch_head_backward_kernel<kLarge>>(blocks, kThreads, a, inputs_of(a), partials);
-  }
+  for_numbers_of(a.x.precision, [&]<class Number>() {
+    const Inputs<Number> in = inputs_of<Number>(a);
+    if (widest(a) <= kSmall) {
+      launches.run<touch_head_backward_kernel<kSmall, Number>>(blocks, kThreads, a, in, partials);
+    } else {
+      launches.run<touch_head_backward_kernel<kLarge, Number>>(blocks, kThreads, a, in, partials);
+    }
+  });
   add_partial_rows(launches, partials.bias, blocks, Matrix<float>(g.bias.data(), 1, hidden));
   add_partial_rows(launches, partials.w_out, blocks, g.w_out);
   add_partial_rows(launches, partials.out_bias, blocks, Matrix<float>(g.out_bias.data(), 1, 1));
-  launches.run<sum_of_touches_kernel>(a.context.rows, kSumThreads, a.touches, a.room_touches,
-                                      a.room_journeys);
+  launches.run<sum_of_touches_kernel>(a.context.rows, kSumThreads, a.touches,
+                                      a.room_touches.as<Bf16>(), a.room_journeys);
   if (launches.error() != cudaSuccess) return launches.error();
   const cudaError_t of_touches = launch_linear_backward(queue, {.x = a.x,
                                                                 .w = w.w_touch,

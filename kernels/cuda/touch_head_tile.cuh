@@ -7,15 +7,14 @@
 
 namespace alm::cuda::touch_head {
 
-using tensor::kVector;
-
 inline constexpr int kThreads = 128;
 inline constexpr int kWarps = kThreads / kWarp;
 inline constexpr int kRows = 16;  // touches of a warp
 inline constexpr int kTouches = kWarps * kRows;
 inline constexpr int kSlice = 16;
-inline constexpr int kStageStride = kSlice + 8;  // loads of fragments meet no bank twice
-inline constexpr int kStage = kRows * kStageStride;
+inline constexpr int kVector = 4;                    // numbers that a lane copies at once
+inline constexpr int kStageStride = kSlice + 8;      // loads of fragments meet no bank twice
+inline constexpr int kStage = kRows * kStageStride;  // numbers, of which fp32 take most room
 
 // pairs[k / 2][n]: weights (k, n) and (k + 1, n), as a fragment wants them; loads of fragments meet
 // no bank twice.
@@ -23,10 +22,11 @@ template <int kWidth>
 using Pairs = uint32_t[kWidth / 2][kWidth + 8];
 
 // What a tile needs of the arguments of either pass.
+template <class Number>
 struct Inputs {
   Csr touches;
-  tensor::Operand x;
-  tensor::Operand context;
+  tensor::Operand<Number> x;
+  tensor::Operand<float> context;
   int64_t rows;  // t
   int width;     // of a touch
   int context_width;
@@ -77,7 +77,8 @@ struct Rows {
   int journeys[2];  // of those two rows; -1 where there is none
 };
 
-__device__ inline Rows rows_of_warp(const Inputs& in) {
+template <class Number>
+__device__ inline Rows rows_of_warp(const Inputs<Number>& in) {
   const int64_t first = int64_t{blockIdx.x} * kTouches + threadIdx.x / kWarp * kRows;
   const int64_t mine = first + lane() % kRows;
   const int journey = mine < in.rows ? static_cast<int>(row_of(in.touches, mine)) : -1;
@@ -86,28 +87,42 @@ __device__ inline Rows rows_of_warp(const Inputs& in) {
            __shfl_sync(kAllLanes, journey, lane() / 4 + 8)}};
 }
 
+// Two numbers of a stage's row as a fragment holds them.
+__device__ inline uint32_t staged_pair(const float* stage, int row, int column) {
+  const float2 two = simt::load<float2>(stage + row * kStageStride + column);
+  return tensor::rounded(two.x, two.y);
+}
+__device__ inline uint32_t staged_pair(const Bf16* stage, int row, int column) {
+  return tensor::bits_of(simt::load<__nv_bfloat162>(stage + row * kStageStride + column));
+}
+
 // Hands `with_context(stage, first column)` each slice of the rows' contexts while it is there.
-template <int kWidth, class WithContext>
-__device__ void hidden_sums(const Inputs& in, const Rows& rows, const Pairs<kWidth>& of_touch,
-                            const Pairs<kWidth>& of_context, float* stages,
-                            float (&sums)[kWidth / 8][4], const WithContext& with_context) {
+template <int kWidth, class Number, class WithContext>
+__device__ void hidden_sums(const Inputs<Number>& in, const Rows& rows,
+                            const Pairs<kWidth>& of_touch, const Pairs<kWidth>& of_context,
+                            float* stages, float (&sums)[kWidth / 8][4],
+                            const WithContext& with_context) {
   constexpr int kSlices = kWidth / kSlice;  // of either half
   const int close = lane() % 4 * kVector;
+  // Row i of the two that this lane copies.
+  const auto copy_row = [&](int i, const auto* row, auto* stage, int inside, bool wide) {
+    const bool there = rows.first + lane() / 4 + 8 * i < in.rows;
+    tensor::copy_numbers<kVector>(stage + (lane() / 4 + 8 * i) * kStageStride + close, row,
+                                  there ? inside : 0, wide);
+  };
   const auto copy_slice = [&](int slice, float* stage) {
-    const bool of_journey = slice >= kSlices;
-    // Member by member: a choice between structures would put both in local memory.
-    const tensor::Operand from{of_journey ? in.context.data : in.x.data,
-                               of_journey ? in.context.stride : in.x.stride,
-                               of_journey ? in.context.wide : in.x.wide};
     const int column = slice % kSlices * kSlice + close;
-    const int inside = (of_journey ? in.context_width : in.width) - column;
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
-      const int64_t touch = rows.first + lane() / 4 + 8 * i;
-      const int64_t row = of_journey ? rows.journeys[i] : touch;
-      tensor::copy_four(stage + (lane() / 4 + 8 * i) * kStageStride + close,
-                        from.data + row * from.stride + column, touch < in.rows ? inside : 0,
-                        from.wide);
+      if (slice < kSlices) {
+        const int64_t row = rows.first + lane() / 4 + 8 * i;
+        copy_row(i, in.x.data + row * in.x.stride + column, reinterpret_cast<Number*>(stage),
+                 in.width - column, in.x.wide);
+      } else {
+        const int64_t row = rows.journeys[i];
+        copy_row(i, in.context.data + row * in.context.stride + column, stage,
+                 in.context_width - column, in.context.wide);
+      }
     }
     simt::cp_async_commit();
   };
@@ -124,13 +139,13 @@ __device__ void hidden_sums(const Inputs& in, const Rows& rows, const Pairs<kWid
     }
     __syncwarp();
     const float* const stage = stages + slice % 2 * kStage;
+    const bool of_journey = slice >= kSlices;
     const auto pair = [&](int row, int column) {
-      const float2 two = simt::load<float2>(stage + row * kStageStride + column);
-      return tensor::rounded(two.x, two.y);
+      return of_journey ? staged_pair(stage, row, column)
+                        : staged_pair(reinterpret_cast<const Number*>(stage), row, column);
     };
     const uint32_t a[4] = {pair(group, 2 * k), pair(group + 8, 2 * k), pair(group, 2 * k + 8),
                            pair(group + 8, 2 * k + 8)};
-    const bool of_journey = slice >= kSlices;
     const Pairs<kWidth>& pairs = of_journey ? of_context : of_touch;
     const int first_pair = slice % kSlices * (kSlice / 2) + k;
 #pragma unroll
@@ -154,23 +169,6 @@ __device__ inline float column_sum(float value) {
   value += __shfl_xor_sync(kAllLanes, value, 4);
   value += __shfl_xor_sync(kAllLanes, value, 8);
   return value + __shfl_xor_sync(kAllLanes, value, 16);
-}
-
-// Two numbers next to each other, of which `inside` are there.
-__device__ inline bool together(const float* at, int inside) {
-  return inside >= 2 && reinterpret_cast<uintptr_t>(at) % sizeof(float2) == 0;
-}
-__device__ inline void store_two(float* at, int inside, float2 two) {
-  if (together(at, inside)) {
-    simt::store(at, two);
-    return;
-  }
-  if (inside > 0) at[0] = two.x;
-  if (inside > 1) at[1] = two.y;
-}
-__device__ inline float2 load_two(const float* at, int inside) {
-  if (together(at, inside)) return simt::load<float2>(at);
-  return make_float2(inside > 0 ? at[0] : 0.0f, inside > 1 ? at[1] : 0.0f);
 }
 
 }  // namespace alm::cuda::touch_head

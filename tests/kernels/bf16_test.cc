@@ -17,14 +17,6 @@
 namespace alm {
 namespace {
 
-// 8 bits of significand, to nearest, ties to even.
-double to_bf16(double value) {
-  if (value == 0 || !std::isfinite(value)) return value;
-  int exponent = 0;
-  const double fraction = std::frexp(value, &exponent);  // in [1/2, 1)
-  return std::ldexp(std::nearbyint(std::ldexp(fraction, 8)), exponent - 8);
-}
-
 void round(reference::Arguments& a, std::initializer_list<const char*> names) {
   for (const char* name : names) {
     for (double& value : a[name].values) value = to_bf16(value);

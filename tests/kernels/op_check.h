@@ -29,14 +29,27 @@ inline double largest_size(const std::vector<double>& values) {
   return largest;
 }
 
+// 8 bits of significand, ties to even. Values here are far from the ends of the exponent's range.
+inline double to_bf16(double value) {
+  if (value == 0 || !std::isfinite(value)) return value;
+  int exponent = 0;
+  const double fraction = std::frexp(value, &exponent);  // in [1/2, 1)
+  return std::ldexp(std::nearbyint(std::ldexp(fraction, 8)), exponent - 8);
+}
+
+// A number held in bf16 must be one to which something as close as that rounds.
 inline void expect_close(const std::vector<double>& got, const std::vector<double>& expected,
-                         double tolerance, const std::string& what) {
+                         double tolerance, const std::string& what,
+                         Precision precision = Precision::fp32) {
   ASSERT_EQ(got.size(), expected.size()) << what;
   const double room = tolerance * largest_size(expected);
   for (size_t i = 0; i < got.size(); ++i) {
     const double allowed = room + tolerance * std::fabs(expected[i]);
+    const auto held = [&](double value) {
+      return precision == Precision::bf16 ? to_bf16(value) : value;
+    };
     // Written so that a NaN fails.
-    if (!(std::fabs(got[i] - expected[i]) <= allowed)) {
+    if (!(held(expected[i] - allowed) <= got[i] && got[i] <= held(expected[i] + allowed))) {
       FAIL() << what << "[" << i << "] is " << got[i] << ", expected " << expected[i] << ", off by "
              << got[i] - expected[i] << ", allowed " << allowed;
     }
@@ -55,7 +68,8 @@ inline void expect_as_reference(const OpCase& op_case, const OpArguments& argume
       continue;
     }
     if (array.role == OpArray::Role::room) continue;
-    expect_close(arguments.values(name), expected[name].values, op_case.tolerance, name);
+    expect_close(arguments.values(name), expected[name].values, op_case.tolerance, name,
+                 arguments.precision(name));
     for (const double value : expected[name].values) {
       ++outputs;
       if (value == 0) ++zeros;

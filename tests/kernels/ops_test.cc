@@ -449,6 +449,26 @@ TEST_P(OnEveryLevel, OpsGiveTheSameBitsAloneAndBesideAnotherThread) {
 TEST_P(OnEveryLevel, WrongShapesAreCaught) {
   std::vector<float> x(4), y(3);
   EXPECT_THROW(ops_.accumulate(*queue_, {.x = x, .y = y}), BugError);
+  // Activations that are not its own.
+  EXPECT_THROW(ops_.linear_forward(*queue_, {.x = {x.data(), 1, 2, 2, Precision::bf16},
+                                             .w = {x.data(), 2, 1},
+                                             .bias = {},
+                                             .y = {y.data(), 1, 1}}),
+               BugError);
+}
+
+TEST(MixedMatrixView, IsReadAsFloatsOnlyWhereItHoldsThem) {
+  std::vector<float> memory(12);
+  memory[6] = 3;
+  const MixedMatrix<float> floats = Matrix<float>(memory.data(), 3, 4).columns(1, 2);
+  EXPECT_EQ(floats(1, 1), 3);
+  EXPECT_EQ(floats.floats().row(1), memory.data() + 5);
+  const MixedMatrix<const float> halves(memory.data(), 3, 2, 5, Precision::bf16);
+  EXPECT_EQ(static_cast<const void*>(halves.row<uint16_t>(2)),
+            reinterpret_cast<const uint16_t*>(memory.data()) + 10);
+  EXPECT_THROW(halves.floats(), BugError);
+  EXPECT_TRUE(in_fp32(floats, MixedMatrix<float>()));
+  EXPECT_FALSE(in_fp32(floats, halves));
 }
 
 }  // namespace

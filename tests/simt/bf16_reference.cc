@@ -6,16 +6,10 @@
 #include <initializer_list>
 #include <map>
 
+#include "tests/kernels/op_check.h"
+
 namespace alm {
 namespace {
-
-// 8 bits of significand. Values here are far from the ends of the exponent's range.
-double to_bf16(double value) {
-  if (value == 0 || !std::isfinite(value)) return value;
-  int exponent = 0;
-  const double fraction = std::frexp(value, &exponent);  // in [1/2, 1)
-  return std::ldexp(std::nearbyint(std::ldexp(fraction, 8)), exponent - 8);
-}
 
 void round(reference::Arguments& a, std::initializer_list<const char*> names) {
   for (const char* name : names) {
@@ -39,24 +33,30 @@ void linear_backward(reference::Arguments& a) {
   }
 }
 
-// Whether the head is one that the fused kernels take; the hidden layer by parts is rounded as the
-// factor of the last layer, too.
+// Whether the head is one that the fused kernels take. By parts the hidden layer and its gradient
+// are held in bf16 between the products, and the last layer is a product, too.
 bool fused(reference::Arguments& a) {
   constexpr int64_t kWidest = 64;
   return a["w_touch"].rows <= kWidest && a["w_context"].rows <= kWidest &&
          a["w_out"].rows <= kWidest;
 }
 
+// In fp32 before it is rounded to bf16, as in the kernels.
+double held(double value) {
+  return to_bf16(static_cast<float>(value));
+}
+
 // The hidden layer of rounded operands, before its ReLU.
 double hidden_sum(reference::Arguments& a, int64_t i, int64_t j, int64_t unit) {
   reference::Array &x = a["x"], &w_touch = a["w_touch"];
   reference::Array &context = a["context"], &w_context = a["w_context"];
-  double z = a["bias"](unit);
-  for (int64_t c = 0; c < x.cols; ++c) z += to_bf16(x(j, c)) * to_bf16(w_touch(c, unit));
+  double of_touch = a["bias"](unit);
+  for (int64_t c = 0; c < x.cols; ++c) of_touch += to_bf16(x(j, c)) * to_bf16(w_touch(c, unit));
+  double of_context = 0;
   for (int64_t c = 0; c < context.cols; ++c) {
-    z += to_bf16(context(i, c)) * to_bf16(w_context(c, unit));
+    of_context += to_bf16(context(i, c)) * to_bf16(w_context(c, unit));
   }
-  return z;
+  return fused(a) ? of_touch + of_context : held(held(of_touch) + of_context);
 }
 
 void for_each_touch(reference::Arguments& a, const std::function<void(int64_t i, int64_t j)>& use) {
@@ -76,13 +76,12 @@ void touch_head_forward(reference::Arguments& a) {
     for (int64_t c = 0; c < a["v"].cols; ++c) logit += a["v"](k, c) * a["context"](i, c);
     for (int64_t unit = 0; unit < a["w_out"].rows; ++unit) {
       a["hidden"](j, unit) = std::max(hidden_sum(a, i, j, unit), 0.0);
-      // In fp32 before it is rounded again.
-      logit += as_factor(static_cast<float>(a["hidden"](j, unit))) * as_factor(a["w_out"](unit));
+      logit += a["hidden"](j, unit) * as_factor(a["w_out"](unit));
     }
   });
 }
 
-// What the kernels hold between products is fp32 here too, so that it rounds to the same bf16.
+// The gradient of the hidden layer is held in bf16; all else is made of it as it is held.
 void touch_head_backward(reference::Arguments& a) {
   const auto as_factor = [parts = !fused(a)](double value) {
     return parts ? to_bf16(value) : value;
@@ -103,20 +102,19 @@ void touch_head_backward(reference::Arguments& a) {
     }
     for (int64_t unit = 0; unit < a["w_out"].rows; ++unit) {
       const double z = hidden_sum(a, i, j, unit);
-      a["d_w_out"](unit) += as_factor(d) * as_factor(static_cast<float>(std::max(z, 0.0)));
+      a["d_w_out"](unit) += as_factor(d) * std::max(z, 0.0);
       if (!(z > 0)) continue;
       const auto beside = a.has("d_hidden") ? static_cast<float>(a["d_hidden"](j, unit)) : 0.0f;
       const auto of_logit = static_cast<float>(as_factor(d));
       const auto of_weight = static_cast<float>(as_factor(a["w_out"](unit)));
-      const float d_z =
-          fused(a) ? std::fma(of_logit, of_weight, beside) : of_logit * of_weight + beside;
+      const auto d_z = static_cast<float>(
+          held(fused(a) ? std::fma(of_logit, of_weight, beside) : of_logit * of_weight + beside));
       a["d_bias"](unit) += d_z;
       of_journeys(i, unit) = static_cast<float>(of_journeys(i, unit)) + d_z;
-      const double rounded = to_bf16(d_z);
       for (int64_t c = 0; c < a["x"].cols; ++c) {
         const bool passes = a.scalar("mask_dx") == 0 || a["x"](j, c) > 0;
-        if (passes) a["d_x"](j, c) += rounded * to_bf16(a["w_touch"](c, unit));
-        a["d_w_touch"](c, unit) += rounded * to_bf16(a["x"](j, c));
+        if (passes) a["d_x"](j, c) += d_z * to_bf16(a["w_touch"](c, unit));
+        a["d_w_touch"](c, unit) += d_z * to_bf16(a["x"](j, c));
       }
     }
   });
@@ -132,11 +130,20 @@ void touch_head_backward(reference::Arguments& a) {
 }
 
 const std::map<std::string, std::function<void(reference::Arguments&)>>& references() {
-  static const std::map<std::string, std::function<void(reference::Arguments&)>> all = {
-      {"linear_forward", linear_forward},
-      {"linear_backward", linear_backward},
-      {"touch_head_forward", touch_head_forward},
-      {"touch_head_backward", touch_head_backward}};
+  static const auto all = [] {
+    std::map<std::string, std::function<void(reference::Arguments&)>> of = {
+        {"linear_forward", linear_forward},
+        {"linear_backward", linear_backward},
+        {"touch_head_forward", touch_head_forward},
+        {"touch_head_backward", touch_head_backward}};
+    // Between what these read and what they store nothing is rounded.
+    for (const std::string name :
+         {"join_context_forward", "join_context_backward", "attention_forward",
+          "attention_backward", "pool_forward", "pool_backward"}) {
+      of[name] = [name](reference::Arguments& a) { reference::run(name, a); };
+    }
+    return of;
+  }();
   return all;
 }
 

@@ -103,7 +103,7 @@ def page(kernels, budget):
         "    python3 tests/simt/bounds.py build/simt_trace tests/gpu/kernel_budget.json > "
         "docs/performance_gpu.md", "",
         f"A training step of `reference` on {JOURNEYS:,} journeys, five touches each on average, one GPU, "
-        "products in bf16, without the sum over ranks. The ops are those that the model and the "
+        "products and activations of touches in bf16, without the sum over ranks. The ops are those that the model and the "
         "optimiser call (`step_cases()`, `kernels/op_cases.cc`). The model is fixed: a kernel takes the "
         "longer of its FLOPs at half the peak and its memory at 0.7 of the bandwidth; a launch outside a "
         "graph 3 us; copies to the device run at 25 GB/s. Memory is the 32-byte sectors that a launch "
@@ -139,8 +139,8 @@ def page(kernels, budget):
         f"of which {HOST_ALONE_MS} ms, the distinct rows of the items, are one thread's work however many there "
         "are. `alm bench train` measures it (\"a batch made ready for a GPU\").", "",
         f"The kernels are bound by memory: {1e-6 * memory:.0f} MB a step, {memory / PADDED / 1e3:.0f} KB "
-        "a journey, most of it activations in fp32 between layers, which stand in memory once for each pass over "
-        "them: in bf16 they would be half of that. All products together are "
+        "a journey, most of it what layers make of touches and its gradients, in bf16, which stand in memory once "
+        "for each pass over them. All products together are "
         f"{1e-9 * sum(work(f)[0] for f in kernels.values() if f['products']):.1f} GFLOP on the tensor "
         "cores, idle columns of narrow layers included.", "",
         "## Kernels", "",

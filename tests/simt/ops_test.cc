@@ -24,8 +24,7 @@ bool wanted(const OpCase& op_case) {
 // What the op makes of the arguments as seen.
 using Reference = std::function<void(const OpCase&, reference::Arguments&)>;
 
-void expect_every_case(const std::string& op, cuda::Precision precision,
-                       const Reference& reference) {
+void expect_every_case(const std::string& op, Precision precision, const Reference& reference) {
   const std::unique_ptr<Device> device = cuda::make_cuda_device(precision);
   const std::unique_ptr<Queue> queue = device->make_queue();
   int64_t ran = 0;
@@ -37,7 +36,7 @@ void expect_every_case(const std::string& op, cuda::Precision precision,
       const std::string order = use_schedule(schedule);
       SCOPED_TRACE(op_case.name + ", schedule " + order + "; repeat: ALM_CASE=" + op_case.name +
                    " --gtest_filter=*" + op_case.op);
-      OpArguments arguments(op_case);
+      OpArguments arguments(op_case, device->activations());
       arguments.move_to(*device, *queue);
       if (!op_case.forward.empty()) {
         bind_op(op_case.forward, device->ops(), *queue, arguments)();
@@ -71,20 +70,20 @@ class EveryCudaOp : public testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Op, EveryCudaOp, testing::ValuesIn(op_names()), name_of);
 
 TEST_P(EveryCudaOp, EqualsTheReferenceAndItselfUnderEverySchedule) {
-  expect_every_case(GetParam(), cuda::Precision::fp32,
+  expect_every_case(GetParam(), Precision::fp32,
                     [](const OpCase& op_case, reference::Arguments& arguments) {
                       reference::run(op_case.op, arguments);
                     });
 }
 
-// In bf16 the reference rounds what the tensor cores round, so that the bound is that of sums in
-// fp32, not the 2^-8 of a rounded operand.
+// In bf16 the reference rounds what the tensor cores round and what is held in memory between two
+// kernels, so that the bound is that of sums in fp32, not the 2^-8 of a rounded number.
 class EveryBf16Op : public testing::TestWithParam<std::string> {};
 
 INSTANTIATE_TEST_SUITE_P(Op, EveryBf16Op, testing::ValuesIn(ops_with_bf16()), name_of);
 
 TEST_P(EveryBf16Op, EqualsTheReferenceAndItselfUnderEverySchedule) {
-  expect_every_case(GetParam(), cuda::Precision::bf16,
+  expect_every_case(GetParam(), Precision::bf16,
                     [](const OpCase& op_case, reference::Arguments& arguments) {
                       run_in_bf16(op_case.op, arguments);
                     });

@@ -168,7 +168,7 @@ int64_t products_so_far() {
 }
 
 void run_case(const alm::OpCase& op_case, alm::Device& device, alm::Queue& queue) {
-  alm::OpArguments arguments(op_case);
+  alm::OpArguments arguments(op_case, device.activations());
   arguments.move_to(device, queue);
   if (!op_case.forward.empty()) {
     counting = false;
@@ -183,7 +183,7 @@ void run_case(const alm::OpCase& op_case, alm::Device& device, alm::Queue& queue
   if (products_so_far() == products) launched[busiest_since(before)].flops += op_case.flops;
 }
 
-void run_cases(const std::vector<alm::OpCase>& cases, alm::cuda::Precision precision,
+void run_cases(const std::vector<alm::OpCase>& cases, alm::Precision precision,
                const std::function<bool(const std::string&)>& wanted) {
   const std::unique_ptr<alm::Device> device = alm::cuda::make_cuda_device(precision);
   const std::unique_ptr<alm::Queue> queue = device->make_queue();
@@ -248,15 +248,15 @@ int main(int argc, char** argv) {
   simt::runtime::at_launch = begin_launch;
   simt::runtime::at_product = count_product;
   if (argc == 3 && std::string(argv[1]) == "step") {
-    run_cases(alm::step_cases(std::stoll(argv[2])), alm::cuda::Precision::bf16,
+    run_cases(alm::step_cases(std::stoll(argv[2])), alm::Precision::bf16,
               [](const std::string&) { return true; });
   } else {
     const std::set<std::string> named(argv + 1, argv + argc);
     const auto wanted = [&](const std::string& op) { return named.empty() || named.count(op) > 0; };
     const std::vector<std::string> of_bf16 = alm::ops_with_bf16();
     const std::vector<alm::OpCase> cases = alm::performance_cases();
-    run_cases(cases, alm::cuda::Precision::fp32, wanted);
-    run_cases(cases, alm::cuda::Precision::bf16, [&](const std::string& op) {
+    run_cases(cases, alm::Precision::fp32, wanted);
+    run_cases(cases, alm::Precision::bf16, [&](const std::string& op) {
       return wanted(op) && std::count(of_bf16.begin(), of_bf16.end(), op) > 0;
     });
   }

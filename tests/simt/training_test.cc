@@ -19,8 +19,9 @@ struct Curve {
   std::string name;
   TrainingCase of;
   int64_t steps;
-  cuda::Precision precision = cuda::Precision::fp32;
-  // What a loss may miss: of itself, in bf16 of the watched loss.
+  Precision precision = Precision::fp32;
+  // What a loss may miss: of itself, in bf16 of the watched loss; ten times what the mean over the
+  // steps of the watched loss may.
   double most = 1e-4;
   uint64_t seed = 1;  // of the streams' order
 };
@@ -44,11 +45,12 @@ INSTANTIATE_TEST_SUITE_P(
     Case, CudaTraining,
     testing::Values(
         Curve{"tiny", {"tiny", 32}, 50},
-        // An operand of a product is off by 2^-9 at most.
-        Curve{"tiny_bf16", {"tiny", 32}, 50, cuda::Precision::bf16, 1e-2, 2},
-        Curve{"tables", {"reference", 16}, 12, cuda::Precision::fp32, 1e-4, 3},
-        Curve{"additive", {"tiny", 16, Head::additive}, 20, cuda::Precision::fp32, 1e-4, 4},
-        Curve{"arms", {"tiny", 64, Head::arms}, 20, cuda::Precision::fp32, 1e-4, 5}),
+        // Each number rounded is off by 2^-8 at most, and steps on 32 journeys carry that on: 1.9 %
+        // at most and .1 % in the mean were seen.
+        Curve{"tiny_bf16", {"tiny", 32}, 50, Precision::bf16, 3e-2, 2},
+        Curve{"tables", {"reference", 16}, 12, Precision::fp32, 1e-4, 3},
+        Curve{"additive", {"tiny", 16, Head::additive}, 20, Precision::fp32, 1e-4, 4},
+        Curve{"arms", {"tiny", 64, Head::arms}, 20, Precision::fp32, 1e-4, 5}),
     [](const auto& test) { return test.param.name; });
 
 TEST_P(CudaTraining, HasTheLossCurveOfTheCpu) {
@@ -63,8 +65,8 @@ TEST_P(CudaTraining, HasTheLossCurveOfTheCpu) {
   DeviceStep on_device = training.step_on(*device);
   on_device.upload(found, state->optimizer);
   const auto settings = DeviceTraining::settings();
-  const bool in_bf16 = GetParam().precision == cuda::Precision::bf16;
-  double first = 0, last = 0, largest_miss = 0;
+  const bool in_bf16 = GetParam().precision == Precision::bf16;
+  double first = 0, last = 0, largest_miss = 0, miss_of_watched = 0;
   for (int64_t step = 1; step <= GetParam().steps; ++step) {
     const Losses wanted = train_step(*host, training.batch(step), step, settings, false).losses;
     const simt::RuntimeCalls before = simt::runtime_calls();
@@ -82,10 +84,13 @@ TEST_P(CudaTraining, HasTheLossCurveOfTheCpu) {
       const double scale = in_bf16 ? wanted.watched() : std::fabs(should);
       largest_miss = std::max(largest_miss, std::fabs(is - should) / scale);
     }
+    miss_of_watched += result.losses.watched() / wanted.watched() - 1;
     if (step == 1) first = wanted.watched();
     last = wanted.watched();
   }
   EXPECT_LE(largest_miss, GetParam().most);
+  EXPECT_LE(std::fabs(miss_of_watched),
+            GetParam().most / 10 * static_cast<double>(GetParam().steps));
   EXPECT_LT(last, 0.98 * first) << "nothing was learned";
   RecordProperty("largest_miss", std::to_string(largest_miss));
   std::printf("largest relative miss of a loss in %lld steps: %.2e; watched loss %.4f -> %.4f\n",
