@@ -37,7 +37,7 @@ class Queue {
   // queue. Grows in the first steps, then never again.
   virtual void* scratch(int64_t bytes) = 0;
   // Copies between memory of the host and of the device, in order with the ops. The host's stays as
-  // it is until wait().
+  // it is until wait(), or until an event marked after them is reached.
   virtual void upload(void* to_device, const void* from, int64_t bytes) = 0;
   virtual void download(void* to, const void* from_device, int64_t bytes) = 0;
   // Within the device's memory, in order with the ops: rows of the same shape and precision, which

@@ -47,6 +47,14 @@ Gpu usable_by_all(const Gpu& mine, Communicator& world) {
   return of_all;
 }
 
+Gpu gpu_of_rank(Communicator& world) {
+  try {
+    return find_gpu(world.local_rank());
+  } catch (const MachineError& error) {
+    return {true, error.what(), ""};
+  }
+}
+
 std::unique_ptr<Device> chosen_gpu(const Options& options, const std::string& not_yet,
                                    Communicator& world) {
   const std::string& asked = options.text("device");
@@ -54,7 +62,7 @@ std::unique_ptr<Device> chosen_gpu(const Options& options, const std::string& no
   const bool matters = asked == "cuda" || (asked == "auto" && not_yet.empty());
   Gpu found;
   if (matters) {
-    found = find_gpu(world.local_rank());
+    found = gpu_of_rank(world);
     if (world.size() > 1 && found.obstacle.empty()) found.obstacle = gpu_communicator_obstacle();
     found = usable_by_all(found, world);
   }

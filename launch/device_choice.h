@@ -18,6 +18,8 @@ struct DeviceChoice {
 // sentence; empty: all has. UserError when cuda is asked for and cannot be.
 DeviceChoice choose_device(const std::string& asked, const Gpu& found, const std::string& not_yet);
 
+// The GPU of this rank's number on its host; an error in asking is an obstacle.
+Gpu gpu_of_rank(Communicator& world);
 // COLLECTIVE. What all ranks make of what each found: usable when every rank has a GPU of its own,
 // else the obstacle of the first rank that has none, or who shares one.
 Gpu usable_by_all(const Gpu& mine, Communicator& world);

@@ -25,8 +25,9 @@ constexpr Stage kStages[] = {
      "hosts cannot reach each other: look at firewalls, and which network MPI takes (mpirun --mca "
      "btl_tcp_if_include NETWORK)"},
     {"machine", check_machine, nullptr, "a host stopped answering: look at its load and memory"},
-    {"gpu", [](const Options&, Communicator& world) { return check_gpu(world); }, nullptr,
-     "a driver hangs: look at nvidia-smi on the hosts, those of silent ranks first"},
+    {"gpu", check_gpu, nullptr,
+     "a driver hangs: look at nvidia-smi on the hosts, those of silent ranks first; or GPUs do not "
+     "find each other: NCCL_SOCKET_IFNAME names the network, NCCL_DEBUG=INFO says more"},
     {"bandwidth", [](const Options&, Communicator& world) { return check_bandwidth(world); },
      nullptr,
      "small messages pass and large ones do not: look at the network's MTU and which network MPI "

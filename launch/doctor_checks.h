@@ -24,7 +24,7 @@ std::vector<Finding> check_ping(Communicator& world);
 // Ranks by host, the cores each may use, memory.
 std::vector<Finding> check_machine(const Options& options, Communicator& world);
 // Whether each rank could train on a GPU of its own, and sums over them.
-std::vector<Finding> check_gpu(Communicator& world);
+std::vector<Finding> check_gpu(const Options& options, Communicator& world);
 // Sums of the size of a gradient between ranks.
 std::vector<Finding> check_bandwidth(Communicator& world);
 // A product of matrices on every thread of every rank at once: whether one is slower than others.

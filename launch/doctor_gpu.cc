@@ -10,11 +10,12 @@ namespace alm {
 namespace {
 
 // COLLECTIVE. Every rank has a GPU of its own.
-Finding check_gpu_sums(Communicator& world) {
+Finding check_gpu_sums(double deadline, Communicator& world) {
   constexpr int64_t kNumbers = int64_t{1} << 22;
   constexpr int kTimes = 5;
   const std::unique_ptr<Device> device = make_gpu_device(world.local_rank());
-  const std::unique_ptr<DeviceCommunicator> gpus = make_gpu_communicator(world);
+  const std::unique_ptr<DeviceCommunicator> gpus =
+      make_gpu_communicator(world, {.start = deadline / 4, .reduction = deadline / 4});
   const std::unique_ptr<Queue> queue = device->make_queue();
   const std::unique_ptr<Event> event = device->make_event();
   const DeviceArray<float> numbers(*device, kNumbers);
@@ -49,20 +50,22 @@ Finding check_gpu_sums(Communicator& world) {
 
 }  // namespace
 
-std::vector<Finding> check_gpu(Communicator& world) {
-  Gpu found = find_gpu(world.local_rank());
+std::vector<Finding> check_gpu(const Options& options, Communicator& world) {
+  Gpu found = gpu_of_rank(world);
   const std::vector<std::string> obstacles = world.all_gather_strings(found.obstacle, "GPUs");
   const int64_t with = std::ranges::count(obstacles, std::string());
   if (with == 0) return {{Health::well, "none is used: " + obstacles.front()}};
   if (world.size() == 1) return {{Health::well, "there is one that can be used"}};
   if (found.obstacle.empty()) found.obstacle = gpu_communicator_obstacle();
   const Gpu of_all = usable_by_all(found, world);
-  if (of_all.obstacle.empty()) return {check_gpu_sums(world)};
+  if (of_all.obstacle.empty()) return {check_gpu_sums(options.real("deadline"), world)};
   return {{Health::doubtful,
            format("%lld of %lld ranks have one, but ", static_cast<long long>(with),
                   static_cast<long long>(world.size())) +
                of_all.obstacle,
-           "all would train on the CPU; give all ranks the same hosts and visible devices"}};
+           with < world.size()
+               ? "all would train on the CPU; give all ranks the same hosts and visible devices"
+               : "all would train on the CPU; mend what is named"}};
 }
 
 }  // namespace alm

@@ -90,12 +90,14 @@ std::vector<OptionSpec> device_flags(const std::vector<std::string>& devices,
 }
 
 OptionSpec precision_flag() {
-  return {.name = "precision",
-          .default_text = "auto",
-          .help =
-              "What matrix products of training steps round their operands to, sums being fp32; "
-              "auto: fp32 on CPUs, bf16 on GPUs. On a CPU bf16 needs avx512_bf16 or AMX.",
-          .choices = {"auto", "fp32", "bf16"}};
+  return {
+      .name = "precision",
+      .default_text = "auto",
+      .help =
+          "What matrix products of fits round their operands to, and what GPUs keep activations "
+          "of touches in; sums are fp32. auto: fp32 on CPUs, bf16 on GPUs. On a CPU bf16 needs "
+          "avx512_bf16 or AMX.",
+      .choices = {"auto", "fp32", "bf16"}};
 }
 
 Precision chosen_precision(const Options& options, Precision if_auto) {
@@ -115,6 +117,15 @@ std::unique_ptr<Compute> make_compute(const Options& options, Communicator& worl
   }
   std::unique_ptr<Device> device;
   world.together("the device", [&] { device = make_cpu_device(level, precision); });
+  const std::vector<std::string> tables =
+      world.all_gather_strings(device->ops().name, "tables of operations");
+  const auto other = std::ranges::find_if(tables, [&](const auto& of) { return of != tables[0]; });
+  if (other != tables.end()) {
+    throw UserError(format(
+        "--precision bf16: products of ranks differ (%s on rank 0, %s on rank %td): use hosts of "
+        "one kind, or --precision fp32",
+        tables[0].c_str(), other->c_str(), other - tables.begin()));
+  }
   auto compute = std::make_unique<Compute>(std::move(device), threads_of_rank(options, world));
   log_info(format("%s; %lld rank%s of %lld thread%s, %s", compute->device().describe().c_str(),
                   static_cast<long long>(world.size()), world.size() == 1 ? "" : "s",

@@ -83,7 +83,7 @@ BatchPacker::BatchPacker(const Model& model)
 // One a block, and the padding.
 void BatchPacker::make_parts(ThreadPool& pool, std::span<const io::Journeys> blocks,
                              Padding padding) {
-  parts_.resize(blocks.size() + 1);
+  if (parts_.size() <= blocks.size()) parts_.resize(blocks.size() + 1);
   const auto make = [&](int64_t at, int64_t) {
     const io::Journeys& block = blocks[static_cast<size_t>(at)];
     Inputs& part = parts_[static_cast<size_t>(at)];
@@ -99,8 +99,9 @@ void BatchPacker::make_parts(ThreadPool& pool, std::span<const io::Journeys> blo
   views_.clear();
   for (size_t at = 0; at < blocks.size(); ++at) views_.push_back(parts_[at].view());
   if (padding == Padding::none) return;
-  pad(parts_.back(), journeys, touches);
-  views_.push_back(parts_.back().view());
+  Inputs& padding_part = parts_[blocks.size()];
+  pad(padding_part, journeys, touches);
+  views_.push_back(padding_part.view());
 }
 
 void BatchPacker::pad(Inputs& part, int64_t journeys, int64_t touches) const {

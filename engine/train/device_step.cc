@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "kernels/base/clock.h"
 #include "kernels/base/text.h"
@@ -184,6 +185,12 @@ StepResult DeviceStep::result(StepState& state) {
   LossTotals totals;
   totals.add(sums.losses);
   result.losses = totals.means();
+  if (totals.broken() > 0) {  // one sum for all: what it was without the bad journeys is not known
+    for (double* of : {&result.losses.mediator, &result.losses.outcome, &result.losses.second_stage,
+                       &result.losses.propensity}) {
+      *of = std::numeric_limits<double>::quiet_NaN();
+    }
+  }
   const double scale = result.losses.weight > 0 ? 1 / result.losses.weight : 0;
   result.gradient_norm = std::sqrt(sums.squares[0] + sums.squares[1] + sums.squares[2]) * scale;
   result.skipped = std::isnan(sums.scale);
@@ -199,7 +206,8 @@ std::string DeviceStep::first_bad_tensor(const Sums& sums) const {
                      std::ssize(gradient) * int64_t{sizeof(float)});
     queue_->wait();
     const auto bad = std::ranges::find_if(gradient, [](float of) { return !std::isfinite(of); });
-    if (bad != gradient.end()) return model_.layout().name_at(bad - gradient.begin());
+    return bad != gradient.end() ? model_.layout().name_at(bad - gradient.begin())
+                                 : "of the dense weights";
   }
   if (!std::isfinite(sums.squares[1])) return "cats";
   return std::isfinite(sums.squares[2]) ? "" : "items";

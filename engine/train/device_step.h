@@ -1,11 +1,12 @@
 // Training steps on devices, a GPU a rank. The step of many threads (step.h)
 // keeps partial sums in the caches of each; here the whole batch goes through the model at once.
 //
-// A step waits for nothing: the host makes and packs the inputs of a batch, copies them by a queue
-// of their own while the device is still at the step before, and queues the rest, in one go where
-// the device has graphs. The device itself decides by how much the weights move, and whether. What
-// became of a step the host may ask while the next is under way. Weights, gradients, optimiser
-// state and activations never leave the devices but for validation's best and for checkpoints.
+// A step waits for nothing (but that of --deterministic): the host makes and packs the inputs of a
+// batch, copies them by a queue of their own while the device is still at the step before, and
+// queues the rest, in one go where the device has graphs. The device itself decides by how much the
+// weights move, and whether. What became of a step the host may ask while the next is under way.
+// Weights, gradients, optimiser state and activations never leave the devices but for validation's
+// best and for checkpoints.
 //
 // Of several ranks each takes its journeys through the model; gradients and losses are then summed
 // over the devices, and all move their weights alike. With --deterministic sums are exact
@@ -112,7 +113,7 @@ class DeviceStep {
   struct Exact {
     explicit Exact(Device& device);
     Staging staging;             // of a micro-block
-    DeviceArray<float> largest;  // absolute gradient over micro-blocks: dense, rows
+    DeviceArray<float> largest;  // absolute gradient over micro-blocks: dense, cats, items
     HostArray<float> largest_read;
     DeviceArray<int64_t> sums;  // dense, cats, items
     std::unique_ptr<Event> reached;

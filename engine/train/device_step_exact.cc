@@ -3,6 +3,7 @@
 // through the model one by one, and twice: for the largest gradient, which the scale of the
 // integers is made of, then for the sums. Memory does not grow with their number; speed was not the
 // aim.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -12,7 +13,7 @@
 namespace alm {
 
 DeviceStep::Exact::Exact(Device& device)
-    : staging(device), largest(device, 2), largest_read(device, 2), reached(device.make_event()) {}
+    : staging(device), largest(device, 3), largest_read(device, 3), reached(device.make_event()) {}
 
 void DeviceStep::wait_for_queue(const char* what) {
   queue_->mark(*exact_->reached);
@@ -47,7 +48,7 @@ void DeviceStep::step_exactly(Slot& slot, StepState& state, std::span<const io::
   LossTotals totals = for_each_block(slot, state, blocks, [&](const Gradient& of) {
     ops_.max_abs(*queue_, {.x = of.dense.span(), .largest = &largest[0]});
     ops_.max_abs(*queue_, {.x = of.cats.span(), .largest = &largest[1]});
-    ops_.max_abs(*queue_, {.x = of.items.span(), .largest = &largest[1]});
+    ops_.max_abs(*queue_, {.x = of.items.span(), .largest = &largest[2]});
   });
   int64_t unused = 0, all_blocks = std::ssize(blocks);
   totals.reduce(state.world, &unused);
@@ -55,7 +56,8 @@ void DeviceStep::step_exactly(Slot& slot, StepState& state, std::span<const io::
   ranks_.all_reduce_max(*queue_, exact.largest, "gradient scale");
   queue_->download(exact.largest_read.data(), exact.largest.data(), exact.largest.bytes());
   wait_for_queue("gradient scale");
-  const float of_dense = exact.largest_read.data()[0], of_rows = exact.largest_read.data()[1];
+  const std::span<const float> found = exact.largest_read.span();  // dense, cats, items
+  const float of_dense = found[0], of_rows = std::max(found[1], found[2]);
   const bool finite = totals.broken() == 0 && std::isfinite(of_dense) && std::isfinite(of_rows);
 
   const int64_t dense = model_.loss_last();
@@ -89,7 +91,13 @@ void DeviceStep::step_exactly(Slot& slot, StepState& state, std::span<const io::
   ops_.dequantise(*queue_, {of[2].span(), rows_shift, gradient.items.span()});
   Sums& known = *slot.sums.data();
   known = {.losses = totals.sums()};
-  if (!finite) known.losses.weight = std::numeric_limits<double>::quiet_NaN();
+  if (totals.broken() > 0) known.losses.weight = std::numeric_limits<double>::quiet_NaN();
+  // Sums of squares are added to these: the update sees what the integers could not hold.
+  for (size_t part = 0; part < found.size(); ++part) {
+    if (!std::isfinite(found[part])) {
+      known.squares[part] = std::numeric_limits<double>::infinity();
+    }
+  }
   queue_->upload(sums_.data(), &known, sums_.bytes());
   update(slot, gradient);
 }

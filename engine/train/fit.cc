@@ -73,7 +73,8 @@ bool Fit::any_rank(bool flag) {
 
 LossTotals Fit::validation_totals() {
   // Block by block, sums do not depend on which blocks are whose.
-  const int64_t at_once = in_.options.deterministic ? 1 : batch_;
+  const int64_t at_once =
+      in_.options.deterministic ? 1 : (lanes_.last - lanes_.first) * micro_block_rows(batch_);
   if (on_device_) return on_device_->losses(*state_, validation_blocks_, at_once);
   std::vector<LossSums> sums(validation_blocks_.size());
   in_.compute.pool().parallel_for(
@@ -183,6 +184,7 @@ Fit::End Fit::run_phase(const std::function<void()>& checkpoint) {
     skips = result.skipped ? skips + 1 : 0;
     progress_.skipped += result.skipped;
     if (skips >= kSkipsAllowed) {
+      in_.world.barrier("end of updates");  // on every rank: others may be at their last sum yet
       throw UserError(format(
           "%s: %lld updates in a row had a loss or gradient that is not finite (step %lld, first "
           "in %s): lower --learning-rate, or look for extreme values in the log",

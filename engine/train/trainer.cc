@@ -304,9 +304,15 @@ class Trainer {
   // What must be the same when the run goes on.
   io::Json options_that_matter() const {
     io::Json json = run_options(job_.options);
-    // Levels round differently, which only bit-identical parameters notice.
-    if (job_.options.deterministic) json["simd"] = job_.of_fits().ops().name;
-    if (job_.accelerator == nullptr) json["precision"] = job_.training != nullptr ? "bf16" : "fp32";
+    const bool gpu = job_.accelerator != nullptr;
+    const bool bf16 =
+        gpu ? job_.accelerator->activations() == Precision::bf16 : job_.training != nullptr;
+    json["precision"] = bf16 ? "bf16" : "fp32";
+    // Devices and levels round differently, which only bit-identical parameters notice.
+    if (job_.options.deterministic) {
+      json["simd"] = job_.of_fits().ops().name;
+      json["device"] = gpu ? "cuda" : "cpu";
+    }
     return json;
   }
 
@@ -314,7 +320,9 @@ class Trainer {
     const io::Json now = options_that_matter();
     const io::Json& then = checkpoint.header.at("options");
     // A checkpoint of a time before an option was made by what is now its default.
-    const io::Json fallback = run_options({});
+    io::Json fallback = run_options({});
+    fallback["precision"] = "fp32";
+    fallback["device"] = "cpu";
     for (const auto& [name, value] : now.items()) {
       const io::Json was = then.contains(name) ? then.at(name) : fallback.value(name, value);
       if (was == value) continue;
