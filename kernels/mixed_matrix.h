@@ -50,7 +50,8 @@ struct MixedMatrix {
   Matrix<Held<Number>> as() const {
     return {static_cast<Held<Number>*>(data), rows, cols, stride};
   }
-  Matrix<T> floats() const {
+  // Always inline, here and below: no code of one SIMD level may be shared with another.
+  [[gnu::always_inline]] Matrix<T> floats() const {
     ALM_CHECK(precision == Precision::fp32, "activations in bf16 where fp32 is wanted");
     return as<float>();
   }
@@ -59,7 +60,7 @@ struct MixedMatrix {
 
 // Whether rows may be read as they are by code that knows only fp32.
 template <class... Matrices>
-bool in_fp32(const Matrices&... matrices) {
+[[gnu::always_inline]] inline bool in_fp32(const Matrices&... matrices) {
   return ((matrices.precision == Precision::fp32) && ...);
 }
 

@@ -1101,12 +1101,13 @@ std::vector<OpCase> correctness_cases() {
       // use.
       const Sides sides{number % 2 == 1, number % 4 > 1};
       ++number;
-      for (const ForwardWays& ways : {ForwardWays{},
-                                      {.bias = true, .relu = true},
-                                      {.bias = true, .accumulate = true},
-                                      {.bias = true, .relu = true, .accumulate = true},
-                                      {.bias = true, .addend = true},
-                                      {.bias = true, .relu = true, .before_relu = true}}) {
+      for (const ForwardWays& ways :
+           {ForwardWays{},
+            {.bias = true, .relu = true},
+            {.bias = true, .accumulate = true},
+            {.bias = true, .relu = true, .accumulate = true},
+            {.bias = true, .addend = true},
+            {.bias = true, .relu = true, .addend = true, .before_relu = true}}) {
         cases.push_back(linear_forward(r, a, b, ways, sides, padding));
       }
       for (const BackwardWays& ways : {BackwardWays{.relu = true},

@@ -12,8 +12,10 @@
 //
 // Precision. A MixedMatrix holds what layers make of touches, or its gradient. A device may hold
 // those in bf16 (Device::activations()): numbers are then rounded to nearest, ties to even, as they
-// are stored, and computed with in fp32. x and d_x of an op are held alike, as are y, its addend
-// and d_y; what is no activation of touches is fp32 everywhere. The CPU's are always fp32.
+// are stored, and computed with in fp32. x and d_x of an op are held alike, as are y, its addend,
+// before_relu and d_y. Where products are in bf16 their operands are rounded so, too (subnormal
+// ones may become 0), and sums are fp32; what is no activation of touches is fp32 everywhere. The
+// CPU's are always fp32.
 #pragma once
 
 #include <cstdint>

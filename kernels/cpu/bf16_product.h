@@ -164,7 +164,10 @@ void tile_product(const Pair* left, const Pair* right, int64_t pairs, int64_t wi
 template <class Emit>
 void product_by_tiles(const Pair* left, const Pair* right, int64_t rows, int64_t pairs,
                       int64_t width, const Emit& emit) {
+  static_assert(sizeof(TileSetting) == 64);
   const TileSetting setting;
+  // gcc 12 says of neither ldtilecfg nor tileloadd what memory it reads.
+  asm volatile("" : : "m"(setting) : "memory");
   _tile_loadconfig(&setting);
   for (int64_t c = 0; c < width; c += 2 * kSide) {
     const bool two = c + kSide < width;

@@ -20,10 +20,9 @@ struct Curve {
   TrainingCase of;
   int64_t steps;
   Precision precision = Precision::fp32;
-  // What a loss may miss: of itself, in bf16 of the watched loss; ten times what the mean over the
-  // steps of the watched loss may.
-  double most = 1e-4;
-  uint64_t seed = 1;  // of the streams' order
+  double most = 1e-4;  // that a loss may miss: of itself, in bf16 of the watched loss
+  uint64_t seed = 1;   // of the streams' order
+  double mean = 1e-5;  // that the mean over the steps of the watched loss may
 };
 
 // Steps after which memory is enough and every size that comes is recorded as a graph.
@@ -46,7 +45,10 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Curve{"tiny", {"tiny", 32}, 50},
                     // Each number rounded is off by 2^-8 at most, and steps on 32 journeys carry
                     // that on: 1.9 % at most and .1 % in the mean were seen.
-                    Curve{"tiny_bf16", {"tiny", 32}, 50, Precision::bf16, 3e-2, 2},
+                    Curve{"tiny_bf16", {"tiny", 32}, 50, Precision::bf16, 3e-2, 2, 1.5e-3},
+                    Curve{"tables_bf16", {"reference", 16}, 12, Precision::bf16, 3e-2, 6, 5e-3},
+                    Curve{
+                        "arms_bf16", {"tiny", 64, Head::arms}, 20, Precision::bf16, 3e-2, 7, 5e-3},
                     Curve{"tables", {"reference", 16}, 12, Precision::fp32, 1e-4, 3},
                     Curve{"additive", {"tiny", 16, Head::additive}, 20, Precision::fp32, 1e-4, 4},
                     Curve{"arms", {"tiny", 64, Head::arms}, 20, Precision::fp32, 1e-4, 5}),
@@ -88,12 +90,14 @@ TEST_P(CudaTraining, HasTheLossCurveOfTheCpu) {
     last = wanted.watched();
   }
   EXPECT_LE(largest_miss, GetParam().most);
-  EXPECT_LE(std::fabs(miss_of_watched),
-            GetParam().most / 10 * static_cast<double>(GetParam().steps));
+  EXPECT_LE(std::fabs(miss_of_watched), GetParam().mean * static_cast<double>(GetParam().steps));
   EXPECT_LT(last, 0.98 * first) << "nothing was learned";
   RecordProperty("largest_miss", std::to_string(largest_miss));
-  std::printf("largest relative miss of a loss in %lld steps: %.2e; watched loss %.4f -> %.4f\n",
-              static_cast<long long>(GetParam().steps), largest_miss, first, last);
+  std::printf(
+      "largest relative miss of a loss in %lld steps: %.2e, mean of the watched one %.1e; watched "
+      "loss %.4f -> %.4f\n",
+      static_cast<long long>(GetParam().steps), largest_miss,
+      miss_of_watched / static_cast<double>(GetParam().steps), first, last);
 }
 
 // Of training with the host one step ahead, as it is in a fit: losses, norms and weights.
