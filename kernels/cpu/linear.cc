@@ -149,6 +149,11 @@ void backward_in_tiles(Queue& queue, const LinearBackward& a) {
   }
 }
 
+// One column, the last layer of a head: no product of matrices, rows are read once.
+bool is_column(Matrix<const float> w) {
+  return w.cols == 1 && w.stride == 1;
+}
+
 void forward_of_column(const LinearForward& a) {
   const float bias = a.bias.empty() ? 0.0f : a.bias[0];
   for (int64_t r = 0; r < a.y.rows; ++r) {

@@ -8,9 +8,4 @@ namespace alm::ALM_SIMD {
 // d_y over rows [first, last): masked where y is 0, and summed up by column where d_bias wants it.
 void mask_and_sum(const LinearBackward& a, int64_t first, int64_t last);
 
-// One column, the last layer of a head: no product of matrices, rows are read once.
-inline bool is_column(Matrix<const float> w) {
-  return w.cols == 1 && w.stride == 1;
-}
-
 }  // namespace alm::ALM_SIMD

@@ -336,15 +336,20 @@ def table():
     return "\n".join(lines)
 
 
+def documented(path, list_of_bugs, script):
+    """Whether a page holds the list as `script table` prints it, said in a line; the exit status."""
+    with open(path, encoding="utf-8") as file:
+        fresh = list_of_bugs in file.read()
+    print("the list of bugs is there" if fresh else f"another list of bugs than {script} table")
+    return 0 if fresh else 1
+
+
 def main(arguments):
     if arguments == ["table"]:
         print(table())
         return 0
     if len(arguments) == 2 and arguments[0] == "documented":
-        with open(arguments[1], encoding="utf-8") as file:
-            fresh = table() in file.read()
-        print("the list of bugs is there" if fresh else "another list of bugs than mutations.py table")
-        return 0 if fresh else 1
+        return documented(arguments[1], table(), "mutations.py")
     if len(arguments) < 3 or arguments[0] != "run":
         print(__doc__)
         return 1

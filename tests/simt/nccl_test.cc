@@ -13,6 +13,7 @@
 #include "kernels/base/clock.h"
 #include "kernels/cuda/queue.h"
 #include "tests/simt/nccl_double.h"
+#include "tests/simt/rank_check.h"
 
 namespace alm {
 namespace {
@@ -24,15 +25,6 @@ static_assert(!std::is_constructible_v<DeviceSpan<float>, std::span<float>>);
 static_assert(!std::is_constructible_v<std::span<float>, DeviceSpan<float>>);
 
 constexpr Patience kPatience{.start = 3, .reduction = 3};  // on a busy machine
-
-int64_t failures = 0;
-
-void expect(bool holds, const Communicator& world, const std::string& what) {
-  if (holds) return;
-  ++failures;
-  std::fprintf(stderr, "rank %lld of %lld: %s\n", static_cast<long long>(world.rank()),
-               static_cast<long long>(world.size()), what.c_str());
-}
 
 struct Case {
   Communicator& world;
@@ -182,7 +174,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "rank %lld: %s\n", static_cast<long long>(world->rank()), error.what());
     world->abort(1);
   }
-  world->all_reduce_sum(std::span(&alm::failures, 1), "failures");
-  if (world->rank() == 0) std::printf("%lld failures\n", static_cast<long long>(alm::failures));
-  return alm::failures == 0 ? 0 : 1;
+  const int64_t failures = alm::all_failures(*world);
+  if (world->rank() == 0) std::printf("%lld failures\n", static_cast<long long>(failures));
+  return failures == 0 ? 0 : 1;
 }

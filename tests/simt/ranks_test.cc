@@ -11,26 +11,11 @@
 #include "kernels/cuda/queue.h"
 #include "tests/engine/train/device_training.h"
 #include "tests/simt/host_guard.h"
+#include "tests/simt/rank_check.h"
 #include "tests/simt/runtime.h"
 
 namespace alm {
 namespace {
-
-int64_t failures = 0;
-
-void expect(bool holds, const Communicator& world, const std::string& what) {
-  if (holds) return;
-  ++failures;
-  std::fprintf(stderr, "rank %lld of %lld: %s\n", static_cast<long long>(world.rank()),
-               static_cast<long long>(world.size()), what.c_str());
-}
-
-// COLLECTIVE.
-bool failed(Communicator& world) {
-  int64_t all = failures;
-  world.all_reduce_sum(std::span(&all, 1), "failures");
-  return all > 0;
-}
 
 // Many of them, the last shorter.
 constexpr int64_t kBucket = 1000;
@@ -148,10 +133,10 @@ void run(Communicator& world, bool exact) {
   simt::set_stream_schedule(static_cast<uint64_t>(1 + world.rank()));
   if (exact) {
     check_exact(world, *gpus, {"tiny", 32}, 2);
-    if (!failed(world)) check_exact(world, *gpus, {"reference", 16}, 2);
+    if (all_failures(world) == 0) check_exact(world, *gpus, {"reference", 16}, 2);
   } else {
     check_curve(world, *gpus, {"reference", 16}, 4);
-    if (!failed(world)) check_curve(world, *gpus, {"tiny", 32}, 50);
+    if (all_failures(world) == 0) check_curve(world, *gpus, {"tiny", 32}, 50);
   }
 }
 
@@ -166,5 +151,5 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "rank %lld: %s\n", static_cast<long long>(world->rank()), error.what());
     world->abort(1);
   }
-  return alm::failed(*world) ? 1 : 0;
+  return alm::all_failures(*world) == 0 ? 0 : 1;
 }
