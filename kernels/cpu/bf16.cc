@@ -3,9 +3,6 @@
 // products.
 #include "kernels/cpu/bf16.h"
 
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include "kernels/cpu/bf16_product.h"
 #include "kernels/cpu/level.h"
 #include "kernels/cpu/linear.h"
@@ -160,23 +157,14 @@ const Ops& table() {
   return ops;
 }
 
-// The kernel gives a process the tiles' registers when asked.
-bool may_use_tiles() {
-  constexpr long kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
-  constexpr long kTileData = 18;               // XFEATURE_XTILEDATA
-  return __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16") &&
-         ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
-}
-
 }  // namespace
 
-std::vector<const Ops*> ops_in_bf16() {
-  std::vector<const Ops*> found;
-  if (__builtin_cpu_supports("avx512bf16")) {
-    if (may_use_tiles()) found.push_back(&table<How::tiles>());
-    found.push_back(&table<How::dots>());
-  }
-  return found;
+const Ops& ops_by_tiles() {
+  return table<How::tiles>();
+}
+
+const Ops& ops_by_dots() {
+  return table<How::dots>();
 }
 
 }  // namespace alm::ALM_SIMD

@@ -1,5 +1,8 @@
 #include "kernels/device.h"
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstring>
 #include <new>
@@ -122,27 +125,50 @@ class CpuDevice : public Device {
 struct Level {
   const char* name;
   const Ops& ops;
-  // Tables with products in bf16 that this processor can run, fastest first.
-  std::vector<const Ops*> (*in_bf16)() = [] { return std::vector<const Ops*>{}; };
 };
+
+#if ALM_X86
+bool has_avx2() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+         __builtin_cpu_supports("bmi2");
+}
+
+bool has_avx512() {
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+
+// The kernel gives a process the tiles' registers when asked.
+bool may_use_tiles() {
+  constexpr long kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
+  constexpr long kTileData = 18;               // XFEATURE_XTILEDATA
+  return __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16") &&
+         ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+#endif
 
 // Lowest first.
 std::vector<Level> levels() {
   std::vector<Level> found = {{"scalar", scalar::kOps}};
 #if ALM_X86
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-      __builtin_cpu_supports("bmi2")) {
-    found.push_back({"avx2", avx2::kOps});
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
-      found.push_back({"avx512", avx512::kOps, avx512::ops_in_bf16});
-    }
-  }
+  if (has_avx2()) found.push_back({"avx2", avx2::kOps});
+  if (has_avx512()) found.push_back({"avx512", avx512::kOps});
 #endif
   return found;
 }
 
 }  // namespace
+
+std::vector<const Ops*> cpu_ops_in_bf16() {
+  std::vector<const Ops*> found;
+#if ALM_X86
+  if (has_avx512() && __builtin_cpu_supports("avx512bf16")) {
+    if (may_use_tiles()) found.push_back(&avx512::ops_by_tiles());
+    found.push_back(&avx512::ops_by_dots());
+  }
+#endif
+  return found;
+}
 
 std::vector<std::string> cpu_simd_levels() {
   std::vector<std::string> names;
@@ -156,8 +182,8 @@ std::unique_ptr<Device> make_cpu_device(const std::string& simd, Precision preci
     if (simd != "auto" && simd != level->name) continue;
     limit_gemm_to_level(level->name);
     if (precision == Precision::fp32) return std::make_unique<CpuDevice>(level->ops);
-    const std::vector<const Ops*> in_bf16 = level->in_bf16();
-    if (in_bf16.empty()) {
+    const std::vector<const Ops*> in_bf16 = cpu_ops_in_bf16();
+    if (in_bf16.empty() || level->name != std::string("avx512")) {
       throw UserError(
           "--precision bf16: this processor, or the level of --simd, has no products in bf16 "
           "(avx512_bf16 in lscpu): use --precision fp32");

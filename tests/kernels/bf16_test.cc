@@ -62,7 +62,7 @@ constexpr const char* kNone = "this processor has no products in bf16 (avx512_bf
 class InBf16 : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
-    if (avx512::ops_in_bf16().empty()) GTEST_SKIP() << kNone;
+    if (cpu_ops_in_bf16().empty()) GTEST_SKIP() << kNone;
   }
 };
 
@@ -72,7 +72,7 @@ INSTANTIATE_TEST_SUITE_P(Op, InBf16, testing::Values("linear_forward", "linear_b
 TEST_P(InBf16, EqualsTheReferenceThatRoundsTheOperands) {
   const std::unique_ptr<Device> device = make_cpu_device("auto", Precision::bf16);
   const std::unique_ptr<Queue> queue = device->make_queue();
-  for (const Ops* table : avx512::ops_in_bf16()) {
+  for (const Ops* table : cpu_ops_in_bf16()) {
     int64_t ran = 0;
     for (const OpCase& op_case : correctness_cases()) {
       if (op_case.op != GetParam()) continue;
@@ -94,10 +94,10 @@ TEST_P(InBf16, EqualsTheReferenceThatRoundsTheOperands) {
 
 // The head gives the bits that its layers give one by one, and others than in fp32.
 TEST(TouchHeadInBf16, IsMadeOfLayersInBf16) {
-  if (avx512::ops_in_bf16().empty()) GTEST_SKIP() << kNone;
+  if (cpu_ops_in_bf16().empty()) GTEST_SKIP() << kNone;
   const std::unique_ptr<Device> fp32 = make_cpu_device("auto");
   const std::unique_ptr<Queue> queue = fp32->make_queue();
-  for (const Ops* table : avx512::ops_in_bf16()) {
+  for (const Ops* table : cpu_ops_in_bf16()) {
     Ops layers = fp32->ops();
     layers.linear_forward = table->linear_forward;
     layers.linear_backward = table->linear_backward;
@@ -127,20 +127,20 @@ TEST(TouchHeadInBf16, IsMadeOfLayersInBf16) {
 
 TEST(Bf16Device, IsRefusedWhereTheLevelHasNone) {
   for (const std::string& level : cpu_simd_levels()) {
-    if (level == "avx512" && !avx512::ops_in_bf16().empty()) continue;
+    if (level == "avx512" && !cpu_ops_in_bf16().empty()) continue;
     EXPECT_THROW(make_cpu_device(level, Precision::bf16), UserError) << level;
   }
 }
 
 // Tiles are registers of a thread, which the process has leave to use.
 TEST(Bf16Device, GivesTheSameBitsOnTwoThreadsAtOnce) {
-  if (avx512::ops_in_bf16().empty()) GTEST_SKIP() << kNone;
+  if (cpu_ops_in_bf16().empty()) GTEST_SKIP() << kNone;
   const std::vector<OpCase> cases = correctness_cases();
   const auto of = std::ranges::find_if(cases, [](const OpCase& op_case) {
     return op_case.op == "linear_backward" && op_case.arrays.at("x").rows > 100;
   });
   ASSERT_NE(of, cases.end());
-  for (const Ops* table : avx512::ops_in_bf16()) {
+  for (const Ops* table : cpu_ops_in_bf16()) {
     const auto run = [&](std::vector<OpArguments>& results) {
       const std::unique_ptr<Device> device = make_cpu_device("auto", Precision::bf16);
       const std::unique_ptr<Queue> queue = device->make_queue();
@@ -166,8 +166,8 @@ TEST(Bf16Device, GivesTheSameBitsOnTwoThreadsAtOnce) {
 
 // What is not finite stays so, and stays in its row.
 TEST(Bf16Device, KeepsNanAndInfinity) {
-  if (avx512::ops_in_bf16().empty()) GTEST_SKIP() << kNone;
-  for (const Ops* table : avx512::ops_in_bf16()) {
+  if (cpu_ops_in_bf16().empty()) GTEST_SKIP() << kNone;
+  for (const Ops* table : cpu_ops_in_bf16()) {
     const std::unique_ptr<Device> device = make_cpu_device("auto");
     const std::unique_ptr<Queue> queue = device->make_queue();
     constexpr int64_t kRows = 21, kInputs = 19, kWidth = 33;
