@@ -20,21 +20,35 @@ void max_abs(Queue&, const MaxAbs& a) {
   *a.largest = std::bit_cast<float>(most > kInfinity ? kInfinity : most);
 }
 
+// 2^exponent, which is far from the ends of double's range.
+static double power_of_two(int exponent) {
+  return std::bit_cast<double>(static_cast<uint64_t>(1023 + exponent) << 52);
+}
+
 void quantise(Queue&, const Quantise& a) {
   ALM_CHECK(a.x.size() == a.sum.size());
-  const double scale = std::ldexp(1.0, a.shift);
+  // Below 2^51 a double is rounded by adding kMagic, whose last place is worth one: the low bits of
+  // the result are the whole number (no vector level below avx512 converts to int64). Larger ones
+  // go in two digits, of which only the lower one is ever rounded.
+  constexpr double kMagic = 0x1.8p52;
+  constexpr int kLow = 28;
+  constexpr int64_t kMagicBits = std::bit_cast<int64_t>(kMagic);
+  const double scale = power_of_two(a.shift);
   const float* __restrict x = a.x.data();
   int64_t* __restrict sum = a.sum.data();
   const int64_t count = std::ssize(a.x);
-  // As std::llrint, which would not vectorise: rounded first, then a whole number is converted.
   for (int64_t i = 0; i < count; ++i) {
-    sum[i] += static_cast<int64_t>(std::rint(static_cast<double>(x[i]) * scale));
+    const double value = static_cast<double>(x[i]) * scale;
+    const double upper = value * 0x1p-28 + kMagic;
+    const double lower = (value - (upper - kMagic) * 0x1p28) + kMagic;
+    const uint64_t digit = static_cast<uint64_t>(std::bit_cast<int64_t>(upper) - kMagicBits);
+    sum[i] += static_cast<int64_t>(digit << kLow) + (std::bit_cast<int64_t>(lower) - kMagicBits);
   }
 }
 
 void dequantise(Queue&, const Dequantise& a) {
   ALM_CHECK(a.x.size() == a.sum.size());
-  const double scale = std::ldexp(1.0, -a.shift);
+  const double scale = power_of_two(-a.shift);
   const int64_t* __restrict sum = a.sum.data();
   float* __restrict x = a.x.data();
   // Integer to float rounds once (by way of double it would twice); the power of two is exact.
