@@ -6,6 +6,12 @@
 #include "kernels/base/view.h"
 
 namespace alm {
+namespace {
+
+// Uses whose place is fetched ahead: the rows of a batch lie anywhere in the table.
+constexpr size_t kAhead = 32;
+
+}  // namespace
 
 void DistinctRows::clear() {
   for (const int64_t row : rows_) place_of_row_[static_cast<size_t>(row)] = -1;
@@ -19,7 +25,11 @@ void DistinctRows::add_row(int64_t row) {
 }
 
 void DistinctRows::add(std::span<const int64_t> uses) {
-  for (const int64_t row : uses) {
+  for (size_t use = 0; use < uses.size(); ++use) {
+    if (use + kAhead < uses.size()) {
+      __builtin_prefetch(&place_of_row_[static_cast<size_t>(uses[use + kAhead])], 1);
+    }
+    const int64_t row = uses[use];
     if (place_of_row_[static_cast<size_t>(row)] < 0) add_row(row);
     places_.push_back(place_of_row_[static_cast<size_t>(row)]);
   }

@@ -29,7 +29,7 @@ SHEETS = ("NVIDIA A100 Tensor Core GPU (SXM, 80 GB), NVIDIA H100 Tensor Core GPU
           "B200 (a GPU of eight); figures without sparsity")
 TARGET_SECONDS = 0.4e-3
 # Measured, without a GPU.
-HOST_MS, HOST_ALONE_MS = 5.3, 1.3
+HOST_MS, HOST_ALONE_MS = 3.3, 0.5
 # Inputs of a journey: 16 numbers, 8 ids with the places of their rows, outcome, weight, offset; of each
 # of its touches, five on average: cluster, position, item with its row's place, six numbers, mediator.
 JOURNEY_BYTES = 16 * 4 + 8 * 16 + 16 + 5 * (8 + 8 + 16 + 24 + 1)
@@ -135,7 +135,7 @@ def page(kernels, budget):
         f"to cost nothing. With every kernel launched by itself it would be {1e3 * one_by_one:.2f} ms.", "",
         "Left out of both is the host's part, and today it is the limit. While the GPU is at a step all threads "
         "of the rank make the inputs of the next, find its distinct rows and pack both "
-        f"(engine/train/device_batch.cc): {HOST_MS} ms of processor time a batch on one thread of an Intel Xeon, "
+        f"(engine/train/device_batch.cc): {HOST_MS} ms of processor time a batch on one thread of an AMD EPYC (Zen 3), "
         f"of which {HOST_ALONE_MS} ms, the distinct rows of the items, are one thread's work however many there "
         "are. `alm bench train` measures it (\"a batch made ready for a GPU\").", "",
         f"The kernels are bound by memory: {1e-6 * memory:.0f} MB a step, {memory / PADDED / 1e3:.0f} KB "
