@@ -15,6 +15,7 @@
 #include "engine/train/fit_plan.h"
 #include "engine/train/run_checkpoint.h"
 #include "engine/train/run_dir.h"
+#include "engine/train/same_run.h"
 #include "io/digest.h"
 #include "kernels/base/clock.h"
 #include "kernels/base/hash.h"
@@ -94,7 +95,7 @@ class Trainer {
   void first_pass_and_bundle() {
     const std::optional<io::CheckpointBlobs> newest =
         job_.options.resume ? store_.load_newest() : std::nullopt;
-    if (newest) check_same_run(*newest);
+    if (newest) check_same_run(job_, *newest);
     std::vector<io::UserFilter> training{plan_.statistics};
     for (const PlannedFit& fit : plan_.fits) training.push_back(fit.training);
     FirstPass pass = first_pass(job_.log, job_.options.model, training, plan_.scored,
@@ -282,7 +283,7 @@ class Trainer {
     const int64_t step = steps_before_ + (fit != nullptr ? fit->step() : 0);
     io::CheckpointBlobs checkpoint;
     if (job_.world.rank() == 0) {
-      checkpoint.header["options"] = options_that_matter();
+      checkpoint.header["options"] = options_that_matter(job_);
       checkpoint.header["complete"] = fits_done_;
       checkpoint.header["metrics_bytes"] = metrics_->size();
       checkpoint.header["where"] =
@@ -299,53 +300,6 @@ class Trainer {
     }
     store_.save(step, checkpoint);
     has_checkpoint_ = true;
-  }
-
-  // What must be the same when the run goes on.
-  io::Json options_that_matter() const {
-    io::Json json = run_options(job_.options);
-    const bool gpu = job_.accelerator != nullptr;
-    const bool bf16 =
-        gpu ? job_.accelerator->activations() == Precision::bf16 : job_.training != nullptr;
-    json["precision"] = bf16 ? "bf16" : "fp32";
-    // Devices and levels round differently, which only bit-identical parameters notice.
-    if (job_.options.deterministic) {
-      json["simd"] = job_.of_fits().ops().name;
-      json["device"] = gpu ? "cuda" : "cpu";
-    }
-    return json;
-  }
-
-  void check_same_run(const io::CheckpointBlobs& checkpoint) {
-    const io::Json now = options_that_matter();
-    const io::Json& then = checkpoint.header.at("options");
-    // A checkpoint of a time before an option was made by what is now its default.
-    io::Json fallback = run_options({});
-    fallback["precision"] = "fp32";
-    fallback["device"] = "cpu";
-    for (const auto& [name, value] : now.items()) {
-      const io::Json was = then.contains(name) ? then.at(name) : fallback.value(name, value);
-      if (was == value) continue;
-      throw UserError(
-          format("--resume: --%s was %s in %s and is %s now: use the same value, or another --out",
-                 name.c_str(), io::json_text(was).c_str(), job_.run_dir.c_str(),
-                 io::json_text(value).c_str()));
-    }
-    const io::Json& bundle = checkpoint.header.at("bundle");
-    const int64_t positions = bundle.at("positions").get<int64_t>();
-    if (positions != job_.log->options().max_touches) {
-      throw UserError(
-          format("--resume: --max-touches was %lld in %s and is %lld now: use the same value, or "
-                 "another --out",
-                 static_cast<long long>(positions), job_.run_dir.c_str(),
-                 static_cast<long long>(job_.log->options().max_touches)));
-    }
-    const std::string trained = bundle.at("log_manifest").get<std::string>();
-    if (trained != job_.log->manifest_hash()) {
-      throw UserError(
-          "--resume: " + job_.run_dir +
-          " was trained on another log (its files differ): use that log, or another --out");
-    }
   }
 
   TrainResult stopped(const std::string& where) {
