@@ -22,6 +22,7 @@
 #include "kernels/base/check.h"
 #include "kernels/base/stop_flag.h"
 #include "table_folder.h"
+#include "tests/source_dir.h"
 
 namespace alm::io {
 namespace {
@@ -98,7 +99,7 @@ std::vector<std::string> fenced(const std::string& text, const std::string& lang
 }
 
 std::string documentation() {
-  std::ifstream file(std::string(ALM_SOURCE_DIR) + "/docs/import.md");
+  std::ifstream file(source_dir() + "/docs/import.md");
   std::ostringstream text;
   text << file.rdbuf();
   return text.str();

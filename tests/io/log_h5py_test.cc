@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "log_cases.h"
+#include "tests/source_dir.h"
 
 namespace alm::io {
 namespace {
@@ -15,7 +16,7 @@ bool h5py_is_here() {
 
 void run_script(const std::string& arguments) {
   const std::string line =
-      std::string("/usr/bin/python3 '") + ALM_SOURCE_DIR + "/tests/io/log_h5py.py' " + arguments;
+      "/usr/bin/python3 '" + source_dir() + "/tests/io/log_h5py.py' " + arguments;
   ASSERT_EQ(std::system(line.c_str()), 0) << line;
 }
 

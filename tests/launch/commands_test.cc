@@ -9,6 +9,7 @@
 
 #include "launch/front_page.h"
 #include "launch/threads.h"
+#include "tests/source_dir.h"
 
 namespace alm {
 namespace {
@@ -57,7 +58,7 @@ TEST(Commands, OptionsPageInDocsIsFresh) {
   std::vector<CommandSpec> specs;
   for (const Command& command : all_commands()) specs.push_back(command.spec);
   const std::string fresh = options_page(specs);
-  const std::string path = std::string(ALM_SOURCE_DIR) + "/docs/options.md";
+  const std::string path = source_dir() + "/docs/options.md";
   if (std::getenv("ALM_WRITE") != nullptr) std::ofstream(path) << fresh;
   std::ostringstream stored;
   stored << std::ifstream(path).rdbuf();

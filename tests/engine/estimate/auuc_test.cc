@@ -7,6 +7,7 @@
 #include "io/json.h"
 #include "kernels/base/rng.h"
 #include "tests/engine/estimate/thread_world.h"
+#include "tests/source_dir.h"
 
 namespace alm {
 namespace {
@@ -35,7 +36,7 @@ std::vector<UpliftRow> some_rows(int64_t n, double ties, double effect = 0.2) {
 }
 
 TEST(UpliftAreas, EqualTheLibrariesOwnFunctions) {
-  const auto golden = io::read_json(ALM_SOURCE_DIR "/tests/golden/uplift_golden.json");
+  const auto golden = io::read_json(source_dir() + "/tests/golden/uplift_golden.json");
   int64_t compared = 0;
   for (const auto& c : golden["cases"]) {
     const auto json = to_json(uplift_areas(rows_of(c["score"], c["arm"], c["outcome"])));

@@ -9,6 +9,7 @@
 #include "engine/model/model.h"
 #include "io/json.h"
 #include "kernels/base/hash.h"
+#include "tests/source_dir.h"
 
 namespace alm {
 namespace {
@@ -145,7 +146,7 @@ struct ReferenceModel {
 };
 
 io::Json golden_answers() {
-  return io::read_json(ALM_SOURCE_DIR "/tests/golden/reference_model_golden.json");
+  return io::read_json(source_dir() + "/tests/golden/reference_model_golden.json");
 }
 
 TEST(ReferenceModel, HasTheLossesOfPyTorch) {

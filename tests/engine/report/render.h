@@ -7,6 +7,7 @@
 
 #include "engine/report/report.h"
 #include "io/json.h"
+#include "tests/source_dir.h"
 
 namespace alm {
 
@@ -18,7 +19,7 @@ struct SampleRun {
 };
 
 inline io::Json sample_json(const std::string& name) {
-  std::ifstream in(std::string(ALM_SOURCE_DIR) + "/tests/golden/report/" + name);
+  std::ifstream in(source_dir() + "/tests/golden/report/" + name);
   return io::Json::parse(in);
 }
 
