@@ -25,21 +25,17 @@ static double power_of_two(int exponent) {
   return std::bit_cast<double>(static_cast<uint64_t>(1023 + exponent) << 52);
 }
 
-// The nearest whole number, ties to even; |value| < 2^62 and of 24 significant bits.
+// The nearest whole number, ties to even; |value| < 2^62 and of 24 significant bits. Compilers do
+// not vectorise a conversion that rounds, and below avx512 there is none to vectorise it to. Below
+// 2^51 a double is rounded by adding kMagic, whose last place is worth one: the low bits of the sum
+// are the whole number. Larger ones go in two digits, of which only the lower one is ever rounded.
 static int64_t rounded(double value) {
-#if defined(__AVX512DQ__)
-  return static_cast<int64_t>(std::rint(value));
-#else
-  // No vector level below converts to int64. Below 2^51 a double is rounded by adding kMagic, whose
-  // last place is worth one: the low bits of the sum are the whole number. Larger ones go in two
-  // digits, of which only the lower one is ever rounded.
   constexpr double kMagic = 0x1.8p52;
   constexpr int64_t kMagicBits = std::bit_cast<int64_t>(kMagic);
   const double upper = value * 0x1p-28 + kMagic;
   const double lower = (value - (upper - kMagic) * 0x1p28) + kMagic;
   const uint64_t digit = static_cast<uint64_t>(std::bit_cast<int64_t>(upper) - kMagicBits);
   return static_cast<int64_t>(digit << 28) + (std::bit_cast<int64_t>(lower) - kMagicBits);
-#endif
 }
 
 void quantise(Queue&, const Quantise& a) {
