@@ -56,7 +56,7 @@ Gpu gpu_of_rank(Communicator& world) {
 }
 
 std::unique_ptr<Device> chosen_gpu(const Options& options, const std::string& not_yet,
-                                   Communicator& world) {
+                                   Precision precision, Communicator& world) {
   const std::string& asked = options.text("device");
   // A driver is not asked where nothing hangs on its answer: that can last.
   const bool matters = asked == "cuda" || (asked == "auto" && not_yet.empty());
@@ -69,9 +69,7 @@ std::unique_ptr<Device> chosen_gpu(const Options& options, const std::string& no
   std::unique_ptr<Device> device;
   world.together("the GPU", [&] {
     const DeviceChoice choice = choose_device(asked, found, not_yet);
-    if (choice.gpu) {
-      device = make_gpu_device(world.local_rank(), chosen_precision(options, Precision::bf16));
-    }
+    if (choice.gpu) device = make_gpu_device(world.local_rank(), precision);
     if (choice.why.empty()) return;
     log_info("training on " + (device ? device->describe() : "the CPU") + ": " + choice.why);
   });

@@ -95,8 +95,8 @@ OptionSpec precision_flag() {
       .default_text = "auto",
       .help =
           "What matrix products of fits round their operands to, and what GPUs keep activations "
-          "of touches in; sums are fp32. auto: fp32 on CPUs, bf16 on GPUs. On a CPU bf16 needs "
-          "avx512_bf16 or AMX.",
+          "of touches in; sums are fp32. auto: fp32 on CPUs, bf16 on GPUs (fp32 with --mediator "
+          "proxy). On a CPU bf16 needs avx512_bf16 or AMX.",
       .choices = {"auto", "fp32", "bf16"}};
 }
 

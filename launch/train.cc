@@ -364,7 +364,10 @@ int run_train(const Options& options, Communicator& world) {
         "out");
   }
   const std::unique_ptr<Compute> compute = make_compute(options, world);
-  const std::unique_ptr<Device> gpu = chosen_gpu(options, not_yet_on_device(resolved), world);
+  const Precision of_gpu =
+      chosen_precision(options, resolved.model.proxy_mode() ? Precision::fp32 : Precision::bf16);
+  const std::unique_ptr<Device> gpu =
+      chosen_gpu(options, not_yet_on_device(resolved, of_gpu), of_gpu, world);
   const std::unique_ptr<DeviceCommunicator> gpus = gpu ? make_gpu_communicator(world) : nullptr;
   std::unique_ptr<Compute> in_bf16;
   if (gpu == nullptr && chosen_precision(options, Precision::fp32) == Precision::bf16) {

@@ -115,6 +115,13 @@ ProxyView ProxyInputs::view() const {
           .touch_begin = touch_begin};
 }
 
+void ProxyInputs::add_known(LossSums& sums) const {
+  for (size_t touch = 0; touch < outcome.size(); ++touch) {
+    sums.adversary_outcome += double{journey_weight[touch]} * double{outcome[touch]};
+  }
+  for (const float of_pair : pair_weight) sums.contrastive_weight += double{of_pair};
+}
+
 ModelInputs Inputs::view() const {
   return {.journeys = journeys,
           .touches = touches,

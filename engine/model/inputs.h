@@ -15,6 +15,8 @@
 
 namespace alm {
 
+struct LossSums;
+
 // What proxy mode reads beside. An upload is known by the touches that match it: journeys with an
 // outcome and a match of kMatched or more.
 struct ProxyInputs {
@@ -39,6 +41,8 @@ struct ProxyInputs {
 
   int64_t pairs() const { return pair_begin[1]; }
   ProxyView view() const;
+  // Adds what of the losses is known without the model: weights, and outcomes under them.
+  void add_known(LossSums& sums) const;
   void fill(const io::Journeys& from, const FeatureStats& stats, const ModelOptions& options,
             std::span<const float> weight);
 };

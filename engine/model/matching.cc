@@ -13,6 +13,10 @@ Matrix<float> in_room_of(const Pass& pass, int64_t touches, int64_t rows, int64_
   return {pass.memory.floats(touches * cols).data(), rows, cols};
 }
 
+void clear(const Pass& pass, Matrix<float> of) {
+  pass.queue.clear(of.data, std::ssize(flat(of)) * int64_t{sizeof(float)});
+}
+
 }  // namespace
 
 Matching::Matching(ParameterLayout& layout, const ModelOptions& options) {
@@ -34,7 +38,7 @@ Matching::Activations Matching::forward(const Pass& pass, const ProxyView& input
   activations.matched = room(inputs.uploads, encoded.cols);
   activations.upload = room(inputs.uploads, upload_.w.cols);
   const Matrix<float> of_pairs = room(inputs.pairs(), encoded.cols);
-  std::ranges::fill(flat(activations.matched), 0.0f);
+  clear(pass, activations.matched);
   touch_.forward(pass, code, activations.touch, false);
   pass.ops.gather_rows(pass.queue, {.table = encoded, .rows = inputs.pair_touch, .out = of_pairs});
   pass.ops.scatter_rows(
@@ -105,7 +109,7 @@ void Matching::loss(const Pass& pass, const ProxyView& inputs, Matrix<const floa
   const Matrix<float> d_upload = wanted(inputs.uploads);
   const Matrix<float> d_matched = in_room_of(pass, code.rows, inputs.uploads, d_encoded.cols);
   const Matrix<float> d_encoded_pairs = in_room_of(pass, code.rows, pairs, d_encoded.cols);
-  std::ranges::fill(flat(d_upload), 0.0f);
+  clear(pass, d_upload);
   pass.ops.scatter_rows(pass.queue,
                         {.d_out = d_of_pairs, .rows = inputs.pair_upload, .gradient = d_upload});
   upload_.backward(pass, activations.matched, {}, d_upload, d_matched, {});

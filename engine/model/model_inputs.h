@@ -25,13 +25,15 @@ struct ProxyView {
   std::span<const float> journey_weight;  // [t]
   std::span<const float> log_frequency;   // [t]
   int64_t uploads = 0;
-  std::span<const int64_t> pair_upload;  // [pairs]
+  std::span<const int64_t> pair_upload;  // [pairs] of all uploads
   std::span<const int64_t> pair_touch;   // [pairs]
   std::span<const float> pair_weight;    // [pairs]
-  Matrix<const int64_t> pair_ids;        // [pairs, 2]
+  Matrix<const int64_t> pair_ids;        // [pairs, 2]; of uploads of the group
   Matrix<const int64_t> touch_ids;       // [t, 2]
-  std::span<const int64_t> pair_begin;   // [2]
-  std::span<const int64_t> touch_begin;  // [2]
+  // Pairs and touches by group, the journeys whose touches are scored against each other: a
+  // micro-block.
+  std::span<const int64_t> pair_begin;   // [groups + 1]
+  std::span<const int64_t> touch_begin;  // [groups + 1]
 
   int64_t pairs() const { return pair_ids.rows; }
 };

@@ -39,10 +39,6 @@ void ProxyBranch::adversary(const Pass& pass, const ModelInputs& inputs, const A
                                  .d_output = flat(d_logit),
                                  .sum = &sums.adversary,
                                  .weight_sum = &sums.adversary_weight});
-  for (size_t touch = 0; touch < inputs.proxy.outcome.size(); ++touch) {
-    sums.adversary_outcome +=
-        double{inputs.proxy.journey_weight[touch]} * double{inputs.proxy.outcome[touch]};
-  }
   if (pass.gradient == nullptr) return;
   discriminator_.backward(pass, a.code.code, a.discriminator, d_logit, d_code, pass.reversal);
 }
@@ -74,7 +70,6 @@ void ProxyBranch::loss(const Pass& pass, const ModelInputs& inputs, Matrix<const
     matching_.loss(
         pass, inputs.proxy, a.code.code, a.matching, static_cast<float>(options_.temperature),
         static_cast<float>(options_.w_contrastive), &sums.contrastive, d_code, d_encoded);
-    for (const float weight : inputs.proxy.pair_weight) sums.contrastive_weight += double{weight};
     if (backward) pass.ops.accumulate(pass.queue, {.x = flat(d_proxy), .y = flat(d_value)});
   }
   if (!backward) return;

@@ -31,8 +31,9 @@ class ProxyBranch {
   std::span<float> omega(const Pass& pass, const ModelInputs& inputs, const Activations& a) const {
     return matching_.omega(pass, inputs, a.matching);
   }
-  // Adds the three losses to `sums`. With a gradient: d_value [t, 1], which holds what the outcome
-  // loss gave, is used up, the other three are added to.
+  // Adds the three losses to `sums`, but for what ProxyInputs::add_known() does. With a gradient:
+  // d_value [t, 1], which holds what the outcome loss gave, is used up, the other three are added
+  // to.
   void loss(const Pass& pass, const ModelInputs& inputs, Matrix<const float> ordered,
             Matrix<const float> context, const Activations& activations, LossSums& sums,
             Matrix<float> d_value, Matrix<float> d_ordered, Matrix<float> d_encoded,

@@ -58,6 +58,7 @@ LossTotals forward_and_backward(StepState& state, std::span<const io::Journeys> 
         model.loss(pass, inputs, state.weights, losses, &of_uses);
         rows.append(inputs, of_uses);
       }
+      if (model.options().proxy_mode()) inputs.proxy.add_known(losses);
     };
     const io::Journeys& block = blocks[at / static_cast<size_t>(state.parts_of_block)];
     if (state.blocks_at_once > 1) {

@@ -37,6 +37,15 @@ void for_each_array(const With& with) {
   with([](ModelInputs & in) -> auto& { return in.arm.mediator_input; });
   with([](ModelInputs & in) -> auto& { return in.arm.mediator; });
   with([](ModelInputs & in) -> auto& { return in.arm.outcome; });
+  with([](ModelInputs & in) -> auto& { return in.proxy.seen; });
+  with([](ModelInputs & in) -> auto& { return in.proxy.match; });
+  with([](ModelInputs & in) -> auto& { return in.proxy.outcome; });
+  with([](ModelInputs & in) -> auto& { return in.proxy.touch_weight; });
+  with([](ModelInputs & in) -> auto& { return in.proxy.journey_weight; });
+  with([](ModelInputs & in) -> auto& { return in.proxy.log_frequency; });
+  with([](ModelInputs & in) -> auto& { return in.proxy.pair_weight; });
+  with([](ModelInputs & in) -> auto& { return in.proxy.pair_ids; });
+  with([](ModelInputs & in) -> auto& { return in.proxy.touch_ids; });
 }
 // The same for arrays that all parts share; with(array).
 template <class With>
@@ -87,8 +96,7 @@ void BatchPacker::make_parts(ThreadPool& pool, std::span<const io::Journeys> blo
   const auto make = [&](int64_t at, int64_t) {
     const io::Journeys& block = blocks[static_cast<size_t>(at)];
     Inputs& part = parts_[static_cast<size_t>(at)];
-    part.clear();
-    part.add({block, 0, block.size()}, model_.stats(), model_.options(), model_.positions());
+    part.fill(block, model_.stats(), model_.options(), model_.positions());
   };
   pool.parallel_for(std::ssize(blocks), std::cref(make));
   int64_t journeys = 0, touches = 0;
@@ -119,7 +127,10 @@ int64_t BatchPacker::room_of_parts() {
     bytes += Staging::room<T>(std::ssize(array));
   };
   for (ModelInputs& part : views_) {
-    add(part.csr.begin);
+    for (const auto& array : {part.csr.begin, part.proxy.pair_upload, part.proxy.pair_touch,
+                              part.proxy.pair_begin, part.proxy.touch_begin}) {
+      add(array);
+    }
     for_each_array([&](const auto& array) { add(numbers(array(part))); });
   }
   for_each_shared_array(views_.front(), add);
@@ -160,6 +171,35 @@ void BatchPacker::place_parts(Staging& to, ModelInputs& whole) {
     for (const int64_t touch : part.csr.begin.subspan(1)) *++next = first + touch;
   }
   for_each_shared_array(whole, [&](auto& array) { array = to.put(array); });
+  if (model_.options().proxy_mode()) place_groups(to, whole.proxy);
+}
+
+// Each part is a group; uploads and touches are counted through all of them.
+void BatchPacker::place_groups(Staging& to, ProxyView& whole) {
+  const int64_t pairs = whole.pairs();
+  const auto upload = to.take<int64_t>(pairs), touch = to.take<int64_t>(pairs);
+  const auto pair_begin = to.take<int64_t>(std::ssize(views_) + 1);
+  const auto touch_begin = to.take<int64_t>(std::ssize(views_) + 1);
+  whole.uploads = *pair_begin.host = *touch_begin.host = 0;
+  for (size_t at = 0; at < views_.size(); ++at) {
+    const ProxyView& part = views_[at].proxy;
+    const int64_t first = pair_begin.host[at], first_touch = touch_begin.host[at];
+    for (int64_t pair = 0; pair < part.pairs(); ++pair) {
+      const size_t of_part = static_cast<size_t>(pair);
+      upload.host[first + pair] = whole.uploads + part.pair_upload[of_part];
+      touch.host[first + pair] = first_touch + part.pair_touch[of_part];
+    }
+    whole.uploads += part.uploads;
+    pair_begin.host[at + 1] = first + part.pairs();
+    touch_begin.host[at + 1] = first_touch + views_[at].touches;
+  }
+  const auto on_device = [](const auto& place, int64_t count) {
+    return std::span(place.on_device, static_cast<size_t>(count));
+  };
+  whole.pair_upload = on_device(upload, pairs);
+  whole.pair_touch = on_device(touch, pairs);
+  whole.pair_begin = on_device(pair_begin, std::ssize(views_) + 1);
+  whole.touch_begin = on_device(touch_begin, std::ssize(views_) + 1);
 }
 
 // The ids of rows go by the host; their gradients follow on the device.
@@ -192,6 +232,7 @@ DeviceBatch BatchPacker::pack(ThreadPool& pool, std::span<const io::Journeys> bl
                               const StepSettings& settings, Padding padding, RowsOf rows,
                               Communicator& world, Staging& to) {
   ALM_CHECK(rows != RowsOf::batch_before || (blocks.size() == 1 && padding == Padding::none));
+  ALM_CHECK(!model_.options().proxy_mode() || padding == Padding::none);
   make_parts(pool, blocks, padding);
   find_rows(pool, padding, rows, world);
   int64_t room = room_of_parts() + Staging::room<StepSettings>(1);
@@ -201,6 +242,9 @@ DeviceBatch BatchPacker::pack(ThreadPool& pool, std::span<const io::Journeys> bl
   }
   to.begin(room);
   DeviceBatch batch;
+  if (model_.options().proxy_mode()) {
+    for (size_t at = 0; at < blocks.size(); ++at) parts_[at].proxy.add_known(batch.known);
+  }
   place_parts(to, batch.inputs);
   copy_parts(pool);
   batch.cats = {to.put(cats_.rows()), to.put(cats_.places())};

@@ -19,6 +19,7 @@ struct DeviceBatch {
     std::span<const int64_t> places;  // [uses] where in `rows` the row of a use stands
   };
   ModelInputs inputs;
+  LossSums known;  // on the host: see ProxyInputs::add_known()
   Rows cats;
   Rows items;
   const StepSettings* settings = nullptr;
@@ -37,7 +38,8 @@ class BatchPacker {
  public:
   // The model must outlive it.
   explicit BatchPacker(const Model& model);
-  // Each block is made by one thread. Padding adds journeys of weight 0 and rows that no touch
+  // Each block is made by one thread, and is a group of the matching loss. Padding (not in proxy
+  // mode) adds journeys of weight 0 and rows that no touch
   // uses, which change no loss and no weight.
   DeviceBatch pack(ThreadPool& pool, std::span<const io::Journeys> blocks,
                    const StepSettings& settings, Padding padding, RowsOf rows, Communicator& world,
@@ -54,6 +56,7 @@ class BatchPacker {
   void find_rows(ThreadPool& pool, Padding padding, RowsOf rows, Communicator& world);
   int64_t room_of_parts();
   void place_parts(Staging& to, ModelInputs& whole);
+  void place_groups(Staging& to, ProxyView& whole);
   void copy_parts(ThreadPool& pool);
 
   const Model& model_;

@@ -12,11 +12,14 @@ namespace alm {
 // More sizes than a training meets, but for the odd batch.
 constexpr size_t kRecordings = 32;
 
-std::string not_yet_on_device(const TrainOptions& options) {
+std::string not_yet_on_device(const TrainOptions& options, Precision activations) {
   if (options.tabular) return "--nuisance is tabular";
-  if (options.model.proxy_mode()) return "--mediator is proxy";
   if (options.model.general_head()) return "--outcome-head is general";
   if (options.pcgrad) return "--pcgrad is set";
+  if (options.model.proxy_mode() && activations == Precision::bf16) {
+    return "--mediator is proxy and --precision is bf16";
+  }
+  if (options.discriminator_steps > 1) return "--discriminator-steps is above 1";
   return "";
 }
 
@@ -28,7 +31,7 @@ DeviceStep::DeviceStep(const Model& model, Device& device, DeviceCommunicator& r
       device_(device),
       ops_(device.ops()),
       ranks_(ranks),
-      graphs_(graphs && ranks.size() == 1),
+      graphs_(graphs && ranks.size() == 1 && !model.options().proxy_mode()),
       weights_(model, device),
       memory_(device),
       packer_(model),
@@ -46,6 +49,12 @@ void DeviceStep::send(Slot& slot, StepState& state, std::span<const io::Journeys
                       const StepSettings& settings, Padding padding, RowsOf rows) {
   slot.batch = packer_.pack(state.compute.pool(), blocks, settings, padding, rows, state.world,
                             slot.staging);
+  slot.known = {};
+  slot.known.add(slot.batch.known);
+  if (model_.options().proxy_mode() && rows == RowsOf::all_ranks) {
+    int64_t unused = 0;
+    slot.known.reduce(state.world, &unused);
+  }
   slot.staging.send(*copies_);
   copies_->mark(*slot.copied);
   queue_->wait_for(*slot.copied);
@@ -68,7 +77,8 @@ DeviceSpan<float> DeviceStep::sum_rows(const DeviceWeights::Table& table,
 DeviceStep::Gradient DeviceStep::pass_through(const DeviceBatch& batch) {
   queue_->clear(weights_.gradient.data(), weights_.gradient.bytes());
   queue_->clear(sums_.data(), sums_.bytes());
-  const Pass pass{*queue_, ops_, memory_, weights_.dense.data(), weights_.gradient.data()};
+  Pass pass{*queue_, ops_, memory_, weights_.dense.data(), weights_.gradient.data()};
+  pass.reversal = reversal_;
   RowGradients of_uses;
   model_.loss(pass, batch.inputs, weights_.view(), sums_.data()->losses, &of_uses);
   return {.dense = DeviceSpan<float>(weights_.gradient).part(0, model_.loss_last()),
@@ -160,12 +170,14 @@ void DeviceStep::begin(StepState& state, std::span<const io::Journeys> blocks, i
   ALM_CHECK(unread() <= kUnread);
   Timer timer;
   Slot& slot = slot_of(begun_);
+  reversal_ = state.reversal;
   const StepSettings of_step = step_settings(step, settings, state.clip_norm);
   if (state.options.deterministic) {
     send(slot, state, blocks, of_step, Padding::none, RowsOf::all_ranks);
     step_exactly(slot, state, blocks);
   } else {
-    send(slot, state, blocks, of_step, Padding::shared_sizes,
+    send(slot, state, blocks, of_step,
+         model_.options().proxy_mode() ? Padding::none : Padding::shared_sizes,
          ranks_.size() > 1 ? RowsOf::all_ranks : RowsOf::batch);
     run(slot);
   }
@@ -184,10 +196,12 @@ StepResult DeviceStep::result(StepState& state) {
   StepResult result;
   LossTotals totals;
   totals.add(sums.losses);
+  totals.add(slot.known.sums());
   result.losses = totals.means();
   if (totals.broken() > 0) {  // one sum for all: what it was without the bad journeys is not known
     for (double* of : {&result.losses.mediator, &result.losses.outcome, &result.losses.second_stage,
-                       &result.losses.propensity}) {
+                       &result.losses.propensity, &result.losses.law, &result.losses.proxy,
+                       &result.losses.adversary, &result.losses.contrastive}) {
       *of = std::numeric_limits<double>::quiet_NaN();
     }
   }
@@ -230,6 +244,7 @@ LossTotals DeviceStep::losses(StepState& state, std::span<const io::Journeys> bl
     queue_->download(slot.sums.data(), sums_.data(), sums_.bytes());
     queue_->wait();
     totals.add(slot.sums.data()->losses);
+    totals.add(slot.known.sums());
   }
   return totals;
 }

@@ -26,8 +26,9 @@
 
 namespace alm {
 
-// What of a training has no step on a device yet, as a reason for a person; empty: all has.
-std::string not_yet_on_device(const TrainOptions& options);
+// What of a training has no step on a device that holds activations so yet, as a reason for a
+// person; empty: all has.
+std::string not_yet_on_device(const TrainOptions& options, Precision activations);
 
 // Gradients of dense weights are summed over devices so many numbers at a time; tests lower it.
 inline int64_t gradient_bucket = int64_t{1} << 20;
@@ -35,7 +36,9 @@ inline int64_t gradient_bucket = int64_t{1} << 20;
 class DeviceStep {
  public:
   // Device and `ranks` must outlive it. Without graphs every kernel is launched by itself; the
-  // results are the same, bit for bit. Several ranks do without: NCCL decides at each call.
+  // results are the same, bit for bit. Several ranks do without: NCCL decides at each call. So does
+  // proxy mode, in which sizes and the reversal change with every step; its device holds
+  // activations in fp32.
   DeviceStep(const Model& model, Device& device, DeviceCommunicator& ranks, bool graphs);
 
   // Weights and optimiser state, from and to the host; both wait.
@@ -86,6 +89,7 @@ class DeviceStep {
     explicit Slot(Device& device);
     Staging staging;
     DeviceBatch batch;
+    LossTotals known;      // of the batch's losses, where ranks share it of all ranks
     HostArray<Sums> sums;  // one
     std::unique_ptr<Event> copied, done;
     std::vector<Recording> recordings;  // oldest first
@@ -131,6 +135,7 @@ class DeviceStep {
   const Ops& ops_;
   DeviceCommunicator& ranks_;
   const bool graphs_;
+  float reversal_ = 0;  // of the step that is queued
   DeviceWeights weights_;
   Workspace memory_;
   BatchPacker packer_;

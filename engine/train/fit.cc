@@ -83,7 +83,9 @@ LossTotals Fit::validation_totals() {
         inputs.fill(validation_blocks_[static_cast<size_t>(block)], in_.model.stats(),
                     in_.model.options(), in_.model.positions());
         const Pass pass = in_.compute.pass(thread, weights_.dense.data(), nullptr);
-        in_.model.loss(pass, inputs, weights_, sums[static_cast<size_t>(block)], nullptr);
+        LossSums& of_block = sums[static_cast<size_t>(block)];
+        in_.model.loss(pass, inputs, weights_, of_block, nullptr);
+        if (in_.model.options().proxy_mode()) inputs.proxy.add_known(of_block);
       });
   LossTotals totals;
   for (const LossSums& block : sums) totals.add(block);

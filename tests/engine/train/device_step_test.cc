@@ -18,7 +18,7 @@ namespace {
 class DeviceStepTest : public testing::TestWithParam<TrainingCase> {};
 
 std::string name_of(const testing::TestParamInfo<TrainingCase>& test) {
-  constexpr const char* kHeads[] = {"Separable", "Additive", "Arms"};
+  constexpr const char* kHeads[] = {"Separable", "Additive", "Arms", "Proxy"};
   return kHeads[static_cast<int>(test.param.head)] + test.param.shape +
          std::to_string(test.param.batch);
 }
@@ -27,7 +27,9 @@ INSTANTIATE_TEST_SUITE_P(Case, DeviceStepTest,
                          testing::Values(TrainingCase{"tiny", 64}, TrainingCase{"reference", 16},
                                          TrainingCase{"reference", 256},
                                          TrainingCase{"reference", 64, Head::additive},
-                                         TrainingCase{"tiny", 128, Head::arms}),
+                                         TrainingCase{"tiny", 128, Head::arms},
+                                         TrainingCase{"tiny", 256, Head::proxy},
+                                         TrainingCase{"reference", 128, Head::proxy}),
                          name_of);
 
 void expect_close(double found, double wanted, double tolerance, const std::string& what) {
@@ -59,6 +61,7 @@ TEST_P(DeviceStepTest, TrainsAsTheStepOfManyThreads) {
   for (int64_t step = 1; step <= kSteps; ++step) {
     const auto settings = DeviceTraining::settings();
     host->clip_norm = state->clip_norm = step % 2 == 0 ? 0.02 : 1e9;
+    host->reversal = state->reversal = 0.02f * static_cast<float>(step);
     const StepResult by_threads = train_step(*host, training.batch(step), step, settings, false);
     const StepResult by_device = training.take(on_device, *state, step);
     const std::string at = "step " + std::to_string(step);
@@ -69,9 +72,20 @@ TEST_P(DeviceStepTest, TrainsAsTheStepOfManyThreads) {
                  at + ", second stage");
     expect_close(by_device.losses.propensity, by_threads.losses.propensity, 1e-5,
                  at + ", propensity");
+    expect_close(by_device.losses.law, by_threads.losses.law, 1e-5, at + ", law");
+    expect_close(by_device.losses.proxy, by_threads.losses.proxy, 1e-5, at + ", proxy");
+    expect_close(by_device.losses.adversary, by_threads.losses.adversary, 1e-5, at + ", adversary");
+    expect_close(by_device.losses.entropy_floor, by_threads.losses.entropy_floor, 1e-9,
+                 at + ", entropy");
+    expect_close(by_device.losses.contrastive, by_threads.losses.contrastive, 1e-5,
+                 at + ", contrastive");
     EXPECT_EQ(by_device.losses.weight, by_threads.losses.weight);
     expect_close(by_device.gradient_norm, by_threads.gradient_norm, 1e-4, at + ", norm");
     EXPECT_GT(by_threads.gradient_norm, 0.02) << "nothing is clipped";
+    if (GetParam().head == Head::proxy) {
+      EXPECT_GT(by_threads.losses.contrastive, 0.1);
+      EXPECT_GT(by_threads.losses.adversary, 0.1);
+    }
   }
   on_device.download(found, state->optimizer);
   expect_close(found.dense, wanted.dense, 1e-4, "dense");
@@ -166,7 +180,9 @@ TEST(DistinctRows, OfRanksAreJoinedAscending) {
           }
         };
         expect_places(uses);
-        if (ranks == 3) EXPECT_TRUE(std::ranges::equal(distinct.rows(), joined[batch]));
+        if (ranks == 3) {
+          EXPECT_TRUE(std::ranges::equal(distinct.rows(), joined[batch]));
+        }
         EXPECT_TRUE(std::ranges::is_sorted(distinct.rows()));
         const std::span<const int64_t> some = std::span(uses).first(uses.size() / 2);
         distinct.locate(some);

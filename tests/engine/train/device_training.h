@@ -12,7 +12,7 @@
 
 namespace alm {
 
-enum class Head { separable, additive, arms };
+enum class Head { separable, additive, arms, proxy };
 
 struct TrainingCase {
   std::string shape;   // of the journeys; arm logs have their own
@@ -30,6 +30,10 @@ class DeviceTraining {
         device_alone_(make_self_device_communicator()) {
     options_ = model_options_by_name("tiny");
     options_.cat_rows = options_.item_rows = 61;  // few: rows are used again and again
+    if (of.head == Head::proxy) {
+      options_.mediator = MediatorMode::proxy;
+      options_.proxy_input = ProxyInput::all;
+    }
     shape_ = shape_by_name(of.shape);
     shape_.items = shape_.items > 0 ? 300 : 0;
     data_ = make_step_bench_data({.model = options_,

@@ -17,7 +17,7 @@ namespace {
 
 class FitOnDevice : public testing::Test {
  protected:
-  FitOnDevice()
+  explicit FitOnDevice(MediatorMode mode = MediatorMode::observed)
       : compute_(make_cpu_device("auto"), 1),
         world_(make_self_communicator()),
         device_(make_cpu_device("auto")),
@@ -36,6 +36,7 @@ class FitOnDevice : public testing::Test {
     options_.refit_epochs = 1;
     options_.model = model_options_by_name("tiny");
     options_.model.cat_rows = options_.model.item_rows = 997;
+    options_.model.mediator = mode;
     const io::UserFilter everyone = [](uint64_t) { return true; };
     FirstPass pass =
         first_pass(log_, options_.model, std::span(&everyone, 1), everyone, 1, *world_);
@@ -62,6 +63,8 @@ class FitOnDevice : public testing::Test {
                   .accelerators = alone_.get()});
   }
 
+  void expect_weights_of_a_fit_by_threads();
+
   Compute compute_;
   std::unique_ptr<Communicator> world_;
   std::unique_ptr<Device> device_;
@@ -83,7 +86,7 @@ std::string error_of(Fit& fit) {
   return "";
 }
 
-TEST_F(FitOnDevice, HasTheWeightsOfAFitByThreads) {
+void FitOnDevice::expect_weights_of_a_fit_by_threads() {
   const std::unique_ptr<Fit> by_threads = fit(nullptr);
   const std::unique_ptr<Fit> by_device = fit(device_.get());
   ASSERT_TRUE(by_threads->run([] {}));
@@ -104,6 +107,20 @@ TEST_F(FitOnDevice, HasTheWeightsOfAFitByThreads) {
             0.01 * distance(start.cats.weights, wanted.cats.weights));
   EXPECT_LT(distance(found.items.weights, wanted.items.weights),
             0.01 * distance(start.items.weights, wanted.items.weights));
+}
+
+TEST_F(FitOnDevice, HasTheWeightsOfAFitByThreads) {
+  expect_weights_of_a_fit_by_threads();
+}
+
+// With its adversary, whose reversal grows from step to step.
+class ProxyFitOnDevice : public FitOnDevice {
+ protected:
+  ProxyFitOnDevice() : FitOnDevice(MediatorMode::proxy) {}
+};
+
+TEST_F(ProxyFitOnDevice, HasTheWeightsOfAFitByThreads) {
+  expect_weights_of_a_fit_by_threads();
 }
 
 TEST_F(FitOnDevice, ReportsEachStepsOwnLossesAndStopsWhereItWasAskedTo) {
