@@ -18,9 +18,17 @@ struct Gpu {
 // Needs no driver: that there is none is an answer.
 Gpu find_gpu(int64_t local_rank = 0);
 
+// Who makes a GPU's matrix products: a library where that is faster and there is one
+// (kernels/cuda/product_choice.h), or own kernels alone. The bits of those hang on the shapes
+// alone; a library chooses by the GPU, too.
+enum class Products { fastest, own };
+
 // Its matrix products round as `precision` says. UserError naming the obstacle where there is one.
-// The thread that calls uses this GPU from now on.
+// The thread that calls uses this GPU from now on. `who`, where wanted: who makes which products,
+// one line.
 std::unique_ptr<Device> make_gpu_device(int64_t local_rank = 0,
-                                        Precision precision = Precision::bf16);
+                                        Precision precision = Precision::bf16,
+                                        Products products = Products::fastest,
+                                        std::string* who = nullptr);
 
 }  // namespace alm

@@ -7,7 +7,7 @@ Gpu find_gpu(int64_t) {
   return {false, "this program was built without CUDA (build it where the CUDA toolkit is)", ""};
 }
 
-std::unique_ptr<Device> make_gpu_device(int64_t, Precision) {
+std::unique_ptr<Device> make_gpu_device(int64_t, Precision, Products, std::string*) {
   throw UserError("no GPU: " + find_gpu(0).obstacle);
 }
 

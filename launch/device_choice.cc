@@ -69,9 +69,15 @@ std::unique_ptr<Device> chosen_gpu(const Options& options, const std::string& no
   std::unique_ptr<Device> device;
   world.together("the GPU", [&] {
     const DeviceChoice choice = choose_device(asked, found, not_yet);
-    if (choice.gpu) device = make_gpu_device(world.local_rank(), precision);
+    std::string who;
+    if (choice.gpu) {
+      device =
+          make_gpu_device(world.local_rank(), precision,
+                          options.flag("deterministic") ? Products::own : Products::fastest, &who);
+    }
     if (choice.why.empty()) return;
     log_info("training on " + (device ? device->describe() : "the CPU") + ": " + choice.why);
+    if (device) log_info(who);
   });
   return device;
 }

@@ -44,7 +44,8 @@ CudaGraph::~CudaGraph() {
   cudaGraphExecDestroy(executable_);
 }
 
-CudaQueue::CudaQueue(Precision precision) : precision_(precision) {
+CudaQueue::CudaQueue(Precision precision, LibraryProducts* library, const ProductChoice& choice)
+    : precision_(precision), library_(library), choice_(choice) {
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "creating a stream");
 }
 
@@ -140,50 +141,45 @@ void CudaQueue::launch(const Graph& graph) {
         "launching a graph");
 }
 
-namespace {
+CudaDevice::CudaDevice(Precision precision, const std::optional<ProductChoice>& choice)
+    : precision_(precision), choice_(choice.value_or(ProductChoice())) {
+  std::string why_not = "no library was asked for";
+  if (choice) library_ = make_library_products(choice_.library_bytes, why_not);
+  products_ = choice_text(choice_, precision, library_ ? library_->name() : "", why_not);
+}
 
-class CudaDevice : public Device {
- public:
-  explicit CudaDevice(Precision precision) : precision_(precision) {}
-  std::string describe() const override {
-    return format("cuda (compute capability %d.%d, products in %s)",
-                  attribute(cudaDevAttrComputeCapabilityMajor),
-                  attribute(cudaDevAttrComputeCapabilityMinor),
-                  precision_ == Precision::bf16 ? "bf16" : "fp32");
-  }
-  const Ops& ops() const override { return kOps; }
-  Precision activations() const override { return precision_; }
-  std::unique_ptr<Queue> make_queue() override { return std::make_unique<CudaQueue>(precision_); }
-  std::unique_ptr<Event> make_event() override { return std::make_unique<CudaEvent>(); }
-  void* allocate(int64_t bytes) override {
-    void* memory = nullptr;
-    const cudaError_t error = cudaMalloc(&memory, static_cast<size_t>(bytes > 0 ? bytes : 1));
-    if (error == cudaErrorMemoryAllocation) throw out_of_memory(bytes);
-    check(error, "allocating memory");
-    clearing_.clear(memory, bytes);
-    clearing_.wait();
-    return memory;
-  }
-  // What these two could report is an error of work queued earlier, which wait() has told.
-  void release(void* memory) override { cudaFree(memory); }
-  void* allocate_host(int64_t bytes) override {
-    void* memory = nullptr;
-    check(cudaHostAlloc(&memory, static_cast<size_t>(bytes > 0 ? bytes : 1), cudaHostAllocDefault),
-          "allocating page-locked memory of the host");
-    return memory;
-  }
-  void release_host(void* memory) override { cudaFreeHost(memory); }
+std::string CudaDevice::describe() const {
+  return format("cuda (compute capability %d.%d, products in %s)",
+                attribute(cudaDevAttrComputeCapabilityMajor),
+                attribute(cudaDevAttrComputeCapabilityMinor),
+                precision_ == Precision::bf16 ? "bf16" : "fp32");
+}
 
- private:
-  const Precision precision_;
-  CudaQueue clearing_;
-};
+std::unique_ptr<Queue> CudaDevice::make_queue() {
+  return std::make_unique<CudaQueue>(precision_, library_.get(), choice_);
+}
 
-}  // namespace
+void* CudaDevice::allocate(int64_t bytes) {
+  void* memory = nullptr;
+  const cudaError_t error = cudaMalloc(&memory, static_cast<size_t>(bytes > 0 ? bytes : 1));
+  if (error == cudaErrorMemoryAllocation) throw out_of_memory(bytes);
+  check(error, "allocating memory");
+  clearing_.clear(memory, bytes);
+  clearing_.wait();
+  return memory;
+}
 
-std::unique_ptr<Device> make_cuda_device(Precision precision, int gpu) {
+void* CudaDevice::allocate_host(int64_t bytes) {
+  void* memory = nullptr;
+  check(cudaHostAlloc(&memory, static_cast<size_t>(bytes > 0 ? bytes : 1), cudaHostAllocDefault),
+        "allocating page-locked memory of the host");
+  return memory;
+}
+
+std::unique_ptr<CudaDevice> make_cuda_device(Precision precision, int gpu,
+                                             const std::optional<ProductChoice>& choice) {
   check(cudaSetDevice(gpu), "taking a GPU");
-  return std::make_unique<CudaDevice>(precision);
+  return std::make_unique<CudaDevice>(precision, choice);
 }
 
 }  // namespace alm::cuda

@@ -100,12 +100,17 @@ Gpu find_gpu(int64_t local_rank) {
   return found;
 }
 
-std::unique_ptr<Device> make_gpu_device(int64_t local_rank, Precision precision) {
+std::unique_ptr<Device> make_gpu_device(int64_t local_rank, Precision precision, Products products,
+                                        std::string* who) {
   std::string obstacle;
   const int count = count_gpus(obstacle);
   if (obstacle.empty()) obstacle = usable_obstacle(local_rank, count);
   if (!obstacle.empty()) throw UserError("no GPU: " + obstacle);
-  return cuda::make_cuda_device(precision, gpu_of(local_rank, count));
+  std::optional<cuda::ProductChoice> choice;
+  if (products == Products::fastest) choice.emplace();
+  auto device = cuda::make_cuda_device(precision, gpu_of(local_rank, count), choice);
+  if (who != nullptr) *who = device->products();
+  return device;
 }
 
 }  // namespace alm

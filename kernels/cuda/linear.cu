@@ -1,50 +1,20 @@
-// Fully connected layers: products in tiles with bias, ReLU and accumulation on the way out. The
-// gradient of the weights is cut along the rows, 256 at a time, so that tall narrow layers fill the
-// device; the cuts depend on the shape alone. The queue's precision chooses between products in
-// fp32 and on the tensor cores.
+// Fully connected layers: those that product_choice.h gives the library are in wide_linear.cu, of
+// the others products in tiles with bias, ReLU and accumulation on the way out. The gradient of the
+// weights is cut along the rows, 256 at a time, so that tall narrow layers fill the device; the
+// cuts depend on the shape alone. The queue's precision chooses between products in fp32 and on the
+// tensor cores.
 #include "kernels/cuda/launch.h"
+#include "kernels/cuda/linear_parts.cuh"
 #include "kernels/cuda/product.cuh"
 #include "kernels/cuda/sums.cuh"
 #include "kernels/cuda/tensor_product.cuh"
+#include "kernels/cuda/wide_linear.h"
 
 namespace alm::cuda {
 namespace {
 
 constexpr int64_t kWeightRows = 256;
 constexpr int kThreads = 64;
-
-template <class Number>
-struct StoreForward {
-  using Held = Number;
-  static constexpr bool kOfColumns = false;
-  const float* bias;
-  Matrix<const Number> addend;
-  Matrix<Number> y;
-  Matrix<Number> before_relu;
-  bool relu;
-  __device__ void operator()(int64_t r, int64_t c, int64_t, float sum) const {
-    float z = addend.data != nullptr ? to_float(addend.row(r)[c]) + sum : sum;
-    if (bias != nullptr) z += bias[c];
-    if (before_relu.data != nullptr) put(before_relu.row(r)[c], z);
-    put(y.row(r)[c], relu && z < 0.0f ? 0.0f : z);  // a NaN stays
-  }
-};
-
-template <class Number>
-struct StoreInputGradient {
-  using Held = Number;
-  static constexpr bool kOfColumns = false;
-  Matrix<const Number> x;
-  Matrix<Number> d_x;
-  float alpha;
-  bool accumulate;
-  bool mask;
-  __device__ void operator()(int64_t r, int64_t c, int64_t, float sum) const {
-    Number& d = d_x.row(r)[c];
-    const float share = mask && !(to_float(x.row(r)[c]) > 0.0f) ? 0.0f : alpha * sum;
-    put(d, accumulate ? to_float(d) + share : share);
-  }
-};
 
 struct StorePartial {
   using Held = float;
@@ -58,22 +28,6 @@ struct StorePartial {
   }
   __device__ void of_column(int64_t c, int64_t chunk, float sum) const {
     if (of_columns != nullptr) of_columns[chunk * cols + c] = sum;
-  }
-};
-
-// d_y, masked in place on the way.
-template <class Number>
-struct MaskedRow {
-  Matrix<const Number> y;
-  Matrix<Number> d_y;
-  bool relu;
-  __device__ float operator()(int64_t r, int64_t c) const {
-    float d = to_float(d_y.row(r)[c]);
-    if (relu) {
-      d = to_float(y.row(r)[c]) > 0.0f ? d : 0.0f;
-      put(d_y.row(r)[c], d);
-    }
-    return d;
   }
 };
 
@@ -142,6 +96,7 @@ void for_numbers_of_both(Precision x, Precision y, Use use) {
 }  // namespace
 
 cudaError_t launch_linear_forward(CudaQueue& queue, const LinearForward& a) {
+  if (const auto done = linear_forward_by_library(queue, a)) return *done;
   Launches launches(queue);
   for_numbers_of_both(a.x.precision, a.y.precision, [&]<class X, class Y>() {
     multiply<Layout::plain, Layout::transposed>(
@@ -153,6 +108,7 @@ cudaError_t launch_linear_forward(CudaQueue& queue, const LinearForward& a) {
 }
 
 cudaError_t launch_linear_backward(CudaQueue& queue, const LinearBackward& a) {
+  if (const auto done = linear_backward_by_library(queue, a)) return *done;
   const int64_t rows = a.d_y.rows;
   const int64_t width = a.d_y.cols;
   const bool weights = a.d_w.data != nullptr;

@@ -3,6 +3,10 @@
 
 #include <cuda_runtime_api.h>
 
+#include <optional>
+
+#include "kernels/cuda/library_products.h"
+#include "kernels/cuda/product_choice.h"
 #include "kernels/device.h"
 
 namespace alm::cuda {
@@ -44,7 +48,10 @@ class CudaGraph : public Graph {
 
 class CudaQueue : public Queue {
  public:
-  explicit CudaQueue(Precision precision = Precision::fp32);
+  // `library` makes the products that `choice` gives it; null: there is none. It must outlive the
+  // queue.
+  explicit CudaQueue(Precision precision = Precision::fp32, LibraryProducts* library = nullptr,
+                     const ProductChoice& choice = {});
   ~CudaQueue() override;
   CudaQueue(const CudaQueue&) = delete;
   CudaQueue& operator=(const CudaQueue&) = delete;
@@ -62,9 +69,17 @@ class CudaQueue : public Queue {
   void launch(const Graph& graph) override;
   cudaStream_t stream() const { return stream_; }
   Precision precision() const { return precision_; }
+  // Who multiplies in a layer of these widths; null: own kernels.
+  LibraryProducts* library_for(int64_t in, int64_t out) const {
+    const int64_t from = choice_.library_from(precision_);
+    return in >= from && out >= from ? library_ : nullptr;
+  }
+  const ProductChoice& choice() const { return choice_; }
 
  private:
   const Precision precision_;
+  LibraryProducts* const library_;
+  const ProductChoice choice_;
   cudaStream_t stream_ = nullptr;
   void* memory_ = nullptr;
   int64_t size_ = 0;
@@ -73,7 +88,34 @@ class CudaQueue : public Queue {
 // The table of kernels/cuda/table.cc.
 extern const Ops kOps;
 
+class CudaDevice : public Device {
+ public:
+  // Of the GPU this thread uses. Without a choice all products are by own kernels.
+  CudaDevice(Precision precision, const std::optional<ProductChoice>& choice);
+  std::string describe() const override;
+  // Who makes which products, in a line.
+  const std::string& products() const { return products_; }
+  const Ops& ops() const override { return kOps; }
+  Precision activations() const override { return precision_; }
+  std::unique_ptr<Queue> make_queue() override;
+  std::unique_ptr<Event> make_event() override { return std::make_unique<CudaEvent>(); }
+  void* allocate(int64_t bytes) override;
+  // What these two could report is an error of work queued earlier, which wait() has told.
+  void release(void* memory) override { cudaFree(memory); }
+  void* allocate_host(int64_t bytes) override;
+  void release_host(void* memory) override { cudaFreeHost(memory); }
+
+ private:
+  const Precision precision_;
+  std::unique_ptr<LibraryProducts> library_;
+  const ProductChoice choice_;
+  std::string products_;
+  CudaQueue clearing_;
+};
+
 // Of the GPU of this number; the thread that calls uses it from now on.
-std::unique_ptr<Device> make_cuda_device(Precision precision = Precision::fp32, int gpu = 0);
+std::unique_ptr<CudaDevice> make_cuda_device(
+    Precision precision = Precision::fp32, int gpu = 0,
+    const std::optional<ProductChoice>& choice = std::nullopt);
 
 }  // namespace alm::cuda

@@ -5,6 +5,7 @@
 // gradients once a journey. Memory a touch: x, and v of its cluster, forward; x, the hidden
 // gradient twice and d_x backward.
 #include "kernels/cuda/launch.h"
+#include "kernels/cuda/product_choice.h"
 #include "kernels/cuda/sums.cuh"
 #include "kernels/cuda/touch_head_tile.cuh"
 
@@ -227,7 +228,7 @@ Inputs<Number> inputs_of(const Arguments& a) {
 }
 
 constexpr int64_t kSmall = 32;
-constexpr int64_t kLarge = 64;
+constexpr int64_t kLarge = kWidestFusedHead;
 
 template <class Arguments>
 int64_t widest(const Arguments& a) {

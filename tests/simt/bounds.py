@@ -13,6 +13,7 @@ import re
 import sys
 
 import accesses
+import product_bounds
 
 JOURNEYS = 8192
 PADDED = JOURNEYS * 33 // 32  # at most; engine/train/device_batch.cc
@@ -143,6 +144,7 @@ def page(kernels, budget):
         "for each pass over them. All products together are "
         f"{1e-9 * sum(work(f)[0] for f in kernels.values() if f['products']):.1f} GFLOP on the tensor "
         "cores, idle columns of narrow layers included.", "",
+        *product_bounds.section(GPUS), "",
         "## Kernels", "",
         "Of all launches of a step. (t): on the tensor cores, counted one by one; else as the op's "
         "specification has it, given to the kernel of the op that moves most. What the engine copies and "

@@ -25,11 +25,11 @@ Bug = namedtuple("Bug", "family what stage file old new op")
 HERE = os.path.dirname(os.path.abspath(__file__))
 KERNELS = os.path.join(HERE, "..", "..", "kernels", "cuda")
 FAMILIES = ("reduce", "optimizer", "dense", "pool", "bilinear", "losses", "attention", "linear",
-            "tensor", "touch_head", "infonce")
+            "tensor", "wide", "touch_head", "infonce")
 # The file of a family that has none of its name.
-FILES = {"tensor": "linear.cu"}
-# Families of products in bf16.
-ON_TENSOR_CORES = ("tensor", "touch_head")
+FILES = {"tensor": "linear.cu", "wide": "wide_linear.cu"}
+# The tests of a family, where they are others than EveryCudaOp.
+SUITES = {"tensor": "EveryBf16Op", "touch_head": "EveryBf16Op", "wide": "EveryWideOp"}
 
 BARRIER = "__syncthreads();"
 BUGS = (
@@ -139,9 +139,9 @@ BUGS = (
     Bug("attention", "stores past the head", "tsan", "attention.cu",
         "      if (c < d) put(row[c], at[i]);", "      put(row[c], at[i]);", "attention_forward"),
     # --- linear
-    Bug("linear", "the reversal is left out", "plain", "linear.cu",
+    Bug("linear", "the reversal is left out", "plain", "linear_parts.cuh",
         ": alpha * sum;", ": sum;", "linear_backward"),
-    Bug("linear", "the gradient passes the ReLU before", "plain", "linear.cu",
+    Bug("linear", "the gradient passes the ReLU before", "plain", "linear_parts.cuh",
         "mask && !(to_float(x.row(r)[c]) > 0.0f) ?", "false ?", "linear_backward"),
     Bug("linear", "the gradient of idle units passes", "plain", "linear.cu",
         "to_float(a.y.row<Number>(j)[c]) > 0.0f ? d : 0.0f", "d", "join_context_backward"),
@@ -178,6 +178,25 @@ BUGS = (
         "kSide + kVector<Number>;", "kSide;", "linear_forward"),
     Bug("tensor", "more blocks than there are registers for", "nvcc", "tensor_product.cuh",
         "kBlocks = 6;", "kBlocks = 16;", "linear_forward"),
+    # --- wide
+    Bug("wide", "rows of the first panel again", "plain", "wide_linear.cu",
+        "store(panel.first + at / cols,", "store(at / cols,", "linear_forward"),
+    Bug("wide", "copies take the room of what comes after them", "plain", "wide_linear.cu",
+        "copied_ ? from_.rows * stride() : 0", "copied_ ? from_.rows : 0", "linear_forward"),
+    Bug("wide", "the bias' gradient is the sum of rounded numbers", "plain", "wide_linear.cu",
+        "!a.relu && !d_y.copied() &&", "!a.relu &&", "linear_backward"),
+    Bug("wide", "too little room for the library", "plain", "wide_linear.cu",
+        ".add(&workspace, library->workspace_bytes())", ".add(&workspace, 256)",
+        "linear_forward"),
+    Bug("wide", "a row too many is rounded", "asan", "wide_linear.cu",
+        "if (r >= from.rows) return;", "if (r > from.rows) return;", "linear_forward"),
+    Bug("wide", "sums of parts are held in bf16", "plain", "cublaslt.cc",
+        "uint32_t{CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE}", "uint32_t{CUBLASLT_REDUCTION_SCHEME_MASK}",
+        "linear_backward"),
+    Bug("wide", "an algorithm for other strides", "plain", "cublaslt.cc",
+        "          p.left.stride,\n", "          0,\n", "linear_forward"),
+    Bug("wide", "more alignment is promised than there is", "plain", "cublaslt.cc",
+        "ALIGNMENT_B_BYTES, alignment_of(p.left.data)", "ALIGNMENT_B_BYTES, uint32_t{256}", "linear_forward"),
     # --- touch_head
     Bug("touch_head", "the context half takes the weights of the other", "plain",
         "touch_head_tile.cuh", "of_journey ? of_context : of_touch;", "of_touch;",
@@ -254,7 +273,7 @@ def seed(bug, folder):
         file.write(text.replace(bug.old, bug.new, 1))
     # A header matters to the family's file, a file of its own besides.
     units = [FILES.get(bug.family, bug.family + ".cu")]
-    if bug.file.endswith(".cu") and bug.file not in units:
+    if bug.file.endswith((".cu", ".cc")) and bug.file not in units:
         units.append(bug.file)
     return units
 
@@ -301,7 +320,7 @@ def caught(bug, config):
         else:
             objects = compile_units(bug, units, folder, config)
             program = link(bug, units, objects, folder, config)
-            suite = "EveryBf16Op" if bug.family in ON_TENSOR_CORES else "EveryCudaOp"
+            suite = SUITES.get(bug.family, "EveryCudaOp")
             command = [program, f"--gtest_filter=*{suite}*/{bug.op}"]
             if bug.stage == "trace":
                 command = [sys.executable, os.path.join(HERE, "accesses.py"), "check", program,

@@ -1,65 +1,10 @@
-// The CUDA table against the double-precision reference, with the tolerances of the CPU's, and the
-// same bits in whatever order its threads and blocks run. ALM_CASE=name runs one case only.
-#include <gtest/gtest.h>
-
-#include <cstdlib>
-#include <functional>
-
+// Every op of the CUDA table, in fp32 and in bf16 (every_case.h).
 #include "kernels/cuda/queue.h"
-#include "tests/kernels/op_check.h"
 #include "tests/simt/bf16_reference.h"
-#include "tests/simt/schedules.h"
+#include "tests/simt/every_case.h"
 
 namespace alm {
 namespace {
-
-bool wanted(const OpCase& op_case) {
-  const char* const only = std::getenv("ALM_CASE");
-  if (only != nullptr) return op_case.name == only;
-  int64_t numbers = 0;
-  for (const auto& [name, array] : op_case.arrays) numbers += array.rows * array.cols;
-  return fits_this_build(numbers);
-}
-
-// What the op makes of the arguments as seen.
-using Reference = std::function<void(const OpCase&, reference::Arguments&)>;
-
-void expect_every_case(const std::string& op, Precision precision, const Reference& reference) {
-  const std::unique_ptr<Device> device = cuda::make_cuda_device(precision);
-  const std::unique_ptr<Queue> queue = device->make_queue();
-  int64_t ran = 0;
-  for (const OpCase& op_case : correctness_cases()) {
-    if (op_case.op != op || !wanted(op_case)) continue;
-    ++ran;
-    std::unique_ptr<OpArguments> first;
-    for (int schedule = 0; schedule < schedules(); ++schedule) {
-      const std::string order = use_schedule(schedule);
-      SCOPED_TRACE(op_case.name + ", schedule " + order + "; repeat: ALM_CASE=" + op_case.name +
-                   " --gtest_filter=*" + op_case.op);
-      OpArguments arguments(op_case, device->activations());
-      arguments.move_to(*device, *queue);
-      if (!op_case.forward.empty()) {
-        bind_op(op_case.forward, device->ops(), *queue, arguments)();
-        arguments.fetch(*queue);
-      }
-      const OpArguments before = arguments;
-      bind_op(op_case.op, device->ops(), *queue, arguments)();
-      arguments.fetch(*queue);
-      if (first == nullptr) {
-        reference::Arguments expected = as_seen(op_case, before);
-        reference(op_case, expected);
-        expect_as_reference(op_case, arguments, before, expected);
-        first = std::make_unique<OpArguments>(arguments);
-      }
-      for (const auto& [name, array] : op_case.arrays) {
-        EXPECT_EQ(arguments.memory(name), first->memory(name))
-            << name << ": other bits than by the first schedule";
-      }
-      if (testing::Test::HasFailure()) return;
-    }
-  }
-  EXPECT_TRUE(ran > 0 || std::getenv("ALM_CASE") != nullptr) << "no case for this op";
-}
 
 std::string name_of(const testing::TestParamInfo<std::string>& test) {
   return test.param;
@@ -70,7 +15,7 @@ class EveryCudaOp : public testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Op, EveryCudaOp, testing::ValuesIn(op_names()), name_of);
 
 TEST_P(EveryCudaOp, EqualsTheReferenceAndItselfUnderEverySchedule) {
-  expect_every_case(GetParam(), Precision::fp32,
+  expect_every_case(GetParam(), *cuda::make_cuda_device(Precision::fp32),
                     [](const OpCase& op_case, reference::Arguments& arguments) {
                       reference::run(op_case.op, arguments);
                     });
@@ -83,7 +28,7 @@ class EveryBf16Op : public testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Op, EveryBf16Op, testing::ValuesIn(ops_with_bf16()), name_of);
 
 TEST_P(EveryBf16Op, EqualsTheReferenceAndItselfUnderEverySchedule) {
-  expect_every_case(GetParam(), Precision::bf16,
+  expect_every_case(GetParam(), *cuda::make_cuda_device(Precision::bf16),
                     [](const OpCase& op_case, reference::Arguments& arguments) {
                       run_in_bf16(op_case.op, arguments);
                     });

@@ -6,9 +6,11 @@
 
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "kernels/cuda/queue.h"
 #include "tests/engine/train/device_training.h"
+#include "tests/simt/cublaslt_double.h"
 #include "tests/simt/host_guard.h"
 #include "tests/simt/runtime.h"
 
@@ -23,7 +25,12 @@ struct Curve {
   double most = 1e-4;  // that a loss may miss: of itself, in bf16 of the watched loss
   uint64_t seed = 1;   // of the streams' order
   double mean = 1e-5;  // that the mean over the steps of the watched loss may
+  std::optional<cuda::ProductChoice> choice = std::nullopt;  // with a library
 };
+
+// The library's: every layer but those to or from a few numbers.
+constexpr cuda::ProductChoice kWide{
+    .library_from_bf16 = 8, .library_from_fp32 = 8, .library_bytes = 4096};
 
 // Steps after which memory is enough and every size that comes is recorded as a graph.
 constexpr int64_t kSettled = 16;
@@ -52,7 +59,24 @@ INSTANTIATE_TEST_SUITE_P(
                     Curve{"tables", {"reference", 16}, 12, Precision::fp32, 1e-4, 3},
                     Curve{"additive", {"tiny", 16, Head::additive}, 20, Precision::fp32, 1e-4, 4},
                     Curve{"arms", {"tiny", 64, Head::arms}, 20, Precision::fp32, 1e-4, 5},
-                    Curve{"proxy", {"tiny", 64, Head::proxy}, 20, Precision::fp32, 1e-4, 8}),
+                    Curve{"proxy", {"tiny", 64, Head::proxy}, 20, Precision::fp32, 1e-4, 8},
+                    // Heads too wide for one kernel; then all of it by a library, too.
+                    Curve{"wide_heads_bf16",
+                          {"tiny", 16, Head::separable, 80},
+                          20,
+                          Precision::bf16,
+                          3e-2,
+                          8,
+                          5e-3},
+                    Curve{"library", {"tiny", 32}, 20, Precision::fp32, 1e-4, 9, 1e-5, kWide},
+                    Curve{"library_bf16",
+                          {"reference", 16, Head::separable, 80},
+                          20,
+                          Precision::bf16,
+                          3e-2,
+                          10,
+                          5e-3,
+                          kWide}),
     [](const auto& test) { return test.param.name; });
 
 TEST_P(CudaTraining, HasTheLossCurveOfTheCpu) {
@@ -63,7 +87,9 @@ TEST_P(CudaTraining, HasTheLossCurveOfTheCpu) {
   const std::unique_ptr<StepState> host = training.state(on_host);
   ModelWeights found = training.fresh_weights();
   const std::unique_ptr<StepState> state = training.state(found);
-  const std::unique_ptr<Device> device = cuda::make_cuda_device(GetParam().precision);
+  const std::unique_ptr<Device> device =
+      cuda::make_cuda_device(GetParam().precision, 0, GetParam().choice);
+  const int64_t by_library = simt::cublaslt_calls().products;
   DeviceStep on_device = training.step_on(*device);
   on_device.upload(found, state->optimizer);
   const auto settings = DeviceTraining::settings();
@@ -97,6 +123,7 @@ TEST_P(CudaTraining, HasTheLossCurveOfTheCpu) {
     if (step == 1) first = wanted.watched();
     last = wanted.watched();
   }
+  EXPECT_EQ(simt::cublaslt_calls().products > by_library, GetParam().choice.has_value());
   EXPECT_LE(largest_miss, GetParam().most);
   EXPECT_LE(std::fabs(miss_of_watched), GetParam().mean * static_cast<double>(GetParam().steps));
   EXPECT_LT(last, 0.98 * first) << "nothing was learned";
@@ -115,7 +142,8 @@ struct Outcome {
   bool operator==(const Outcome&) const = default;
 };
 
-Outcome trained(uint64_t seed, bool graphs) {
+Outcome trained(uint64_t seed, bool graphs,
+                const std::optional<cuda::ProductChoice>& choice = std::nullopt) {
   // Two batches in turn, each of which meets memory that has grown twice: with the first steps and
   // with a validation, of more journeys than a step has. The last step has a batch of its own.
   constexpr int64_t kRecorded = 6, kValidated = 8, kRecordedAgain = 12, kSteps = 16;
@@ -123,7 +151,7 @@ Outcome trained(uint64_t seed, bool graphs) {
   DeviceTraining training({"tiny", 16});
   ModelWeights weights = training.fresh_weights();
   const std::unique_ptr<StepState> state = training.state(weights);
-  const std::unique_ptr<Device> device = cuda::make_cuda_device();
+  const std::unique_ptr<Device> device = cuda::make_cuda_device(Precision::fp32, 0, choice);
   DeviceStep on_device = training.step_on(*device, graphs);
   on_device.upload(weights, state->optimizer);
   std::vector<io::Journeys> validation;
@@ -165,13 +193,26 @@ TEST(CudaStreamOrders, ChangeNoBitWithGraphsAndWithout) {
   }
 }
 
-TEST(CudaStreamOrders, SkipsAStepWhoseLossIsNotFiniteAndMovesNothing) {
+TEST(CudaStreamOrders, ChangeNoBitOfWhatALibraryMultiplies) {
+  const simt::HostGuard guard;
+  const Outcome alone = trained(0, false, kWide);
+  for (uint64_t seed = 1; seed <= 2 && !HasFailure(); ++seed) {
+    EXPECT_TRUE(trained(seed, true, kWide) == alone) << "seed " << seed;
+  }
+}
+
+class CudaSkips : public testing::TestWithParam<std::optional<cuda::ProductChoice>> {};
+
+INSTANTIATE_TEST_SUITE_P(Products, CudaSkips, testing::Values(std::nullopt, kWide),
+                         [](const auto& test) { return test.param ? "library" : "own"; });
+
+TEST_P(CudaSkips, AStepWhoseLossIsNotFiniteAndMovesNothing) {
   const simt::HostGuard guard;
   simt::set_stream_schedule(1);
   DeviceTraining training({"reference", 16});
   ModelWeights weights = training.fresh_weights();
   const std::unique_ptr<StepState> state = training.state(weights);
-  const std::unique_ptr<Device> device = cuda::make_cuda_device();
+  const std::unique_ptr<Device> device = cuda::make_cuda_device(Precision::fp32, 0, GetParam());
   DeviceStep on_device = training.step_on(*device);
   on_device.upload(weights, state->optimizer);
   EXPECT_FALSE(training.take(on_device, *state, 1).skipped);

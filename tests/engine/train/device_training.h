@@ -18,6 +18,7 @@ struct TrainingCase {
   std::string shape;   // of the journeys; arm logs have their own
   int64_t batch = 64;  // journeys
   Head head = Head::separable;
+  int64_t head_hidden = 0;  // of touch heads; 0: that of the model
 };
 
 class DeviceTraining {
@@ -34,6 +35,7 @@ class DeviceTraining {
       options_.mediator = MediatorMode::proxy;
       options_.proxy_input = ProxyInput::all;
     }
+    if (of.head_hidden > 0) options_.head_hidden = of.head_hidden;
     shape_ = shape_by_name(of.shape);
     shape_.items = shape_.items > 0 ? 300 : 0;
     data_ = make_step_bench_data({.model = options_,
