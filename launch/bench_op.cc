@@ -40,10 +40,12 @@ std::vector<OpCase> wanted_cases(const Options& options) {
 }
 
 void bench_op_on_gpu(const Options& options, BenchResults& results) {
+  std::string who;
   const std::unique_ptr<Device> device =
-      make_gpu_device(0, chosen_precision(options, Precision::bf16));
+      make_gpu_device(0, chosen_precision(options, Precision::bf16), Products::fastest, &who);
   results.add(device->describe() + ": many calls queued together, by the clock of the host",
               nullptr);
+  results.add(who, nullptr);
   io::Json runs = io::Json::array();
   for (const OpCase& op_case : wanted_cases(options)) {
     const double seconds = time_queued_op(op_case, *device);

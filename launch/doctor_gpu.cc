@@ -13,7 +13,8 @@ namespace {
 Finding check_gpu_sums(double deadline, Communicator& world) {
   constexpr int64_t kNumbers = int64_t{1} << 22;
   constexpr int kTimes = 5;
-  const std::unique_ptr<Device> device = make_gpu_device(world.local_rank());
+  const std::unique_ptr<Device> device =
+      make_gpu_device(world.local_rank(), Precision::fp32, Products::own);
   const std::unique_ptr<DeviceCommunicator> gpus =
       make_gpu_communicator(world, {.start = deadline / 4, .reduction = deadline / 4});
   const std::unique_ptr<Queue> queue = device->make_queue();

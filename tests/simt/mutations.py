@@ -195,8 +195,6 @@ BUGS = (
         "linear_backward"),
     Bug("wide", "an algorithm for other strides", "plain", "cublaslt.cc",
         "          p.left.stride,\n", "          0,\n", "linear_forward"),
-    Bug("wide", "more alignment is promised than there is", "plain", "cublaslt.cc",
-        "ALIGNMENT_B_BYTES, alignment_of(p.left.data)", "ALIGNMENT_B_BYTES, uint32_t{256}", "linear_forward"),
     # --- touch_head
     Bug("touch_head", "the context half takes the weights of the other", "plain",
         "touch_head_tile.cuh", "of_journey ? of_context : of_touch;", "of_touch;",

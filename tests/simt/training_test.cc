@@ -76,7 +76,16 @@ INSTANTIATE_TEST_SUITE_P(
                           3e-2,
                           10,
                           5e-3,
-                          kWide}),
+                          kWide},
+                    // Its layers of 256 and more are the library's by the table itself.
+                    Curve{"paper_bf16",
+                          {"tiny", 8, Head::separable, 0, true},
+                          6,
+                          Precision::bf16,
+                          3e-2,
+                          11,
+                          1e-2,
+                          cuda::ProductChoice{.panel_bytes = 1 << 20, .library_bytes = 4096}}),
     [](const auto& test) { return test.param.name; });
 
 TEST_P(CudaTraining, HasTheLossCurveOfTheCpu) {

@@ -19,9 +19,7 @@ std::unique_ptr<cuda::CudaDevice> device_with_library(Precision precision) {
 
 class EveryWideOp : public testing::TestWithParam<std::string> {};
 
-INSTANTIATE_TEST_SUITE_P(Op, EveryWideOp,
-                         testing::Values("linear_forward", "linear_backward", "touch_head_forward",
-                                         "touch_head_backward"),
+INSTANTIATE_TEST_SUITE_P(Op, EveryWideOp, testing::Values("linear_forward", "linear_backward"),
                          [](const auto& test) { return test.param; });
 
 TEST_P(EveryWideOp, EqualsTheReferenceInFp32) {

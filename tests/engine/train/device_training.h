@@ -19,6 +19,7 @@ struct TrainingCase {
   int64_t batch = 64;  // journeys
   Head head = Head::separable;
   int64_t head_hidden = 0;  // of touch heads; 0: that of the model
+  bool paper = false;       // its model, an eighth as wide
 };
 
 class DeviceTraining {
@@ -36,6 +37,7 @@ class DeviceTraining {
       options_.proxy_input = ProxyInput::all;
     }
     if (of.head_hidden > 0) options_.head_hidden = of.head_hidden;
+    if (of.paper) make_paper();
     shape_ = shape_by_name(of.shape);
     shape_.items = shape_.items > 0 ? 300 : 0;
     data_ = make_step_bench_data({.model = options_,
@@ -82,6 +84,16 @@ class DeviceTraining {
   static OptimizerSettings settings() { return {3e-3, 0.02, 1e-3}; }
 
  private:
+  void make_paper() {
+    const ModelOptions paper = model_options_by_name("paper");
+    for (int64_t ModelOptions::*width :
+         {&ModelOptions::cluster_width, &ModelOptions::context_hidden, &ModelOptions::context_width,
+          &ModelOptions::touch_hidden, &ModelOptions::touch_width, &ModelOptions::head_hidden,
+          &ModelOptions::confounding_hidden}) {
+      options_.*width = paper.*width / 8;
+    }
+    options_.heads = paper.heads;
+  }
   void make_additive() {
     auto stats = std::make_shared<FeatureStats>(*data_.stats);
     stats->schema.outcome = io::OutcomeKind::continuous;
