@@ -79,7 +79,7 @@ INSTANTIATE_TEST_SUITE_P(
                           kWide},
                     // Its layers of 256 and more are the library's by the table itself.
                     Curve{"paper_bf16",
-                          {"tiny", 8, Head::separable, 0, true},
+                          {"tiny", 16, Head::separable, 0, true},
                           6,
                           Precision::bf16,
                           3e-2,
