@@ -2,6 +2,7 @@
 library only.
 
 usage: bounds.py PROGRAM KERNEL_BUDGET > docs/performance_gpu.md    PROGRAM is simt_trace
+       bounds.py choice HEADER    whether kernels/cuda/product_choice.h has the widths of the model
 
 The ops of a step of the reference model run twice on the host, on few and on twice as many journeys
 (simt_trace step N); what they move and multiply is a line in the number of journeys, carried on to
@@ -159,6 +160,8 @@ def main(arguments):
     if len(arguments) != 2:
         print(__doc__)
         return 1
+    if arguments[0] == "choice":
+        return product_bounds.check(arguments[1], GPUS)
     with open(arguments[1], encoding="utf-8") as file:
         budget = json.load(file)["kernels"]
     sys.stdout.write(page(kernels_of_step(arguments[0]), budget))

@@ -25,14 +25,15 @@ inline bool wanted(const OpCase& op_case) {
 // What the op makes of the arguments as seen.
 using Reference = std::function<void(const OpCase&, reference::Arguments&)>;
 
-inline void expect_every_case(const std::string& op, Device& device, const Reference& reference) {
+inline void expect_every_case(const std::string& op, Device& device, const Reference& reference,
+                              int orders = schedules()) {
   const std::unique_ptr<Queue> queue = device.make_queue();
   int64_t ran = 0;
   for (const OpCase& op_case : correctness_cases()) {
     if (op_case.op != op || !wanted(op_case)) continue;
     ++ran;
     std::unique_ptr<OpArguments> first;
-    for (int schedule = 0; schedule < schedules(); ++schedule) {
+    for (int schedule = 0; schedule < orders; ++schedule) {
       const std::string order = use_schedule(schedule);
       SCOPED_TRACE(op_case.name + ", schedule " + order + "; repeat: ALM_CASE=" + op_case.name +
                    " --gtest_filter=*" + op_case.op);

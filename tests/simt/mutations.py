@@ -319,7 +319,7 @@ def caught(bug, config):
             objects = compile_units(bug, units, folder, config)
             program = link(bug, units, objects, folder, config)
             suite = SUITES.get(bug.family, "EveryCudaOp")
-            command = [program, f"--gtest_filter=*{suite}*/{bug.op}"]
+            command = [program, f"--gtest_filter=*{suite}*/{bug.op}", "--gtest_fail_fast"]
             if bug.stage == "trace":
                 command = [sys.executable, os.path.join(HERE, "accesses.py"), "check", program,
                            os.path.join(HERE, "access_budget.json"), bug.op]

@@ -8,6 +8,8 @@ SHARE_OF_LIBRARY of the FLOPs of the data sheet. In bf16 it leaves fp32 sums to 
 cache (wide_linear.cu).
 """
 
+import re
+
 ROWS = 40960  # touches of 8,192 journeys
 WIDTHS = (64, 128, 192, 256, 384, 512, 1024, 2048)
 TILE = 64
@@ -45,6 +47,15 @@ def least_width(gpus, precision):
                (seconds(width, gpu, precision) for gpu in gpus)):
             return width
     return None
+
+
+def check(header, gpus):
+    """Whether the header of the choice has these widths, said in lines; the exit status."""
+    with open(header, encoding="utf-8") as file:
+        found = dict(re.findall(r"library_from_(\w+) = (\d+);", file.read()))
+    wanted = {precision: str(least_width(gpus, precision)) for precision in ("bf16", "fp32")}
+    print(f"the model has {wanted}, the header {found}")
+    return 0 if found == wanted else 1
 
 
 def section(gpus):
