@@ -85,6 +85,15 @@ void Journeys::clear() {
   for_each_column([&](const auto& column) { (this->*column.values).clear(); });
 }
 
+int64_t Journeys::bytes() const {
+  size_t bytes = row.capacity() * sizeof(row[0]) + touch_begin.capacity() * sizeof(touch_begin[0]);
+  for_each_column([&](const auto& column) {
+    const auto& values = this->*column.values;
+    bytes += values.capacity() * sizeof(values[0]);
+  });
+  return static_cast<int64_t>(bytes);
+}
+
 void Journeys::append(const Journeys& from, int64_t index, const LogSchema& schema,
                       int64_t without_touch) {
   ALM_CHECK(index >= 0 && index < from.size());

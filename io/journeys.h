@@ -115,6 +115,8 @@ struct Journeys {
     return touch_begin[static_cast<size_t>(index) + 1] - touch_begin[static_cast<size_t>(index)];
   }
   void clear();
+  // That its vectors hold.
+  int64_t bytes() const;
   // Appends journey `index` of `from` with all its filled columns; with without_touch >= 0 that
   // touch (counted within the journey) is left out. Widths are taken from `schema`.
   void append(const Journeys& from, int64_t index, const LogSchema& schema,

@@ -237,13 +237,12 @@ class Hdf5Log final : public Log {
   }
 
   std::shared_ptr<const void> keep_chunks(int64_t places, const ColumnSet& columns) const override {
-    int64_t of_place = 0;
-    for (const FileIndex& index : indices_) {
-      of_place = std::max(of_place, shared_chunk_bytes(index, columns));
-    }
-    const int64_t bytes = places * std::min(of_place, kMostPlaceBytes);
+    const int64_t bytes = places * bytes_of_place(columns);
     cache_.grow(bytes);
     return {this, [this, bytes](const void*) { cache_.grow(-bytes); }};
+  }
+  int64_t most_chunk_bytes(int64_t places, const ColumnSet& columns) const override {
+    return static_cast<int64_t>(kCacheBytes) + places * bytes_of_place(columns);
   }
 
  private:
@@ -289,6 +288,14 @@ class Hdf5Log final : public Log {
       }
     }
     ends_.emplace(ends, files_.size());
+  }
+
+  int64_t bytes_of_place(const ColumnSet& columns) const {
+    int64_t bytes = 0;
+    for (const FileIndex& index : indices_) {
+      bytes = std::max(bytes, shared_chunk_bytes(index, columns));
+    }
+    return std::min(bytes, kMostPlaceBytes);
   }
 
   // One chunk of every wanted column whose chunks do not end where blocks do.

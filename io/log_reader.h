@@ -72,6 +72,10 @@ class Log {
                                                   const ColumnSet& /*columns*/) const {
     return nullptr;
   }
+  // Of decoded chunks at most, while keep_chunks() lasts for so many places; 0: without it.
+  virtual int64_t most_chunk_bytes(int64_t /*places*/, const ColumnSet& /*columns*/) const {
+    return 0;
+  }
 };
 
 // A log in a message: "logs/a.h5", "logs/a.h5 and 3 more files".

@@ -36,6 +36,8 @@ class Queue {
   // At least `bytes` of 64-byte aligned scratch, valid until the next call of scratch() on this
   // queue. Grows in the first steps, then never again.
   virtual void* scratch(int64_t bytes) = 0;
+  // Bytes it holds for scratch().
+  virtual int64_t scratch_bytes() const = 0;
   // Copies between memory of the host and of the device, in order with the ops. The host's stays as
   // it is until wait(), or until an event marked after them is reached.
   virtual void upload(void* to_device, const void* from, int64_t bytes) = 0;
@@ -57,6 +59,14 @@ class Queue {
   virtual void launch(const Graph& graph) = 0;
 };
 
+// What a queue takes when scratch() asks for more than it holds: room to spare, so that batches of
+// slightly different sizes settle after the first.
+inline int64_t scratch_room(int64_t bytes) {
+  return bytes + bytes / 2;
+}
+
+class DeviceWithoutMemory;
+
 class Device {
  public:
   virtual ~Device() = default;
@@ -66,6 +76,9 @@ class Device {
   virtual Precision activations() const = 0;
   virtual std::unique_ptr<Queue> make_queue() = 0;
   virtual std::unique_ptr<Event> make_event() = 0;
+  // Of the same kind: what work asks of it for memory, it would ask of this one
+  // (kernels/device_without_memory.h).
+  virtual std::unique_ptr<DeviceWithoutMemory> without_memory() const = 0;
   // 64-byte aligned, zero-filled memory; freed with release(). Throws MachineError when there is
   // none.
   virtual void* allocate(int64_t bytes) = 0;

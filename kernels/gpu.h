@@ -6,7 +6,7 @@
 #include <memory>
 #include <string>
 
-#include "kernels/device.h"
+#include "kernels/device_without_memory.h"
 
 namespace alm {
 
@@ -30,5 +30,9 @@ std::unique_ptr<Device> make_gpu_device(int64_t local_rank = 0,
                                         Precision precision = Precision::bf16,
                                         Products products = Products::fastest,
                                         std::string* who = nullptr);
+
+// What such a device would be asked for memory; needs neither GPU nor driver. UserError where the
+// program has no kernels for one.
+std::unique_ptr<DeviceWithoutMemory> make_gpu_without_memory(Precision precision);
 
 }  // namespace alm

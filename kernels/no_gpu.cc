@@ -11,4 +11,8 @@ std::unique_ptr<Device> make_gpu_device(int64_t, Precision, Products, std::strin
   throw UserError("no GPU: " + find_gpu(0).obstacle);
 }
 
+std::unique_ptr<DeviceWithoutMemory> make_gpu_without_memory(Precision) {
+  throw UserError("no GPU: " + find_gpu(0).obstacle);
+}
+
 }  // namespace alm

@@ -38,6 +38,10 @@ struct RowUses {
     rows.clear();
     gradient.clear();
   }
+  int64_t bytes() const {
+    return static_cast<int64_t>(rows.capacity() * sizeof(int64_t) +
+                                gradient.capacity() * sizeof(float));
+  }
   // Appends d_rows [uses.size(), width], in memory of the host.
   void append(std::span<const int64_t> uses, Matrix<const float> d_rows);
 };

@@ -24,6 +24,20 @@ class Workspace {
     }
     used_ = 0;
   }
+  // Starts over, with room for so many numbers at once.
+  void reserve(int64_t count) {
+    reset();
+    if (count <= buffer_.size()) return;
+    buffer_ = {};
+    buffer_ = {*device_, count};
+  }
+  // Numbers handed out since the last reset, and bytes held.
+  int64_t handed_out() const { return used_ + overflow_; }
+  int64_t bytes() const {
+    int64_t bytes = buffer_.bytes();
+    for (const DeviceArray<float>& spilled : spill_) bytes += spilled.bytes();
+    return bytes;
+  }
   // Of what is handed out from: another one after it grew.
   const void* address() const { return buffer_.data(); }
   DeviceSpan<float> device_floats(int64_t count) {

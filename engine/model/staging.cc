@@ -6,11 +6,18 @@ void Staging::begin(int64_t bytes) {
   used_ = 0;
   if (bytes <= memory_.size()) return;
   // Room to spare, so that batches of slightly different sizes settle after the first.
-  const int64_t size = bytes + bytes / 4;
+  take_memory(bytes + bytes / 4);
+}
+
+void Staging::reserve(int64_t bytes) {
+  if (bytes > memory_.size()) take_memory(bytes);
+}
+
+void Staging::take_memory(int64_t bytes) {
   memory_ = {};
-  memory_ = {device_, size};
+  memory_ = {device_, bytes};
   host_ = {};
-  host_ = {device_, size};
+  host_ = {device_, bytes};
 }
 
 }  // namespace alm

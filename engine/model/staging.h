@@ -23,6 +23,10 @@ class Staging {
   }
   // Makes room for arrays of so many bytes in all.
   void begin(int64_t bytes);
+  // Takes as much at once; what was put before is lost.
+  void reserve(int64_t bytes);
+  // That it holds, on either side.
+  int64_t bytes() const { return memory_.size(); }
   // Where the host writes numbers, until send(), and where they will be on the device.
   template <class T>
   struct Place {
@@ -50,6 +54,7 @@ class Staging {
 
  private:
   static constexpr int64_t kAlignment = 256;
+  void take_memory(int64_t bytes);
 
   Device& device_;
   HostArray<std::byte> host_;

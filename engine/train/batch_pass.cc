@@ -60,10 +60,10 @@ LossTotals forward_and_backward(StepState& state, std::span<const io::Journeys> 
       }
       if (model.options().proxy_mode()) inputs.proxy.add_known(losses);
     };
-    const io::Journeys& block = blocks[at / static_cast<size_t>(state.parts_of_block)];
-    if (state.blocks_at_once > 1) {
-      const int64_t begin = unit * state.blocks_at_once;
-      const int64_t end = std::min(begin + state.blocks_at_once, std::ssize(blocks));
+    const io::Journeys& block = blocks[at / static_cast<size_t>(state.unit.parts_of_block)];
+    if (state.unit.blocks_at_once > 1) {
+      const int64_t begin = unit * state.unit.blocks_at_once;
+      const int64_t end = std::min(begin + state.unit.blocks_at_once, std::ssize(blocks));
       inputs.clear();
       for (int64_t of = begin; of < end; ++of) {
         add(blocks[static_cast<size_t>(of)], 0, blocks[static_cast<size_t>(of)].size());
@@ -73,8 +73,8 @@ LossTotals forward_and_backward(StepState& state, std::span<const io::Journeys> 
       inputs.fill(block, model.stats(), model.options(), model.positions());
       through_the_model();
     } else {
-      const int64_t begin = unit % state.parts_of_block * kJourneysAtOnce;
-      const int64_t end = state.parts_of_block == 1 ? block.size() : begin + kJourneysAtOnce;
+      const int64_t begin = unit % state.unit.parts_of_block * kJourneysAtOnce;
+      const int64_t end = state.unit.parts_of_block == 1 ? block.size() : begin + kJourneysAtOnce;
       for (int64_t from = begin; from < std::min(end, block.size()); from += kJourneysAtOnce) {
         inputs.clear();
         add(block, from, std::min(from + kJourneysAtOnce, block.size()));

@@ -30,6 +30,31 @@ CriticStep::CriticStep(const Model& model, Device& device, io::LaneRange lanes, 
   }
 }
 
+int64_t CriticStep::bytes() const {
+  const auto of = []<class T>(const std::vector<T>& numbers) {
+    return static_cast<int64_t>(numbers.capacity() * sizeof(T));
+  };
+  int64_t bytes = of(sides_);
+  for (const Block& block : blocks_) bytes += block.memory.bytes() + of(block.d_sides);
+  for (const Group& group : groups_) {
+    bytes += of(group.row) + of(group.positive) + of(group.x) + of(group.y) + of(group.d_x) +
+             of(group.d_y) + of(group.weight) + of(group.minus_log_weight);
+  }
+  return bytes;
+}
+
+int64_t CriticStep::bytes(const Model& model, int64_t batch, int64_t lane_rows, int64_t blocks,
+                          int64_t numbers) {
+  const int64_t width = model.options().critic_width;
+  const int64_t group = std::clamp<int64_t>(kCriticGroup / lane_rows, 1, batch / lane_rows);
+  const int64_t groups = (blocks + group - 1) / group;
+  const int64_t sides = batch * (2 * width + 1);
+  const int64_t of_blocks = blocks * (numbers + lane_rows * 2 * width);
+  const int64_t of_groups = groups * group * lane_rows * (4 * width + 2);
+  return (sides + of_blocks + of_groups) * int64_t{sizeof(float)} +
+         groups * group * lane_rows * 2 * int64_t{sizeof(int64_t)};
+}
+
 double CriticStep::take(StepState& state, std::span<const io::Journeys> blocks, int64_t step,
                         const OptimizerSettings& settings) {
   std::ranges::fill(sides_, 0.0f);

@@ -25,6 +25,16 @@ class CriticStep {
   CriticStep(const Model& model, Device& device, io::LaneRange lanes, int64_t total_lanes,
              int64_t lane_rows);
 
+  // Room for so many numbers of each micro-block's activations at once.
+  void reserve(int64_t numbers) {
+    for (Block& block : blocks_) block.memory.reserve(numbers);
+  }
+  // That it holds, but for inputs; and will hold, with so many numbers reserved and `blocks`
+  // micro-blocks of a rank.
+  int64_t bytes() const;
+  static int64_t bytes(const Model& model, int64_t batch, int64_t lane_rows, int64_t blocks,
+                       int64_t numbers);
+
   // COLLECTIVE. `step` counts from 1. Returns the mean loss; NaN, and nothing moves, when it or its
   // gradient is not finite, or no journey has a weight.
   double take(StepState& state, std::span<const io::Journeys> blocks, int64_t step,

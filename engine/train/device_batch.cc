@@ -84,6 +84,33 @@ void set(Matrix<const T>& array, const T* data, int64_t rows) {
 
 }  // namespace
 
+BatchSizes padded(BatchSizes of, Padding padding, const Model& model) {
+  if (padding == Padding::none) return of;
+  const bool one_each = model.stats().schema.is_arm_log();
+  of.journeys += std::max<int64_t>(of.journeys / kJourneysPerPadding, 1);
+  of.touches = one_each ? of.journeys : shared_size(of.touches, kSharesOfTouches);
+  of.cat_rows = shared_size(of.cat_rows, kSharesOfRows);
+  of.item_rows = shared_size(of.item_rows, kSharesOfRows);
+  return of;
+}
+
+int64_t staging_room(ModelInputs shape, int64_t cat_rows, int64_t item_rows) {
+  int64_t bytes = Staging::room<StepSettings>(1) + Staging::room<int64_t>(cat_rows) +
+                  Staging::room<int64_t>(item_rows);
+  const auto add = [&]<class T>(std::span<const T> array) {
+    bytes += Staging::room<T>(std::ssize(array));
+  };
+  for (const auto& array : {shape.csr.begin, shape.proxy.pair_upload, shape.proxy.pair_touch,
+                            shape.proxy.pair_begin, shape.proxy.touch_begin}) {
+    add(array);
+  }
+  for_each_array([&](const auto& array) { add(numbers(array(shape))); });
+  for_each_shared_array(shape, add);
+  add(shape.cat_rows);  // the places of their uses
+  add(shape.item_rows);
+  return bytes;
+}
+
 BatchPacker::BatchPacker(const Model& model)
     : model_(model),
       cats_(model.empty_weights().cats.rows),
@@ -113,48 +140,48 @@ void BatchPacker::make_parts(ThreadPool& pool, std::span<const io::Journeys> blo
 }
 
 void BatchPacker::pad(Inputs& part, int64_t journeys, int64_t touches) const {
-  const int64_t more = std::max<int64_t>(journeys / kJourneysPerPadding, 1);
-  const bool one_each = model_.stats().schema.is_arm_log();
+  const BatchSizes whole = padded({journeys, touches}, Padding::shared_sizes, model_);
   part.clear();
-  part.pad(more, one_each ? more : shared_size(touches, kSharesOfTouches) - touches,
-           model_.stats());
+  part.pad(whole.journeys - journeys, whole.touches - touches, model_.stats());
 }
 
-// What the parts take at most.
-int64_t BatchPacker::room_of_parts() {
-  int64_t bytes = 0;
-  const auto add = [&]<class T>(std::span<const T> array) {
-    bytes += Staging::room<T>(std::ssize(array));
-  };
-  for (ModelInputs& part : views_) {
-    for (const auto& array : {part.csr.begin, part.proxy.pair_upload, part.proxy.pair_touch,
-                              part.proxy.pair_begin, part.proxy.touch_begin}) {
-      add(array);
-    }
-    for_each_array([&](const auto& array) { add(numbers(array(part))); });
-  }
-  for_each_shared_array(views_.front(), add);
-  return bytes;
-}
-
-// Gives every array of `whole` its place, and lists what is to be copied there.
-void BatchPacker::place_parts(Staging& to, ModelInputs& whole) {
-  copies_.clear();
-  whole = views_.front();
+// The sizes of all parts together, without numbers.
+ModelInputs BatchPacker::joined_shape() {
+  ModelInputs whole = views_.front();
   whole.journeys = whole.touches = 0;
   for (const ModelInputs& part : views_) {
     whole.journeys += part.journeys;
     whole.touches += part.touches;
   }
   for_each_array([&](const auto& array) {
-    int64_t count = 0, of_rows = 0;
-    for (ModelInputs& part : views_) {
-      count += std::ssize(numbers(array(part)));
-      of_rows += rows(array(part));
-    }
+    int64_t of_rows = 0;
+    for (ModelInputs& part : views_) of_rows += rows(array(part));
+    set(array(whole), numbers(array(whole)).data(), of_rows);
+  });
+  whole.csr.begin = {whole.csr.begin.data(), static_cast<size_t>(whole.journeys + 1)};
+  if (!model_.options().proxy_mode()) {
+    whole.proxy = {};
+    return whole;
+  }
+  const auto sized = [](std::span<const int64_t>& array, int64_t size) {
+    array = {array.data(), static_cast<size_t>(size)};
+  };
+  sized(whole.proxy.pair_upload, whole.proxy.pairs());
+  sized(whole.proxy.pair_touch, whole.proxy.pairs());
+  sized(whole.proxy.pair_begin, std::ssize(views_) + 1);
+  sized(whole.proxy.touch_begin, std::ssize(views_) + 1);
+  return whole;
+}
+
+// Gives every array of `whole` its place, and lists what is to be copied there.
+void BatchPacker::place_parts(Staging& to, ModelInputs& whole) {
+  copies_.clear();
+  for_each_array([&](const auto& array) {
+    const auto all = numbers(array(whole));
     const auto place =
-        to.take<std::remove_const_t<typename decltype(numbers(array(whole)))::element_type>>(count);
-    set(array(whole), place.on_device, of_rows);
+        to.take<std::remove_const_t<typename decltype(numbers(array(whole)))::element_type>>(
+            std::ssize(all));
+    set(array(whole), place.on_device, rows(array(whole)));
     auto* next = place.host;
     for (ModelInputs& part : views_) {
       const auto from = numbers(array(part));
@@ -235,16 +262,12 @@ DeviceBatch BatchPacker::pack(ThreadPool& pool, std::span<const io::Journeys> bl
   ALM_CHECK(!model_.options().proxy_mode() || padding == Padding::none);
   make_parts(pool, blocks, padding);
   find_rows(pool, padding, rows, world);
-  int64_t room = room_of_parts() + Staging::room<StepSettings>(1);
-  for (const DistinctRows* distinct : {&cats_, &items_}) {
-    room += Staging::room<int64_t>(std::ssize(distinct->rows())) +
-            Staging::room<int64_t>(std::ssize(distinct->places()));
-  }
-  to.begin(room);
   DeviceBatch batch;
   if (model_.options().proxy_mode()) {
     for (size_t at = 0; at < blocks.size(); ++at) parts_[at].proxy.add_known(batch.known);
   }
+  batch.inputs = joined_shape();
+  to.begin(staging_room(batch.inputs, std::ssize(cats_.rows()), std::ssize(items_.rows())));
   place_parts(to, batch.inputs);
   copy_parts(pool);
   batch.cats = {to.put(cats_.rows()), to.put(cats_.places())};

@@ -29,6 +29,18 @@ struct DeviceBatch {
 // for one serves many.
 enum class Padding { none, shared_sizes };
 
+// How large a batch is that goes through the model at once.
+struct BatchSizes {
+  int64_t journeys = 0;
+  int64_t touches = 0;
+  int64_t cat_rows = 0;  // distinct rows of the tables, see RowsOf
+  int64_t item_rows = 0;
+};
+// The same with what `padding` adds; an arm log has a touch a journey.
+BatchSizes padded(BatchSizes of, Padding padding, const Model& model);
+// What Staging must have room for, with inputs of this shape and these numbers of distinct rows.
+int64_t staging_room(ModelInputs shape, int64_t cat_rows, int64_t item_rows);
+
 // Which distinct rows a batch has, and its uses their places among: those it uses itself; those
 // that the batches of all ranks use (COLLECTIVE), ascending; or those of the batch before, of which
 // it is a part.
@@ -54,7 +66,7 @@ class BatchPacker {
   void make_parts(ThreadPool& pool, std::span<const io::Journeys> blocks, Padding padding);
   void pad(Inputs& part, int64_t journeys, int64_t touches) const;
   void find_rows(ThreadPool& pool, Padding padding, RowsOf rows, Communicator& world);
-  int64_t room_of_parts();
+  ModelInputs joined_shape();
   void place_parts(Staging& to, ModelInputs& whole);
   void place_groups(Staging& to, ProxyView& whole);
   void copy_parts(ThreadPool& pool);

@@ -21,6 +21,8 @@
 #include "engine/comm/device_communicator.h"
 #include "engine/train/device_batch.h"
 #include "engine/train/device_weights.h"
+#include "engine/train/largest_batch.h"
+#include "engine/train/memory_use.h"
 #include "engine/train/step.h"
 #include "engine/train/train_options.h"
 
@@ -40,6 +42,12 @@ class DeviceStep {
   // proxy mode, in which sizes and the reversal change with every step; its device holds
   // activations in fp32.
   DeviceStep(const Model& model, Device& device, DeviceCommunicator& ranks, bool graphs);
+
+  // Takes what steps and validations of batches up to this size ask for at once: what is too much
+  // is known before the first, and none moves memory. Before the first step.
+  void reserve(const LargestBatch& largest, bool deterministic);
+  // Of the device. `batches` once more in page-locked memory of the host.
+  MemoryUse memory() const;
 
   // Weights and optimiser state, from and to the host; both wait.
   void upload(const ModelWeights& weights, const Optimizer& optimizer) {
@@ -112,6 +120,9 @@ class DeviceStep {
                              const DeviceBatch::Rows& rows);
   void sum_over_ranks(const Gradient& gradient);
   void update(Slot& slot, const Gradient& gradient);
+
+  // In device_step_memory.cc.
+  int64_t rehearse(const BatchSizes& step, const BatchSizes& pass, bool exact);
 
   // In device_step_exact.cc, as is all that follows.
   struct Exact {

@@ -25,17 +25,13 @@ DeviceWeights::DeviceWeights(const Model& model, Device& device)
       decay_mask(device, model.layout().size()),
       gradient(device, model.layout().size()),
       cats(device, model.empty_weights().cats),
-      items(device, model.empty_weights().items) {
-  const std::unique_ptr<Queue> queue = device.make_queue();
-  const std::vector<float> mask = model.layout().decay_mask();
-  upload_array(*queue, decay_mask, mask);
-  queue->wait();
-}
+      items(device, model.empty_weights().items) {}
 
 void DeviceWeights::upload(Queue& queue, const ModelWeights& weights, const Optimizer& optimizer) {
   upload_array(queue, dense, weights.dense);
   upload_array(queue, first_moment, optimizer.first_moment);
   upload_array(queue, second_moment, optimizer.second_moment);
+  upload_array(queue, decay_mask, optimizer.decay_mask());
   upload_array(queue, cats.weights, weights.cats.weights);
   upload_array(queue, cats.state, weights.cats.state);
   upload_array(queue, items.weights, weights.items.weights);

@@ -9,7 +9,7 @@ namespace alm {
 
 class DeviceWeights {
  public:
-  // The device must outlive it.
+  // The device must outlive it. To be filled by upload().
   DeviceWeights(const Model& model, Device& device);
   // Both ways wait for the copies: not of a step.
   void upload(Queue& queue, const ModelWeights& weights, const Optimizer& optimizer);

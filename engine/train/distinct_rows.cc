@@ -14,6 +14,7 @@ constexpr size_t kAhead = 32;
 }  // namespace
 
 void DistinctRows::clear() {
+  place_of_row_.resize(static_cast<size_t>(table_rows_), -1);
   for (const int64_t row : rows_) place_of_row_[static_cast<size_t>(row)] = -1;
   rows_.clear();
   places_.clear();

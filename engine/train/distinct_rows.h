@@ -12,7 +12,8 @@ namespace alm {
 // Found on the host, so that the device need not tell their number. Reused from batch to batch.
 class DistinctRows {
  public:
-  explicit DistinctRows(int64_t table_rows) : place_of_row_(static_cast<size_t>(table_rows), -1) {}
+  // Takes memory with the first clear(), which comes before all else.
+  explicit DistinctRows(int64_t table_rows) : table_rows_(table_rows) {}
   void clear();
   void add(std::span<const int64_t> uses);
   // COLLECTIVE. The rows that any rank added, ascending, in place of this rank's.
@@ -29,6 +30,7 @@ class DistinctRows {
  private:
   void add_row(int64_t row);
 
+  int64_t table_rows_;
   std::vector<int32_t> place_of_row_;  // -1: not used
   std::vector<int64_t> rows_;
   std::vector<int64_t> places_;

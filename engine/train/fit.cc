@@ -49,6 +49,7 @@ Fit::Fit(FitInputs inputs) : in_(std::move(inputs)) {
                                               in_.options.graph);
     on_device_->upload(weights_, state_->optimizer);
   }
+  reserve();
   read_validation_rows();
 }
 
@@ -138,6 +139,7 @@ void Fit::begin_refit() {
                     " fit: no validation had a finite loss, so nothing usable was learned: "
                     "lower --learning-rate, or look for extreme values with alm inspect");
   }
+  if (on_device_) of_accelerator_ = on_device_->memory();
   on_device_.reset();
   weights_ = best_;
   state_->optimizer.reset_moments();

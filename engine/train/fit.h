@@ -72,6 +72,9 @@ class Fit {
   int64_t step() const { return progress_.step; }
   // Steps taken before the refit.
   int64_t training_steps() const { return refitting() ? progress_.refit_start : progress_.step; }
+  // Of the host, without what reads ahead in the log; and of the accelerator, as its steps ended.
+  MemoryUse memory() const;
+  MemoryUse memory_of_accelerator() const { return of_accelerator_; }
 
  private:
   // Small state that a checkpoint keeps.
@@ -87,6 +90,8 @@ class Fit {
 
   bool any_rank(bool flag);
   void read_validation_rows();
+  // Memory for the largest batch and validation.
+  void reserve();
   LossTotals validation_totals();
   Losses validate();
   // Brings weights_ and the optimiser's state up to date with the accelerator's.
@@ -112,11 +117,15 @@ class Fit {
   ModelWeights best_;
   std::unique_ptr<StepState> state_;
   std::unique_ptr<DeviceStep> on_device_;  // null without an accelerator, and in the refit
-  std::unique_ptr<CriticStep> critic_;     // null without
-  double critic_loss_ = NAN;               // of the step just taken
+  MemoryUse of_accelerator_;
+  std::unique_ptr<CriticStep> critic_;  // null without
+  double critic_loss_ = NAN;            // of the step just taken
   std::vector<io::Journeys> validation_blocks_;
   Standing progress_;
   double lambda_ = 0;  // of the gradient reversal in the step just taken
 };
+
+// That its vectors hold.
+MemoryUse memory_of(const ModelWeights& weights);
 
 }  // namespace alm

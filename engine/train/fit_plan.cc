@@ -46,6 +46,12 @@ io::UserFilter thinned(const io::UserFilter& filter, double share) {
       [=](uint64_t user) { return filter(user) && unit(hash(user, Salt::validation, 1)) < share; };
 }
 
+double kept_validation(double validation, int64_t rows) {
+  constexpr double kRows = 200'000;
+  const double expected = validation * static_cast<double>(rows);
+  return expected > kRows ? kRows / expected : 1;
+}
+
 FitPlan plan_fits(const TrainOptions& options) {
   if (options.folds > 1) return plan_folds(options);
   const double holdout = options.holdout;

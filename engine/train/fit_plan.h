@@ -32,6 +32,10 @@ struct FitPlan {
 // A share of the users that pass `filter`, by hash; all of them at 1.
 io::UserFilter thinned(const io::UserFilter& filter, double share);
 
+// The share of the validation rows that a run of a log of so many rows looks at: they are kept in
+// memory, and more than 200,000 tell the loss no better.
+double kept_validation(double validation, int64_t rows);
+
 // --folds 1: the main fit on the users that are not held out, and one fit on each half of the
 // scored users; none on halves in proxy mode, whose scores are not judged by gains. --folds F: a
 // fit on all but the users of each fold. There the statistics are of everyone (they know no outcome

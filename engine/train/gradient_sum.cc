@@ -136,6 +136,16 @@ void DenseGradientSum::reduce(Communicator& world, Compute& compute, float large
   world.all_reduce_sum(sum(), "dense gradient");
 }
 
+int64_t RowGradientSum::bytes() const {
+  const auto of = []<class T>(const std::vector<T>& numbers) {
+    return static_cast<int64_t>(numbers.capacity() * sizeof(T));
+  };
+  int64_t bytes =
+      of(sources_) + of(mine_) + of(all_) + of(counts_) + of(rows_) + of(gradient_) + of(fixed_);
+  for (const Piece& piece : pieces_) bytes += of(piece.uses) + of(piece.sorted);
+  return bytes;
+}
+
 void RowGradientSum::sort_uses(Piece& piece) {
   int64_t highest = 0;
   for (const Use& use : piece.uses) highest = std::max(highest, use.row);

@@ -41,6 +41,15 @@ class DenseGradientSum {
   int64_t first_not_finite() const;
   int64_t first() const { return first_; }
   int64_t last() const { return last_; }
+  // That a sum holds, from its making on.
+  static int64_t bytes(int64_t parameters, int64_t slots, bool deterministic) {
+    return parameters *
+           (slots * int64_t{sizeof(float)} + (deterministic ? int64_t{sizeof(int64_t)} : 0));
+  }
+  int64_t bytes() const {
+    return bytes(arenas_.empty() ? 0 : std::ssize(arenas_.front()), std::ssize(arenas_),
+                 deterministic_);
+  }
 
  private:
   template <class T>
@@ -77,6 +86,8 @@ class RowGradientSum {
   Matrix<const float> gradient() const {
     return {gradient_.data(), static_cast<int64_t>(rows_.size()), width_};
   }
+  // That it holds.
+  int64_t bytes() const;
 
  private:
   // Rows of uses and their gradients, anywhere in memory.

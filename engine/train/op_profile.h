@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/device.h"
+#include "kernels/device_without_memory.h"
 
 namespace alm {
 
@@ -31,6 +31,9 @@ class OpProfile final : public Device {
   std::string describe() const override { return device_.describe(); }
   const Ops& ops() const override { return ops_; }
   std::unique_ptr<Event> make_event() override { return device_.make_event(); }
+  std::unique_ptr<DeviceWithoutMemory> without_memory() const override {
+    return device_.without_memory();
+  }
   Precision activations() const override { return device_.activations(); }
   std::unique_ptr<Queue> make_queue() override { return device_.make_queue(); }
   void* allocate(int64_t bytes) override { return device_.allocate(bytes); }

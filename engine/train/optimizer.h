@@ -29,6 +29,14 @@ class Optimizer {
   void update_rows(Compute& compute, RowTable& table, const RowGradientSum& sum, double scale,
                    const OptimizerSettings& settings);
   void reset_moments();
+  // 1: the weight decays.
+  const std::vector<float>& decay_mask() const { return decay_mask_; }
+  // That its vectors hold.
+  int64_t bytes() const {
+    return static_cast<int64_t>(
+        (first_moment.capacity() + second_moment.capacity() + decay_mask_.capacity()) *
+        sizeof(float));
+  }
 
   std::vector<float> first_moment;
   std::vector<float> second_moment;

@@ -202,6 +202,13 @@ StepResult train_step(StepState& state, std::span<const io::Journeys> blocks, in
   return result;
 }
 
+Unit unit_of(int64_t my_blocks, int64_t rows_per_block, int64_t threads, bool whole_blocks) {
+  if (whole_blocks) return {};
+  return {.parts_of_block = (rows_per_block + kJourneysAtOnce - 1) / kJourneysAtOnce,
+          .blocks_at_once = std::clamp<int64_t>(kJourneysAtOnce / rows_per_block, 1,
+                                                (my_blocks + threads - 1) / threads)};
+}
+
 StepState::StepState(const Model& model_in, Compute& compute_in, Communicator& world_in,
                      ModelWeights& weights_in, int64_t my_blocks, int64_t total_blocks,
                      int64_t rows_per_block, Options options_in)
@@ -211,11 +218,8 @@ StepState::StepState(const Model& model_in, Compute& compute_in, Communicator& w
       weights(weights_in),
       optimizer(model_in),
       options(options_in),
-      parts_of_block(whole_blocks() ? 1 : (rows_per_block + kJourneysAtOnce - 1) / kJourneysAtOnce),
-      blocks_at_once(whole_blocks() ? 1
-                                    : std::clamp<int64_t>(
-                                          kJourneysAtOnce / rows_per_block, 1,
-                                          (my_blocks + compute.threads() - 1) / compute.threads())),
+      unit(unit_of(my_blocks, rows_per_block, compute.threads(),
+                   whole_blocks(model_in, options_in.deterministic))),
       dense(model_in.layout().size(), options_in.deterministic ? my_blocks : compute_in.threads(),
             total_blocks, options_in.deterministic),
       cats(weights_in.cats.rows, weights_in.cats.width,
@@ -227,17 +231,16 @@ StepState::StepState(const Model& model_in, Compute& compute_in, Communicator& w
                 std::max<int64_t>(model_in.stats().longest, 1),
             options_in.deterministic),
       largest_of_rows(static_cast<size_t>(my_blocks)),
-      losses(
-          static_cast<size_t>((my_blocks * parts_of_block + blocks_at_once - 1) / blocks_at_once)),
+      losses(static_cast<size_t>(unit.count(my_blocks))),
       rows(losses.size()) {
   if (options.pcgrad) {
     of_mediator.emplace(model_in.layout().size(),
                         options.deterministic ? my_blocks : compute.threads(), total_blocks,
                         options.deterministic);
   }
-  for (const BlockRows& unit : rows) {
-    cat_uses.push_back(&unit.cats);
-    item_uses.push_back(&unit.items);
+  for (const BlockRows& of : rows) {
+    cat_uses.push_back(&of.cats);
+    item_uses.push_back(&of.items);
   }
 }
 

@@ -8,6 +8,7 @@
 #include "engine/comm/communicator.h"
 #include "engine/model/compute.h"
 #include "engine/model/model.h"
+#include "engine/train/memory_use.h"
 #include "engine/train/optimizer.h"
 #include "io/json.h"
 
@@ -65,6 +66,18 @@ struct PhaseSeconds {
 // one layer leaves is still in the second cache for the next.
 inline constexpr int64_t kJourneysAtOnce = 64;
 
+// What a thread takes at a time: where each micro-block has a sum of its own, and in proxy mode,
+// where it is the group of a loss, one of them; else kJourneysAtOnce journeys, be it a part of one
+// or several.
+struct Unit {
+  int64_t parts_of_block = 1;  // units of one micro-block, or
+  int64_t blocks_at_once = 1;  // micro-blocks of one unit; one of the two is 1
+  int64_t count(int64_t blocks) const {
+    return (blocks * parts_of_block + blocks_at_once - 1) / blocks_at_once;
+  }
+};
+Unit unit_of(int64_t my_blocks, int64_t rows_per_block, int64_t threads, bool whole_blocks);
+
 // Everything a step reads and writes. Made once per fit; a step allocates nothing once the largest
 // micro-block has been seen.
 struct StepState {
@@ -84,13 +97,9 @@ struct StepState {
   ModelWeights& weights;
   Optimizer optimizer;
   Options options;
-  // What a thread takes at a time, a unit: where each micro-block has a sum of its own, and in
-  // proxy mode, where it is the group of a loss, one of them; else kJourneysAtOnce journeys, be it
-  // a part of one or several.
-  int64_t parts_of_block;  // units of one micro-block, or
-  int64_t blocks_at_once;  // micro-blocks of one unit; one of the two is 1
-  bool refit = false;      // only the second stage learns
-  float reversal = 0;      // what the code receives of the discriminator's gradient, negated
+  Unit unit;
+  bool refit = false;  // only the second stage learns
+  float reversal = 0;  // what the code receives of the discriminator's gradient, negated
   DenseGradientSum dense;
   std::optional<DenseGradientSum> of_mediator;  // PCGrad: `dense` is then the outcome's alone
   RowGradientSum cats;
@@ -104,8 +113,13 @@ struct StepState {
   PhaseSeconds phases;
   double clip_norm = 0;
 
- private:
-  bool whole_blocks() const { return options.deterministic || model.options().proxy_mode(); }
+  // That it and the threads of `compute` hold, the weights aside.
+  MemoryUse memory() const;
+
+  // Whether a unit is a micro-block.
+  static bool whole_blocks(const Model& model, bool deterministic) {
+    return deterministic || model.options().proxy_mode();
+  }
 };
 
 struct StepResult {

@@ -1,5 +1,6 @@
 #include "engine/train/trainer.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -26,9 +27,6 @@
 namespace alm {
 namespace {
 
-// Validation rows are kept in memory: more than this many tell the loss no better.
-constexpr double kValidationRows = 200'000;
-
 // `parameters sha256` of what was learned: weights, or the counts of --nuisance tabular. Of several
 // folds the digest of their digests, one after the other.
 std::string digest_of(const Bundle& bundle, const Model& model) {
@@ -46,6 +44,13 @@ std::string digest_of(const Bundle& bundle, const Model& model) {
   io::Sha256 digest;
   digest.update(std::as_bytes(std::span(all)));
   return digest.hex();
+}
+
+// The most memory that this process has held so far.
+int64_t peak_resident_bytes() {
+  rusage use{};
+  ::getrusage(RUSAGE_SELF, &use);
+  return int64_t{use.ru_maxrss} * 1024;
 }
 
 int64_t total(const std::vector<int64_t>& rows) {
@@ -108,10 +113,9 @@ class Trainer {
         job_.compute.threads(), job_.world.local_size(),
         ::sysconf(_SC_PHYS_PAGES) * ::sysconf(_SC_PAGE_SIZE));
     if (!advice.empty()) log_warning(advice);
-    const double expected = job_.options.validation * static_cast<double>(pass.rows);
-    if (expected > kValidationRows) {
+    validation_thinning_ = kept_validation(job_.options.validation, pass.rows);
+    if (validation_thinning_ < 1) {
       log_info("validation: rows are many, a part of the validation users is enough");
-      validation_thinning_ = kValidationRows / expected;
     }
     bundle_.stats = std::make_shared<FeatureStats>(std::move(pass.stats));
     bundle_.options = job_.options.model;
@@ -149,10 +153,29 @@ class Trainer {
       if (job_.options.resume) log_info("resuming: no checkpoint yet, so from the start");
       metrics_->truncate(0);  // of a run that was lost before its first checkpoint
     }
+    write_config();
+  }
+
+  // COLLECTIVE.
+  void write_config() {
     job_.world.together("config.json", [&] {
       if (job_.world.rank() != 0) return;
       io::write_json_atomically(job_.run_dir + "/config.json", job_.config);
     });
+  }
+
+  // What rank 0 held in the fit, beside which `alm plan` can be laid.
+  void note_memory(const Fit& fit) {
+    const MemoryUse host = fit.memory();
+    job_.config["memory"]["host"] = to_json(host);
+    std::string text =
+        "memory of a rank: " + human_bytes(static_cast<double>(host.total())) + " of the host";
+    if (job_.accelerator != nullptr) {
+      const MemoryUse device = fit.memory_of_accelerator();
+      job_.config["memory"]["device"] = to_json(device);
+      text += ", " + human_bytes(static_cast<double>(device.total())) + " of the GPU";
+    }
+    log_info(text);
   }
 
   void report_first_pass(const FirstPass& pass) {
@@ -234,6 +257,7 @@ class Trainer {
       save(&fit);
       return false;
     }
+    if (first) note_memory(fit);
     if (planned.scores && job_.init.empty()) {
       const int64_t least = bundle_.main_steps;
       const int64_t taken = fit.training_steps();
@@ -314,6 +338,10 @@ class Trainer {
   }
 
   TrainResult finish() {
+    int64_t peak = peak_resident_bytes();
+    job_.world.all_reduce_max(std::span(&peak, 1), "peak of memory");
+    job_.config["memory"]["host_peak"] = peak;
+    write_config();
     TrainResult result;
     result.finished = true;
     result.digest = digest_of(bundle_, *model_);

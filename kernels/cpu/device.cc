@@ -10,6 +10,7 @@
 #include "kernels/base/text.h"
 #include "kernels/cpu/bf16.h"
 #include "kernels/cpu/gemm.h"
+#include "kernels/device_without_memory.h"
 
 #if defined(__x86_64__)
 #define ALM_X86 1
@@ -66,8 +67,7 @@ class CpuQueue : public Queue {
 
   void* scratch(int64_t bytes) override {
     if (bytes > size_) {
-      // Room to spare, so that batches of slightly different sizes settle after the first.
-      const int64_t size = bytes + bytes / 2;
+      const int64_t size = scratch_room(bytes);
       void* larger = aligned_memory(size);
       release_memory(memory_);
       memory_ = larger;
@@ -75,6 +75,7 @@ class CpuQueue : public Queue {
     }
     return memory_;
   }
+  int64_t scratch_bytes() const override { return size_; }
   void upload(void* to, const void* from, int64_t bytes) override { copy_bytes(to, from, bytes); }
   void download(void* to, const void* from, int64_t bytes) override { copy_bytes(to, from, bytes); }
   void copy(MixedMatrix<const float> from, MixedMatrix<float> to) override {
@@ -109,6 +110,10 @@ class CpuDevice : public Device {
   Precision activations() const override { return Precision::fp32; }
   std::unique_ptr<Queue> make_queue() override { return std::make_unique<CpuQueue>(); }
   std::unique_ptr<Event> make_event() override { return std::make_unique<CpuEvent>(); }
+  std::unique_ptr<DeviceWithoutMemory> without_memory() const override {
+    return std::make_unique<DeviceWithoutMemory>(kIdleOps, activations(),
+                                                 DeviceWithoutMemory::Host::may_look);
+  }
   void* allocate(int64_t bytes) override {
     void* memory = aligned_memory(bytes);
     std::memset(memory, 0, static_cast<size_t>(bytes));

@@ -2,6 +2,7 @@
 
 #include "kernels/base/text.h"
 #include "kernels/cuda/queue.h"
+#include "kernels/device_without_memory.h"
 
 namespace alm::cuda {
 
@@ -50,6 +51,7 @@ CudaQueue::CudaQueue(Precision precision, LibraryProducts* library, const Produc
 }
 
 CudaQueue::~CudaQueue() {
+  if (stream_ == nullptr) return;
   cudaStreamSynchronize(stream_);
   cudaFree(memory_);
   cudaStreamDestroy(stream_);
@@ -66,8 +68,7 @@ MachineError out_of_memory(int64_t bytes) {
 
 void* CudaQueue::scratch(int64_t bytes) {
   if (bytes > size_) {
-    // Room to spare, so that batches of slightly different sizes settle after the first.
-    const int64_t size = bytes + bytes / 2;
+    const int64_t size = scratch_room(bytes);
     check(cudaFree(memory_), "freeing scratch memory");
     memory_ = nullptr;
     size_ = 0;
@@ -153,6 +154,10 @@ std::string CudaDevice::describe() const {
                 attribute(cudaDevAttrComputeCapabilityMajor),
                 attribute(cudaDevAttrComputeCapabilityMinor),
                 precision_ == Precision::bf16 ? "bf16" : "fp32");
+}
+
+std::unique_ptr<DeviceWithoutMemory> CudaDevice::without_memory() const {
+  return make_cuda_without_memory(precision_, library_ ? std::optional(choice_) : std::nullopt);
 }
 
 std::unique_ptr<Queue> CudaDevice::make_queue() {

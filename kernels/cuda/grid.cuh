@@ -16,7 +16,8 @@ inline int64_t blocks_for(int64_t items, int64_t a_block) {
   return (items + a_block - 1) / a_block;
 }
 
-// Queues kernels one after another; after an error, none. No blocks: nothing to do.
+// Queues kernels one after another; after an error, none, nor without a stream. No blocks: nothing
+// to do.
 class Launches {
  public:
   explicit Launches(const CudaQueue& queue) : stream_(queue.stream()) {}
@@ -27,7 +28,7 @@ class Launches {
   }
   template <auto kKernel, class... Arguments>
   Launches& run_grid(int64_t x, int64_t y, int64_t z, int threads, const Arguments&... arguments) {
-    if (error_ != cudaSuccess || x == 0 || y == 0 || z == 0) return *this;
+    if (error_ != cudaSuccess || stream_ == nullptr || x == 0 || y == 0 || z == 0) return *this;
     const dim3 grid(narrow<unsigned>(x), narrow<unsigned>(y), narrow<unsigned>(z));
     error_ =
         simt::launch<kKernel>(grid, dim3(static_cast<unsigned>(threads)), stream_, arguments...);

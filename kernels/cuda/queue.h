@@ -52,12 +52,18 @@ class CudaQueue : public Queue {
   // queue.
   explicit CudaQueue(Precision precision = Precision::fp32, LibraryProducts* library = nullptr,
                      const ProductChoice& choice = {});
+  // Ops take scratch and launch nothing; needs no driver. For IdleQueue.
+  struct WithoutStream {};
+  CudaQueue(Precision precision, LibraryProducts* library, const ProductChoice& choice,
+            WithoutStream)
+      : precision_(precision), library_(library), choice_(choice) {}
   ~CudaQueue() override;
   CudaQueue(const CudaQueue&) = delete;
   CudaQueue& operator=(const CudaQueue&) = delete;
 
   // Device memory, 256-byte aligned. Work queued earlier keeps what it was given until it is done.
   void* scratch(int64_t bytes) override;
+  int64_t scratch_bytes() const override { return size_; }
   void upload(void* to, const void* from, int64_t bytes) override;
   void download(void* to, const void* from, int64_t bytes) override;
   void copy(MixedMatrix<const float> from, MixedMatrix<float> to) override;
@@ -99,6 +105,7 @@ class CudaDevice : public Device {
   Precision activations() const override { return precision_; }
   std::unique_ptr<Queue> make_queue() override;
   std::unique_ptr<Event> make_event() override { return std::make_unique<CudaEvent>(); }
+  std::unique_ptr<DeviceWithoutMemory> without_memory() const override;
   void* allocate(int64_t bytes) override;
   // What these two could report is an error of work queued earlier, which wait() has told.
   void release(void* memory) override { cudaFree(memory); }
@@ -117,5 +124,8 @@ class CudaDevice : public Device {
 std::unique_ptr<CudaDevice> make_cuda_device(
     Precision precision = Precision::fp32, int gpu = 0,
     const std::optional<ProductChoice>& choice = std::nullopt);
+// Needs no driver. With a choice as if there were a library, which has code for every product.
+std::unique_ptr<DeviceWithoutMemory> make_cuda_without_memory(
+    Precision precision, const std::optional<ProductChoice>& choice = std::nullopt);
 
 }  // namespace alm::cuda
