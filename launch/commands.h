@@ -17,6 +17,7 @@ struct Command {
 Command synth_command();
 Command import_command();
 Command inspect_command();
+Command plan_command();
 Command train_command();
 Command evaluate_command();
 Command attribute_command();

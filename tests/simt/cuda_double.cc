@@ -6,6 +6,7 @@
 #include <cuda_runtime.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <deque>
@@ -169,6 +170,7 @@ cudaError_t cudaMalloc(void** address, size_t bytes) {
 #endif
   blocks[first] = {base, mapped, bytes};
   *address = first;
+  calls.most_bytes = std::max(calls.most_bytes, static_cast<int64_t>(allocated()));
   return cudaSuccess;
 }
 

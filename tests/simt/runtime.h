@@ -41,6 +41,7 @@ struct RuntimeCalls {
   int64_t waits = 0;            // of the host, for streams or events
   int64_t graphs = 0;           // instantiated
   int64_t graph_launches = 0;
+  int64_t most_bytes = 0;  // of the device that were allocated together
 };
 RuntimeCalls& runtime_calls();
 

@@ -4,74 +4,13 @@
 
 #include <atomic>
 #include <cmath>
-#include <cstdlib>
 #include <filesystem>
 #include <functional>
-#include <new>
 
 #include "engine/simulate/log_files.h"
 #include "engine/train/bench_step.h"
 #include "engine/train/fit.h"
-
-namespace {
-
-thread_local bool training_thread = false;
-std::atomic<int64_t> allocations{0};
-
-void* counted(std::size_t size, std::size_t alignment) {
-  if (training_thread) ++allocations;
-  const std::size_t whole =
-      (std::max<std::size_t>(size, 1) + alignment - 1) / alignment * alignment;
-  void* const memory = std::aligned_alloc(alignment, whole);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-
-}  // namespace
-
-void* operator new(std::size_t size) {
-  return counted(size, alignof(std::max_align_t));
-}
-void* operator new[](std::size_t size) {
-  return counted(size, alignof(std::max_align_t));
-}
-// What std::stable_sort takes its buffer from.
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  return counted(size, alignof(std::max_align_t));
-}
-void* operator new(std::size_t size, std::align_val_t alignment) {
-  return counted(size, static_cast<std::size_t>(alignment));
-}
-void* operator new[](std::size_t size, std::align_val_t alignment) {
-  return counted(size, static_cast<std::size_t>(alignment));
-}
-void* operator new(std::size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
-  return counted(size, static_cast<std::size_t>(alignment));
-}
-void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-void operator delete[](void* memory) noexcept {
-  std::free(memory);
-}
-void operator delete(void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
-void operator delete[](void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
-void operator delete(void* memory, std::align_val_t) noexcept {
-  std::free(memory);
-}
-void operator delete[](void* memory, std::align_val_t) noexcept {
-  std::free(memory);
-}
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
-  std::free(memory);
-}
-void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept {
-  std::free(memory);
-}
+#include "tests/engine/train/counted_memory.h"
 
 namespace alm {
 namespace {
@@ -95,7 +34,7 @@ class Watch {
 
  private:
   void mark(bool watched) {
-    on_every_thread(pool_, [&](int64_t) { training_thread = watched; });
+    on_every_thread(pool_, [&](int64_t) { counted_memory::this_thread = watched; });
   }
 
   ThreadPool& pool_;
@@ -144,15 +83,15 @@ LogShape even_shape(int64_t touches, bool rows) {
 TEST(AllocationWatch, CountsEveryThreadOfThePoolAndNoneAfterwards) {
   ThreadPool pool(2);
   const auto allocate = [](int64_t, int64_t) { ::operator delete(::operator new(8)); };
-  const int64_t before = allocations;
+  const int64_t before = counted_memory::allocations;
   {
     const Watch watch(pool);
     pool.parallel_for(10, std::cref(allocate));
   }
-  const int64_t counted_in_watch = allocations - before;
+  const int64_t counted_in_watch = counted_memory::allocations - before;
   EXPECT_EQ(counted_in_watch, 10);
   pool.parallel_for(10, std::cref(allocate));
-  EXPECT_EQ(allocations - before, 10);
+  EXPECT_EQ(counted_memory::allocations - before, 10);
 }
 
 struct Case {
@@ -204,7 +143,7 @@ TEST_P(Allocation, StepsAllocateNothing) {
     int64_t before = 0;
     const Watch watch(compute.pool());
     for (int64_t step = 1; step <= 40; ++step) {
-      if (step == 21) before = allocations;
+      if (step == 21) before = counted_memory::allocations;
       const StepResult result =
           train_step(state, data.batches[static_cast<size_t>(step % 4)], step, {1e-3, 1e-2}, false);
       EXPECT_FALSE(result.skipped);
@@ -212,7 +151,7 @@ TEST_P(Allocation, StepsAllocateNothing) {
       const auto& batch = data.batches[static_cast<size_t>(step % 4)];
       EXPECT_TRUE(std::isfinite(critic->take(state, batch, step, {1e-3, 1e-2})));
     }
-    const int64_t counted_in_steps = allocations - before;
+    const int64_t counted_in_steps = counted_memory::allocations - before;
     EXPECT_EQ(counted_in_steps, 0) << (refit ? "second stage" : "training");
   }
 }
@@ -274,8 +213,8 @@ TEST_P(Allocation, StepsOfAFitAllocateNothing) {
   {
     const Watch watch(compute.pool());
     fit.run([&] {
-      if (fit.step() == 20) at_20 = allocations;
-      if (fit.step() == 40) at_40 = allocations;
+      if (fit.step() == 20) at_20 = counted_memory::allocations;
+      if (fit.step() == 40) at_40 = counted_memory::allocations;
     });
   }
   ASSERT_GE(at_20, 0);

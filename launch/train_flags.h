@@ -1,0 +1,22 @@
+// The options of a training, which `alm train` and `alm plan` share, and what they resolve to.
+#pragma once
+
+#include <vector>
+
+#include "engine/train/train_options.h"
+#include "io/journeys.h"
+#include "kernels/mixed_matrix.h"
+#include "launch/options.h"
+
+namespace alm {
+
+// All but where the run goes to; those of the log among them.
+std::vector<OptionSpec> train_flags();
+// UserError where options do not go together.
+TrainOptions train_options(const Options& options);
+// What a GPU would compute in.
+Precision precision_on_gpu(const Options& options, const TrainOptions& resolved);
+// UserError where they do not go with a log of this schema.
+void check_log_fits(const TrainOptions& options, const io::LogSchema& schema);
+
+}  // namespace alm
