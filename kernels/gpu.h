@@ -31,8 +31,9 @@ std::unique_ptr<Device> make_gpu_device(int64_t local_rank = 0,
                                         Products products = Products::fastest,
                                         std::string* who = nullptr);
 
-// What such a device would be asked for memory; needs neither GPU nor driver. UserError where the
-// program has no kernels for one.
-std::unique_ptr<DeviceWithoutMemory> make_gpu_without_memory(Precision precision);
+// What such a device would be asked for memory; needs neither GPU nor driver, and takes a library
+// to be there where one is wanted. UserError where the program has no kernels for one.
+std::unique_ptr<DeviceWithoutMemory> make_gpu_without_memory(Precision precision,
+                                                             Products products);
 
 }  // namespace alm

@@ -11,7 +11,7 @@ std::unique_ptr<Device> make_gpu_device(int64_t, Precision, Products, std::strin
   throw UserError("no GPU: " + find_gpu(0).obstacle);
 }
 
-std::unique_ptr<DeviceWithoutMemory> make_gpu_without_memory(Precision) {
+std::unique_ptr<DeviceWithoutMemory> make_gpu_without_memory(Precision, Products) {
   throw UserError("no GPU: " + find_gpu(0).obstacle);
 }
 

@@ -113,8 +113,11 @@ std::unique_ptr<Device> make_gpu_device(int64_t local_rank, Precision precision,
   return device;
 }
 
-std::unique_ptr<DeviceWithoutMemory> make_gpu_without_memory(Precision precision) {
-  return cuda::make_cuda_without_memory(precision);
+std::unique_ptr<DeviceWithoutMemory> make_gpu_without_memory(Precision precision,
+                                                             Products products) {
+  std::optional<cuda::ProductChoice> choice;
+  if (products == Products::fastest) choice.emplace();
+  return cuda::make_cuda_without_memory(precision, choice);
 }
 
 }  // namespace alm
