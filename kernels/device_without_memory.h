@@ -9,8 +9,9 @@
 
 namespace alm {
 
-// Hands out address space. Where the host may look at the device's memory, it may look at this:
-// zeros, which become memory where they are written. Else a look is the end of the program.
+// Where the host may look at the device's memory, it may look at this: address space that holds
+// zeros and becomes memory where it is written. Else addresses are made up, and a look is the end
+// of the program.
 class DeviceWithoutMemory : public Device {
  public:
   enum class Host { may_look, may_not_look };
@@ -42,6 +43,7 @@ class DeviceWithoutMemory : public Device {
   const Host host_;
   int64_t scratch_wanted_ = 0;
   std::map<void*, size_t> spaces_;
+  uintptr_t next_ = uintptr_t{1} << 60;  // no processor's
 };
 
 // Ops that do nothing and take no scratch.

@@ -173,7 +173,7 @@ int64_t bounded_bytes(const MemoryPlan& plan, const PlanInputs& in) {
 
 int64_t largest_fitting_batch(const PlanInputs& in, int64_t memory) {
   constexpr int64_t kSmallUnit = 16, kLargeUnit = 256, kLargeFrom = 8192;
-  const int64_t rows = in.survey.fit_rows.front();
+  const int64_t rows = std::max(in.survey.fit_rows.front(), in.options.batch);
   const auto fits = [&](int64_t batch) {
     if (batch / micro_block_rows(batch) < in.ranks) return false;
     TrainOptions options = in.options;

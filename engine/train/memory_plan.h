@@ -41,8 +41,8 @@ struct MemoryPlan {
 MemoryPlan plan_memory(const PlanInputs& in);
 // Bytes of a rank that --memory bounds: of the accelerator, else of rank 0's host.
 int64_t bounded_bytes(const MemoryPlan& plan, const PlanInputs& in);
-// The largest batch, a multiple of what a batch must be one of and at most the training rows, of
-// which bounded_bytes() is no more than `memory`; 0: none.
+// The largest batch, a multiple of what a batch must be one of, and at most the training rows or
+// the batch that is asked for, of which bounded_bytes() is no more than `memory`; 0: none.
 int64_t largest_fitting_batch(const PlanInputs& in, int64_t memory);
 
 }  // namespace alm

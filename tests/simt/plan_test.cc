@@ -19,16 +19,21 @@ struct PlannedCase {
   int64_t batch = 32;
   Precision precision = Precision::bf16;
   bool deterministic = false;
+  std::optional<cuda::ProductChoice> choice = std::nullopt;  // with a library
 };
+// The library's: every layer but those to or from a few numbers.
+constexpr cuda::ProductChoice kWide{
+    .library_from_bf16 = 8, .library_from_fp32 = 8, .library_bytes = 4096};
 
 class GpuMemoryPlan : public testing::TestWithParam<PlannedCase> {};
 
-INSTANTIATE_TEST_SUITE_P(Case, GpuMemoryPlan,
-                         testing::Values(PlannedCase{"tiny", "tiny", 32, Precision::fp32},
-                                         PlannedCase{"tables", "reference", 16},
-                                         PlannedCase{"exact", "reference", 16, Precision::fp32,
-                                                     true}),
-                         [](const auto& test) { return test.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Case, GpuMemoryPlan,
+    testing::Values(PlannedCase{"tiny", "tiny", 32, Precision::fp32},
+                    PlannedCase{"tables", "reference", 16},
+                    PlannedCase{"library", "tiny", 32, Precision::bf16, false, kWide},
+                    PlannedCase{"exact", "reference", 16, Precision::fp32, true}),
+    [](const auto& test) { return test.param.name; });
 
 TEST_P(GpuMemoryPlan, IsWhatTheRuntimeIsAskedFor) {
   LogShape shape = shape_by_name(GetParam().shape);
@@ -38,7 +43,7 @@ TEST_P(GpuMemoryPlan, IsWhatTheRuntimeIsAskedFor) {
   level.clusters = shape.clusters;
   const std::unique_ptr<Simulator> simulator = make_level_b(level, shape);
   io::Journeys rows;
-  simulator->append(0, 200, rows);
+  simulator->append(0, 120, rows);
   const auto log = std::make_shared<MemoryLog>(simulator->schema(), rows);
   TrainOptions options;
   options.batch = GetParam().batch;
@@ -53,7 +58,7 @@ TEST_P(GpuMemoryPlan, IsWhatTheRuntimeIsAskedFor) {
   const std::unique_ptr<Model> planned_model =
       make_model(survey.stats, options.model, log->options().max_touches);
   const std::unique_ptr<DeviceWithoutMemory> space =
-      cuda::make_cuda_without_memory(GetParam().precision);
+      cuda::make_cuda_without_memory(GetParam().precision, GetParam().choice);
   const MemoryPlan plan =
       plan_memory({*log, survey, options, *planned_model, compute.device(), space.get(), 1, 1});
 
@@ -64,7 +69,8 @@ TEST_P(GpuMemoryPlan, IsWhatTheRuntimeIsAskedFor) {
   const std::unique_ptr<Model> model =
       make_model(std::make_shared<FeatureStats>(std::move(pass.stats)), options.model,
                  log->options().max_touches);
-  const std::unique_ptr<Device> gpu = cuda::make_cuda_device(GetParam().precision);
+  const std::unique_ptr<Device> gpu =
+      cuda::make_cuda_device(GetParam().precision, 0, GetParam().choice);
   const std::unique_ptr<DeviceCommunicator> alone = make_self_device_communicator();
   MetricsLog unwritten("", false);
   simt::runtime_calls().most_bytes = 0;
