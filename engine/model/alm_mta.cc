@@ -31,7 +31,9 @@ AlmMta::AlmMta(std::shared_ptr<const FeatureStats> stats, const ModelOptions& op
                int64_t positions)
     : Model(std::move(stats), options, positions),
       context_(layout_, *stats_, options_),
+      touch_first_(layout_.size()),
       touch_(layout_, *stats_, options_, positions),
+      order_first_(layout_.size()),
       order_(layout_, options_),
       trunk_last_(layout_.size()),
       mediator_(options.proxy_mode() && !code_has_law(*stats_, options)
@@ -252,11 +254,13 @@ void AlmMta::do_loss(const Pass& pass, const ModelInputs& inputs, const WeightsV
                     {.d_hidden = d_hidden, .accumulate_dx = !items, .mask_dx = items});
   confounding_.backward_to_touches(pass, inputs.csr, a.touch.known.out, a.confounding,
                                    of_confounding.pooled, d_touch);
+  pass.gradient_complete(order_first_);
   if (items) {
     rows->items = touch_.backward_both(pass, inputs, a.touch, d_touch, d_plain);
   } else {
     touch_.backward(pass, inputs, a.touch.plain, d_touch);
   }
+  pass.gradient_complete(touch_first_);
   rows->cats = context_.backward(pass, inputs, a.context, d_context);
 }
 

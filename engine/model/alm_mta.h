@@ -47,6 +47,7 @@ class AlmMta final : public Model {
   bool has_code() const { return proxy_.has_value(); }
   bool has_law() const { return mediator_.has_value(); }
   int64_t loss_last() const override;
+  std::vector<int64_t> gradient_cuts() const override { return {order_first_, touch_first_}; }
   int64_t trunk_last() const override { return trunk_last_; }
   int64_t discriminator_first() const override;
   int64_t discriminator_last() const override;
@@ -124,7 +125,9 @@ class AlmMta final : public Model {
                                         const WeightsView& weights) const override;
 
   ContextEncoder context_;
+  int64_t touch_first_;  // arena offset at which the module that follows begins
   TouchEncoder touch_;
+  int64_t order_first_;  // likewise
   TouchOrder order_;
   int64_t trunk_last_;                 // arena offset at which the encoders end
   std::optional<TouchHead> mediator_;  // of events, or of the code's law

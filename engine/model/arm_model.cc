@@ -88,6 +88,7 @@ void ArmModel::do_loss(const Pass& pass, const ModelInputs& inputs, const Weight
                      {.accumulate_dx = false});
   scatter(pass, inputs.cluster, d_arm);
   scatter(pass, inputs.cluster, d_arm_and_mediator);
+  pass.gradient_complete(cluster_.offset);
   rows->cats = context_.backward(pass, inputs, context, d_context);
 }
 

@@ -19,6 +19,8 @@ class ArmModel final : public Model {
   int64_t arms() const { return stats_->schema.clusters; }
   bool binary() const { return stats_->schema.outcome == io::OutcomeKind::binary; }
 
+  std::vector<int64_t> gradient_cuts() const override { return {cluster_.offset}; }
+
   // Nuisances of every (journey, arm), row-major [n * K]. Live in pass.memory. Probabilities, not
   // logits; mu on the scale of the log's outcome.
   struct Nuisances {

@@ -91,6 +91,10 @@ class Model {
   virtual const Critic* critic() const { return nullptr; }
   // loss() gives a gradient to arena range [0, loss_last) alone.
   virtual int64_t loss_last() const { return layout_.size(); }
+  // Where the gradient of loss() may be cut to be summed over ranks piece by piece while the rest
+  // is still made: arena offsets at borders of modules, falling. Each is told, in this order, by
+  // Pass::gradient_complete(); 0, the end of loss() itself, is not among them.
+  virtual std::vector<int64_t> gradient_cuts() const = 0;
   // Arena range [0, trunk_last) is what the losses of the outcome and of the mediator share.
   virtual int64_t trunk_last() const { return 0; }
   // Empty when the model has no second stage.

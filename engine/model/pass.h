@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -83,6 +84,13 @@ struct Pass {
   float* gradient = nullptr;
   Objective objective = Objective::all;
   float reversal = 0;  // the code's share of the adversary's gradient, negated (proxy mode)
+  // Called with an arena offset once the gradient from there on is queued as a whole; null: nobody
+  // wants to know. See Model::gradient_cuts().
+  const std::function<void(int64_t from)>* complete = nullptr;
+
+  void gradient_complete(int64_t from) const {
+    if (complete != nullptr) (*complete)(from);
+  }
 
   std::span<float> zeros(int64_t count) const {
     const std::span<float> values = memory.floats(count);

@@ -2,7 +2,9 @@
 // the gradient itself (a wrong factor shows) and along a random direction (a wrong part shows).
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <map>
 
@@ -164,6 +166,7 @@ struct Case {
     Pass pass = compute.pass(0, weights.dense.data(), gradient);
     pass.reversal = reversal;
     pass.objective = objective;
+    pass.complete = complete;
     LossSums result;
     if (refit) {
       inputs.fill_removal(4, kAbsentInTraining - 1, 7, true);
@@ -192,6 +195,7 @@ struct Case {
 
   float reversal = 0;
   Objective objective = Objective::all;
+  const std::function<void(int64_t)>* complete = nullptr;
   double adversary = 0;  // factor of the adversary's loss in what a tensor descends
   Compute compute;
   std::unique_ptr<Model> model;
@@ -305,6 +309,30 @@ TEST_P(ModelGradient, EqualsTheSlopeOfTheLossInEveryTensor) {
   check_model(of);
 }
 
+void check_cuts(Case& of) {
+  std::vector<float> gradient(static_cast<size_t>(of.model->layout().size()));
+  std::vector<int64_t> told;
+  std::vector<std::vector<float>> then;
+  const std::function<void(int64_t)> complete = [&](int64_t from) {
+    told.push_back(from);
+    then.emplace_back(gradient.begin() + from, gradient.end());
+  };
+  RowGradients rows;
+  of.complete = &complete;
+  of.sums(false, gradient.data(), &rows);
+  EXPECT_EQ(told, of.model->gradient_cuts());
+  for (size_t cut = 0; cut < told.size(); ++cut) {
+    EXPECT_TRUE(std::ranges::equal(then[cut], std::span(gradient).subspan(told[cut])))
+        << "changed after it was called complete from " << told[cut];
+    EXPECT_TRUE(std::ranges::any_of(then[cut], [](float value) { return value != 0; }));
+  }
+}
+
+TEST_P(ModelGradient, ChangesNoMoreFromACutOnOnceThatIsComplete) {
+  Case of(GetParam());
+  check_cuts(of);
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Shapes, ModelGradient,
     testing::Values(
@@ -355,6 +383,12 @@ TEST_P(ProxyGradient, EqualsTheSlopeOfTheLossInEveryTensor) {
 }
 
 // The target of the law, the value of the code, does not move with the law's own tensors.
+TEST_P(ProxyGradient, ChangesNoMoreFromACutOnOnceThatIsComplete) {
+  Case of(GetParam());
+  of.reversal = 0.5f;
+  check_cuts(of);
+}
+
 TEST_P(ProxyGradient, OfTheLawEqualsTheSlopeInItsOwnTensors) {
   ModelOptions options = sizes_of(GetParam());
   options.w_mediator = 0.7;
