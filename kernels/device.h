@@ -19,6 +19,9 @@ class Event {
   virtual void wait() = 0;
   // Whether it has; does not wait.
   virtual bool reached() = 0;
+  // Of events made with time alone: seconds that passed on the device from the place that `earlier`
+  // marked last to the one that this did. Both have been reached, and neither is part of a graph.
+  virtual double seconds_since(const Event& earlier) const = 0;
 };
 
 // Work that was recorded, to be queued as often as wanted, each time at the cost of one launch.
@@ -67,22 +70,28 @@ inline int64_t scratch_room(int64_t bytes) {
 
 class DeviceWithoutMemory;
 
-class Device {
+// Where memory of a device comes from.
+class DeviceMemory {
  public:
-  virtual ~Device() = default;
+  virtual ~DeviceMemory() = default;
+  // 64-byte aligned, zero-filled memory; freed with release(). Throws MachineError when there is
+  // none.
+  virtual void* allocate(int64_t bytes) = 0;
+  virtual void release(void* memory) = 0;
+};
+
+class Device : public DeviceMemory {
+ public:
   virtual std::string describe() const = 0;
   virtual const Ops& ops() const = 0;
   // How activations of touches are best held for the ops.
   virtual Precision activations() const = 0;
   virtual std::unique_ptr<Queue> make_queue() = 0;
   virtual std::unique_ptr<Event> make_event() = 0;
+  virtual std::unique_ptr<Event> make_event_with_time() = 0;
   // Of the same kind: what work asks of it for memory, it would ask of this one
   // (kernels/device_without_memory.h).
   virtual std::unique_ptr<DeviceWithoutMemory> without_memory() const = 0;
-  // 64-byte aligned, zero-filled memory; freed with release(). Throws MachineError when there is
-  // none.
-  virtual void* allocate(int64_t bytes) = 0;
-  virtual void release(void* memory) = 0;
   // Memory of the host that copies to and from the device need not stage; freed with
   // release_host().
   virtual void* allocate_host(int64_t bytes) = 0;

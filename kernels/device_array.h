@@ -9,14 +9,13 @@
 
 namespace alm {
 
-// Owns `size` numbers; the device must outlive it. `Where` says whose memory.
+// Owns `size` numbers; where they come from must outlive it. `Where` says whose memory.
 template <class T, class Where>
 class OwnedArray {
  public:
   OwnedArray() = default;
-  OwnedArray(Device& device, int64_t size)
-      : memory_(static_cast<T*>(Where::allocate(device, size * int64_t{sizeof(T)})),
-                Release{&device}),
+  OwnedArray(typename Where::From& from, int64_t size)
+      : memory_(static_cast<T*>(Where::allocate(from, size * int64_t{sizeof(T)})), Release{&from}),
         size_(size) {}
 
   T* data() const { return memory_.get(); }
@@ -26,16 +25,17 @@ class OwnedArray {
 
  private:
   struct Release {
-    Device* device = nullptr;
-    void operator()(T* memory) const { Where::release(*device, memory); }
+    typename Where::From* from = nullptr;
+    void operator()(T* memory) const { Where::release(*from, memory); }
   };
   std::unique_ptr<T, Release> memory_;
   int64_t size_ = 0;
 };
 
 struct OnDevice {
-  static void* allocate(Device& device, int64_t bytes) { return device.allocate(bytes); }
-  static void release(Device& device, void* memory) { device.release(memory); }
+  using From = DeviceMemory;
+  static void* allocate(From& device, int64_t bytes) { return device.allocate(bytes); }
+  static void release(From& device, void* memory) { device.release(memory); }
 };
 // Zero at first. On another device than the CPU the host may not look at it.
 template <class T>
@@ -69,8 +69,9 @@ class DeviceSpan {
 };
 
 struct OnHost {
-  static void* allocate(Device& device, int64_t bytes) { return device.allocate_host(bytes); }
-  static void release(Device& device, void* memory) { device.release_host(memory); }
+  using From = Device;
+  static void* allocate(From& device, int64_t bytes) { return device.allocate_host(bytes); }
+  static void release(From& device, void* memory) { device.release_host(memory); }
 };
 // Page-locked where the device wants that: copies to and from it do not block.
 template <class T>

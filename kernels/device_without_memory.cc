@@ -14,6 +14,7 @@ class ReachedEvent : public Event {
  public:
   void wait() override {}
   bool reached() override { return true; }
+  double seconds_since(const Event&) const override { return 0; }
 };
 
 }  // namespace

@@ -29,6 +29,7 @@ class DeviceWithoutMemory : public Device {
   Precision activations() const override { return activations_; }
   std::unique_ptr<Queue> make_queue() override;
   std::unique_ptr<Event> make_event() override;
+  std::unique_ptr<Event> make_event_with_time() override { return make_event(); }
   std::unique_ptr<DeviceWithoutMemory> without_memory() const override;
   void* allocate(int64_t bytes) override;
   void release(void* memory) override;

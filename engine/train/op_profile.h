@@ -31,6 +31,7 @@ class OpProfile final : public Device {
   std::string describe() const override { return device_.describe(); }
   const Ops& ops() const override { return ops_; }
   std::unique_ptr<Event> make_event() override { return device_.make_event(); }
+  std::unique_ptr<Event> make_event_with_time() override { return device_.make_event_with_time(); }
   std::unique_ptr<DeviceWithoutMemory> without_memory() const override {
     return device_.without_memory();
   }

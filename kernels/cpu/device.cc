@@ -7,6 +7,7 @@
 #include <cstring>
 #include <new>
 
+#include "kernels/base/clock.h"
 #include "kernels/base/text.h"
 #include "kernels/cpu/bf16.h"
 #include "kernels/cpu/gemm.h"
@@ -56,6 +57,10 @@ class CpuEvent : public Event {
  public:
   void wait() override {}
   bool reached() override { return true; }
+  double seconds_since(const Event& earlier) const override {
+    return at - static_cast<const CpuEvent&>(earlier).at;
+  }
+  double at = 0;  // now_seconds() at the last mark
 };
 
 class CpuQueue : public Queue {
@@ -88,7 +93,7 @@ class CpuQueue : public Queue {
     if (bytes > 0) std::memset(memory, 0, static_cast<size_t>(bytes));
   }
   void wait() override {}
-  void mark(Event&) override {}
+  void mark(Event& event) override { static_cast<CpuEvent&>(event).at = now_seconds(); }
   void wait_for(const Event&) override {}
   std::unique_ptr<Graph> record(const std::function<void()>&) override { return nullptr; }
   void launch(const Graph&) override { ALM_CHECK(false, "a CPU has no graphs"); }
@@ -110,6 +115,7 @@ class CpuDevice : public Device {
   Precision activations() const override { return Precision::fp32; }
   std::unique_ptr<Queue> make_queue() override { return std::make_unique<CpuQueue>(); }
   std::unique_ptr<Event> make_event() override { return std::make_unique<CpuEvent>(); }
+  std::unique_ptr<Event> make_event_with_time() override { return make_event(); }
   std::unique_ptr<DeviceWithoutMemory> without_memory() const override {
     return std::make_unique<DeviceWithoutMemory>(kIdleOps, activations(),
                                                  DeviceWithoutMemory::Host::may_look);

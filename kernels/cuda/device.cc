@@ -18,8 +18,9 @@ int attribute(cudaDeviceAttr which) {
   return value;
 }
 
-CudaEvent::CudaEvent() {
-  check(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "creating an event");
+CudaEvent::CudaEvent(bool with_time) {
+  check(cudaEventCreateWithFlags(&event_, with_time ? cudaEventDefault : cudaEventDisableTiming),
+        "creating an event");
 }
 
 CudaEvent::~CudaEvent() {
@@ -35,6 +36,13 @@ bool CudaEvent::reached() {
   if (state == cudaErrorNotReady) return false;
   check(state, "running the queued work");
   return true;
+}
+
+double CudaEvent::seconds_since(const Event& earlier) const {
+  float milliseconds = 0;
+  check(cudaEventElapsedTime(&milliseconds, static_cast<const CudaEvent&>(earlier).event_, event_),
+        "reading the time between two events");
+  return 1e-3 * double{milliseconds};
 }
 
 CudaGraph::CudaGraph(cudaGraph_t graph) {
@@ -184,6 +192,7 @@ void* CudaDevice::allocate_host(int64_t bytes) {
 std::unique_ptr<CudaDevice> make_cuda_device(Precision precision, int gpu,
                                              const std::optional<ProductChoice>& choice) {
   check(cudaSetDevice(gpu), "taking a GPU");
+  show_ranges();
   return std::make_unique<CudaDevice>(precision, choice);
 }
 

@@ -21,12 +21,13 @@ int attribute(cudaDeviceAttr which);
 
 class CudaEvent : public Event {
  public:
-  CudaEvent();
+  explicit CudaEvent(bool with_time);
   ~CudaEvent() override;
   CudaEvent(const CudaEvent&) = delete;
   CudaEvent& operator=(const CudaEvent&) = delete;
   void wait() override;
   bool reached() override;
+  double seconds_since(const Event& earlier) const override;
   cudaEvent_t event() const { return event_; }
 
  private:
@@ -91,6 +92,9 @@ class CudaQueue : public Queue {
   int64_t size_ = 0;
 };
 
+// Has profilers show the ranges of kernels/base/range.h (NVTX). Without one they cost a look.
+void show_ranges();
+
 // The table of kernels/cuda/table.cc.
 extern const Ops kOps;
 
@@ -104,7 +108,10 @@ class CudaDevice : public Device {
   const Ops& ops() const override { return kOps; }
   Precision activations() const override { return precision_; }
   std::unique_ptr<Queue> make_queue() override;
-  std::unique_ptr<Event> make_event() override { return std::make_unique<CudaEvent>(); }
+  std::unique_ptr<Event> make_event() override { return std::make_unique<CudaEvent>(false); }
+  std::unique_ptr<Event> make_event_with_time() override {
+    return std::make_unique<CudaEvent>(true);
+  }
   std::unique_ptr<DeviceWithoutMemory> without_memory() const override;
   void* allocate(int64_t bytes) override;
   // What these two could report is an error of work queued earlier, which wait() has told.

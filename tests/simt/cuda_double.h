@@ -15,6 +15,8 @@
 struct CUevent_st {
   int64_t recorded = 0;
   int64_t reached = 0;
+  bool with_time = true;
+  double at = 0;                // seconds at which it was reached last
   CUgraph_st* graph = nullptr;  // its last record is part of one that is being recorded
   size_t node = 0;
 };

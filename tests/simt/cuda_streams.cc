@@ -6,6 +6,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "kernels/cuda/simt.cuh"
 #include "tests/simt/cuda_double.h"
@@ -28,6 +29,10 @@ uint64_t draw() {
   return random_state >> 11;
 }
 
+double seconds_now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
 bool has_ready(const CUstream_st* stream) {
   return !stream->work.empty() && stream->work.front().ready();
 }
@@ -37,7 +42,10 @@ bool advance(CUstream_st* stream) {
   try {
     const simt::Work& next = stream->work.front();
     if (next.run && !next.run()) return false;
-    if (next.recorded != nullptr) next.recorded->reached = next.turn;
+    if (next.recorded != nullptr) {
+      next.recorded->reached = next.turn;
+      next.recorded->at = seconds_now();
+    }
     stream->work.pop_front();
     return true;
   } catch (...) {
@@ -210,10 +218,11 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
   return cudaSuccess;
 }
 
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
   const simt::InsideDouble inside;
   all_events.push_back(std::make_shared<CUevent_st>());
   *event = all_events.back().get();
+  (*event)->with_time = (flags & cudaEventDisableTiming) == 0;
   return cudaSuccess;
 }
 
@@ -245,6 +254,21 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
   const int64_t turn = state->recorded;
   const bool reached = run_until(nullptr, [&] { return state->reached >= turn; });
   return reached ? cudaSuccess : cudaErrorNotReady;
+}
+
+// Asks for no place that was not reached: that work would have no time yet. A record in a graph has
+// none at all.
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEvent_t to) {
+  const simt::InsideDouble inside;
+  const simt::EventState first = state_of(from), last = state_of(to);
+  if (first == nullptr || last == nullptr) return cudaErrorInvalidResourceHandle;
+  for (const simt::EventState& of : {first, last}) {
+    if (!of->with_time || of->recorded == 0) return cudaErrorInvalidResourceHandle;
+    if (of->graph != nullptr) return cudaErrorCapturedEvent;
+    if (of->reached < of->recorded) return cudaErrorNotReady;
+  }
+  *milliseconds = static_cast<float>(1e3 * (last->at - first->at));
+  return cudaSuccess;
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {

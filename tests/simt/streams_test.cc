@@ -111,6 +111,23 @@ TEST_F(CudaStreams, TheHostReadsUnfinishedWorkBeforeItWaits) {
   EXPECT_GT(misses(6, [&] { return read(false); }), kSeeds / 2);
 }
 
+TEST_F(CudaStreams, TellsTheTimeOfEventsThatHaveItAndWereReached) {
+  cudaEvent_t timed[2] = {};
+  for (cudaEvent_t& event : timed) {
+    EXPECT_EQ(cudaEventCreateWithFlags(&event, cudaEventDefault), cudaSuccess);
+    EXPECT_EQ(cudaEventRecord(event, first_), cudaSuccess);
+    set(on_device_, 1, first_);
+  }
+  EXPECT_EQ(cudaEventRecord(event_, first_), cudaSuccess);
+  float milliseconds = -1;
+  EXPECT_EQ(cudaEventElapsedTime(&milliseconds, timed[0], timed[1]), cudaErrorNotReady);
+  cudaStreamSynchronize(first_);
+  EXPECT_EQ(cudaEventElapsedTime(&milliseconds, timed[0], timed[1]), cudaSuccess);
+  EXPECT_GE(milliseconds, 0);
+  EXPECT_NE(cudaEventElapsedTime(&milliseconds, timed[0], event_), cudaSuccess) << "has no time";
+  for (cudaEvent_t event : timed) cudaEventDestroy(event);
+}
+
 TEST_F(CudaStreams, RefusesTheNullStreamAndCopiesTheWrongWayRound) {
   EXPECT_NE(cudaMemsetAsync(on_device_, 0, 4, nullptr), cudaSuccess);
   EXPECT_NE(cudaStreamSynchronize(nullptr), cudaSuccess);
