@@ -75,7 +75,8 @@ void bench_train(const Options& options, Communicator& world, BenchResults& resu
                                        .profile = profiled,
                                        .compute = *compute,
                                        .world = world});
-  const PhaseSeconds& phases = bench.phases;
+  const double phases = bench.phases.total();
+  const auto share = [&](Phase phase) { return bench.phases.seconds(phase) / phases; };
   const double rate = static_cast<double>(batch) / bench.median_seconds;
   const double gflop = 1e-9 * bench.flops_per_sample;
   const double used = utilisation(bench, batch);
@@ -88,10 +89,9 @@ void bench_train(const Options& options, Communicator& world, BenchResults& resu
              static_cast<long long>(world.size()), static_cast<long long>(compute->threads()),
              options.flag("deterministic") ? ", deterministic" : "", human_count(rate).c_str(),
              1e3 * bench.median_seconds, 1e3 * bench.best_seconds, 1e3 * bench.processor_seconds,
-             100 * phases.compute / phases.total(), 100 * phases.reduce / phases.total(),
-             100 * phases.update / phases.total(), 1e3 * gflop, gflop * rate, 100 * used,
-             1e-9 * bench.limits.flops_per_second, 1e-9 * bench.limits.bytes_per_second,
-             1e3 * bench.packing_seconds),
+             100 * share(Phase::compute), 100 * share(Phase::reduce), 100 * share(Phase::update),
+             1e3 * gflop, gflop * rate, 100 * used, 1e-9 * bench.limits.flops_per_second,
+             1e-9 * bench.limits.bytes_per_second, 1e3 * bench.packing_seconds),
       {{"model", options.text("model")},
        {"shape", options.text("shape")},
        {"batch", batch},
@@ -105,9 +105,10 @@ void bench_train(const Options& options, Communicator& world, BenchResults& resu
        {"step_ms_best", 1e3 * bench.best_seconds},
        {"step_processor_ms_median", 1e3 * bench.processor_seconds},
        {"phase_shares",
-        {{"compute", phases.compute / phases.total()},
-         {"reduce", phases.reduce / phases.total()},
-         {"update", phases.update / phases.total()}}},
+        {{"compute", share(Phase::compute)},
+         {"reduce", share(Phase::reduce)},
+         {"update", share(Phase::update)}}},
+       {"comm_share", share(Phase::ranks)},
        {"mflop_per_sample", 1e3 * gflop},
        {"gflop_per_s", gflop * rate},
        {"product_limit_gflop_per_s", 1e-9 * bench.limits.flops_per_second},

@@ -199,6 +199,13 @@ std::vector<OptionSpec> train_flags() {
   flags.push_back(
       flag("resume", "Go on from the newest good checkpoint of --out, if there is one."));
   flags.push_back({.name = "init", .help = "A run whose parameters the main fit starts from."});
+  flags.push_back({.name = "timeline",
+                   .help =
+                       "A file to write when the first steps are done: what every rank, and its "
+                       "GPU, did when, as ui.perfetto.dev shows it."});
+  flags.push_back(integer("timeline-steps", "300",
+                          "Steps of the first fit that --timeline shows, from where it begins.", 1,
+                          100000));
   flags.push_back(integer("report-every", "50", "Steps between lines of metrics.jsonl.", 1));
   flags.push_back(integer("checkpoint-every", "0",
                           "Steps between checkpoints; 0: after each fit and when stopped.", 0));
@@ -261,6 +268,8 @@ TrainOptions train_options(const Options& options) {
   result.graph = !options.flag("no-graph");
   result.tabular = options.text("nuisance") == "tabular";
   result.tmle = options.flag("tmle");
+  result.timeline = options.text("timeline");
+  result.timeline_steps = options.integer("timeline-steps");
   result.report_every = options.integer("report-every");
   result.checkpoint_every = options.integer("checkpoint-every");
   result.max_minutes = options.real("max-minutes");

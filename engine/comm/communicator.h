@@ -1,8 +1,8 @@
 // Talk between ranks: host spans in, host spans out (device_communicator.h: memory of devices).
-// Every function but rank(), size(), name(), alarm(), roll_call() and abort() is COLLECTIVE: all
-// ranks call it in the same order with equal sizes (all_gather_v, all_to_all_v: sizes free), and
-// never inside a rank-dependent branch. `what` names the operation in messages. Failures throw
-// MachineError. One thread at a time.
+// Every function but rank(), size(), name(), alarm(), raise_alarm(), roll_call() and abort() is
+// COLLECTIVE: all ranks call it in the same order with equal sizes (all_gather_v, all_to_all_v:
+// sizes free), and never inside a rank-dependent branch. `what` names the operation in messages.
+// Failures throw MachineError. One thread at a time.
 #pragma once
 
 #include <cstddef>
@@ -49,6 +49,8 @@ class Communicator {
   // True once another rank has failed inside together(): work that lasts looks now and then, and
   // ends early. NOT collective.
   virtual bool alarm() = 0;
+  // Makes alarm() true on the other ranks, soon; what together() does. NOT collective.
+  virtual void raise_alarm() = 0;
   // The ranks, ascending, that did not call it within `seconds`, the first of them all: of those
   // that came it has the same number of calls. NOT collective, and so what precedes a collective
   // that a rank may be missing from, or asks after one who is.
@@ -74,9 +76,6 @@ class Communicator {
   std::string broadcast_string(const std::string& text, int64_t root, const char* what);
 
  private:
-  // Makes alarm() true on the other ranks, soon. NOT collective.
-  virtual void raise_alarm() = 0;
-
   std::vector<int64_t> limbs_;  // kept, so that summing every step allocates nothing
 };
 

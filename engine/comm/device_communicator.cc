@@ -7,6 +7,7 @@ class SelfDeviceCommunicator final : public DeviceCommunicator {
  public:
   std::string name() const override { return "self"; }
   int64_t size() const override { return 1; }
+  DeviceMemory& memory(Device& device) override { return device; }
   void all_reduce_sum(Queue&, DeviceSpan<float>, const char*) override {}
   void all_reduce_sum(Queue&, DeviceSpan<double>, const char*) override {}
   void all_reduce_sum(Queue&, DeviceSpan<int64_t>, const char*) override {}

@@ -21,6 +21,9 @@ class DeviceCommunicator {
   // "self" or "nccl 2.28.9".
   virtual std::string name() const = 0;
   virtual int64_t size() const = 0;
+  // Memory of the device whose sums may take shorter ways, for numbers that are summed often. What
+  // comes from it ends before the device and the communicator.
+  virtual DeviceMemory& memory(Device& device) = 0;
   virtual void all_reduce_sum(Queue& queue, DeviceSpan<float> values, const char* what) = 0;
   virtual void all_reduce_sum(Queue& queue, DeviceSpan<double> values, const char* what) = 0;
   virtual void all_reduce_sum(Queue& queue, DeviceSpan<int64_t> values, const char* what) = 0;

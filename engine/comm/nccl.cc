@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 #include <nccl.h>
 
+#include <map>
 #include <thread>
 
 #include "engine/comm/device_communicator.h"
@@ -25,6 +26,11 @@ struct Library {
   decltype(&ncclCommAbort) abort = nullptr;
   decltype(&ncclAllReduce) all_reduce = nullptr;
   decltype(&ncclGetErrorString) error_string = nullptr;
+  // Of later versions; null in others.
+  decltype(&ncclCommRegister) register_memory = nullptr;
+  decltype(&ncclCommDeregister) deregister_memory = nullptr;
+  decltype(&ncclMemAlloc) allocate = nullptr;
+  decltype(&ncclMemFree) release = nullptr;
 
   Library() {
     void* const file = ::dlopen("libnccl.so.2", RTLD_NOW | RTLD_LOCAL);
@@ -40,6 +46,8 @@ struct Library {
     find(file, "ncclCommAbort", abort);
     find(file, "ncclAllReduce", all_reduce);
     find(file, "ncclGetErrorString", error_string);
+    find_both(file, "ncclCommRegister", register_memory, "ncclCommDeregister", deregister_memory);
+    find_both(file, "ncclMemAlloc", allocate, "ncclMemFree", release);
   }
 
  private:
@@ -47,6 +55,16 @@ struct Library {
   void find(void* file, const char* name, Function& function) {
     function = reinterpret_cast<Function>(::dlsym(file, name));
     if (function == nullptr) obstacle = std::string("NCCL is too old: it has no ") + name;
+  }
+  template <class First, class Second>
+  void find_both(void* file, const char* first_name, First& first, const char* second_name,
+                 Second& second) {
+    first = reinterpret_cast<First>(::dlsym(file, first_name));
+    second = reinterpret_cast<Second>(::dlsym(file, second_name));
+    if (first == nullptr || second == nullptr) {
+      first = nullptr;
+      second = nullptr;
+    }
   }
 };
 
@@ -59,6 +77,11 @@ void check_nccl(ncclResult_t result, const char* what) {
   if (result == ncclSuccess || result == ncclInProgress) return;
   throw MachineError(std::string("NCCL, ") + what + ": " + library().error_string(result));
 }
+
+// Ends what is under way, so that queues can.
+struct Abort {
+  void operator()(ncclComm_t communicator) const { library().abort(communicator); }
+};
 
 std::string ranks_text(const std::vector<int64_t>& ranks) {
   std::string text = ranks.size() == 1 ? "rank " : "ranks ";
@@ -76,6 +99,50 @@ void expect_all(Communicator& world, double seconds) {
              "(a file system, a driver that hangs: nvidia-smi on their hosts)",
              ranks_text(missing).c_str(), static_cast<long long>(world.size()), seconds));
 }
+
+// Memory that a communicator knows, so that its sums need not copy through memory of their own: as
+// NCCL allocates it where it does (NVLink's switches read no other), registered where it can be.
+class RegisteredMemory final : public DeviceMemory {
+ public:
+  // `communicator`: null once NCCL has ended.
+  RegisteredMemory(Device& device, const std::unique_ptr<ncclComm, Abort>& communicator)
+      : device_(device), communicator_(communicator) {}
+
+  void* allocate(int64_t bytes) override {
+    void* memory = nullptr;
+    if (library().allocate != nullptr) {
+      check_nccl(library().allocate(&memory, static_cast<size_t>(std::max<int64_t>(bytes, 1))),
+                 "memory");
+      const std::unique_ptr<Queue> queue = device_.make_queue();
+      queue->clear(memory, bytes);
+      queue->wait();
+    } else {
+      memory = device_.allocate(bytes);
+    }
+    // A sum of what NCCL will not register is as right.
+    void* handle = nullptr;
+    if (library().register_memory != nullptr && bytes > 0 &&
+        library().register_memory(communicator_.get(), memory, static_cast<size_t>(bytes),
+                                  &handle) == ncclSuccess &&
+        handle != nullptr) {
+      handles_[memory] = handle;
+    }
+    return memory;
+  }
+  // What these could report is an error of work queued earlier, which wait() has told.
+  void release(void* memory) override {
+    const auto handle = handles_.extract(memory);
+    if (!handle.empty() && communicator_ != nullptr) {
+      library().deregister_memory(communicator_.get(), handle.mapped());
+    }
+    library().release != nullptr ? void(library().release(memory)) : device_.release(memory);
+  }
+
+ private:
+  Device& device_;
+  const std::unique_ptr<ncclComm, Abort>& communicator_;
+  std::map<void*, void*> handles_;  // by address
+};
 
 class NcclCommunicator final : public DeviceCommunicator {
  public:
@@ -100,6 +167,9 @@ class NcclCommunicator final : public DeviceCommunicator {
     return format("nccl %d.%d.%d", version / 10000, version / 100 % 100, version % 100);
   }
   int64_t size() const override { return world_.size(); }
+  DeviceMemory& memory(Device& device) override {
+    return memory_.try_emplace(&device, device, communicator_).first->second;
+  }
   void all_reduce_sum(Queue& queue, DeviceSpan<float> values, const char* what) override {
     all_reduce(queue, values.data(), values.size(), ncclFloat32, ncclSum, what);
   }
@@ -197,11 +267,8 @@ class NcclCommunicator final : public DeviceCommunicator {
 
   Communicator& world_;
   const Patience patience_;
-  // Ends what is under way, so that queues can.
-  struct Abort {
-    void operator()(ncclComm_t communicator) const { library().abort(communicator); }
-  };
   std::unique_ptr<ncclComm, Abort> communicator_;  // null after a failure
+  std::map<Device*, RegisteredMemory> memory_;
 };
 
 }  // namespace

@@ -133,7 +133,7 @@ StepBench timed_steps(const StepBenchInputs& in, OpProfile* profile) {
   std::vector<double> seconds, processor;
   for (int64_t step = 0; step < kUnmeasured + in.steps; ++step) {
     if (step == kUnmeasured) {
-      state.phases = {};
+      state.phases.restart();
       if (profile != nullptr) profile->reset();
     }
     const Timer timer;

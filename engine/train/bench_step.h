@@ -28,7 +28,7 @@ struct StepBench {
   double median_seconds = 0;  // of a step on rank 0
   double best_seconds = 0;
   double processor_seconds = 0;  // of the median step, summed over threads and ranks
-  PhaseSeconds phases;           // of the measured steps, rank 0
+  Phases phases;                 // of the measured steps, rank 0
   double flops_per_sample = 0;   // of the matrix products, forward and backward
   int64_t dense_parameters = 0;
   ThreadLimits limits;                 // of one thread of rank 0, just before the steps

@@ -24,7 +24,11 @@ std::string not_yet_on_device(const TrainOptions& options, Precision activations
 }
 
 DeviceStep::Slot::Slot(Device& device)
-    : staging(device), sums(device, 1), copied(device.make_event()), done(device.make_event()) {}
+    : staging(device),
+      sums(device, 1),
+      copied(device.make_event()),
+      done(device.make_event()),
+      times(device) {}
 
 DeviceStep::DeviceStep(const Model& model, Device& device, DeviceCommunicator& ranks, bool graphs)
     : model_(model),
@@ -32,16 +36,46 @@ DeviceStep::DeviceStep(const Model& model, Device& device, DeviceCommunicator& r
       ops_(device.ops()),
       ranks_(ranks),
       graphs_(graphs && ranks.size() == 1 && !model.options().proxy_mode()),
-      weights_(model, device),
+      weights_(model, device, ranks.memory(device)),
       memory_(device),
       packer_(model),
       sums_(device, 1),
       slots_{Slot(device), Slot(device)},
+      made_(device.make_event()),
+      summed_(device.make_event()),
+      origin_(device.make_event_with_time()),
       queue_(device.make_queue()),
-      copies_(device.make_queue()) {}
+      copies_(device.make_queue()),
+      wire_(device.make_queue()) {
+  queue_->mark(*origin_);
+  queue_->wait();
+  origin_seconds_ = now_seconds();
+}
 
 DeviceStep::Slot& DeviceStep::slot_of(int64_t number) {
   return slots_[static_cast<size_t>(number % std::ssize(slots_))];
+}
+
+void DeviceStep::begin_times(Slot& slot, const Timeline* timeline) {
+  slot.times.clear();
+  slot.waits.reset();
+  slot.shown_as = timeline != nullptr && timeline->records() ? timeline->step() : -1;
+}
+
+// What `work` queues, as a span of the timeline where one is recorded.
+template <class Work>
+void DeviceStep::timed(Slot& slot, Queue& queue, Lane lane, const char* name, const Work& work) {
+  if (slot.shown_as < 0) return work();
+  const size_t span = slot.times.begin(queue, lane, name);
+  work();
+  slot.times.end(queue, span);
+}
+
+// Within a step. In a graph they have no times, and the step is one span.
+template <class Work>
+void DeviceStep::timed_part(Slot& slot, const char* name, const Work& work) {
+  if (graphs_) return work();
+  timed(slot, *queue_, Lane::gpu, name, work);
 }
 
 // The slot's memory, on both sides, is free: the host has waited for the step that had it last.
@@ -55,7 +89,7 @@ void DeviceStep::send(Slot& slot, StepState& state, std::span<const io::Journeys
     int64_t unused = 0;
     slot.known.reduce(state.world, &unused);
   }
-  slot.staging.send(*copies_);
+  timed(slot, *copies_, Lane::gpu_copies, "copy", [&] { slot.staging.send(*copies_); });
   copies_->mark(*slot.copied);
   queue_->wait_for(*slot.copied);
 }
@@ -74,11 +108,13 @@ DeviceSpan<float> DeviceStep::sum_rows(const DeviceWeights::Table& table,
 }
 
 // Losses and gradient of this rank.
-DeviceStep::Gradient DeviceStep::pass_through(const DeviceBatch& batch) {
+DeviceStep::Gradient DeviceStep::pass_through(const DeviceBatch& batch,
+                                              const std::function<void(int64_t)>* complete) {
   queue_->clear(weights_.gradient.data(), weights_.gradient.bytes());
   queue_->clear(sums_.data(), sums_.bytes());
   Pass pass{*queue_, ops_, memory_, weights_.dense.data(), weights_.gradient.data()};
   pass.reversal = reversal_;
+  pass.complete = complete;
   RowGradients of_uses;
   model_.loss(pass, batch.inputs, weights_.view(), sums_.data()->losses, &of_uses);
   return {.dense = DeviceSpan<float>(weights_.gradient).part(0, model_.loss_last()),
@@ -86,16 +122,53 @@ DeviceStep::Gradient DeviceStep::pass_through(const DeviceBatch& batch) {
           .items = sum_rows(weights_.items, of_uses.items, batch.items)};
 }
 
-// COLLECTIVE, in one order on all ranks.
-void DeviceStep::sum_over_ranks(const Gradient& gradient) {
+DeviceStep::Gradient DeviceStep::own_gradient(Slot& slot,
+                                              const std::function<void(int64_t)>* complete) {
+  const Range range("forward and backward");
+  std::optional<Gradient> gradient;
+  timed_part(slot, "forward and backward", [&] { gradient = pass_through(slot.batch, complete); });
+  return *gradient;
+}
+
+// COLLECTIVE, in one order on all ranks. Values that the queue has made so far are summed while it
+// goes on.
+template <class T>
+void DeviceStep::send_sum(Slot& slot, DeviceSpan<T> values, const char* what) {
+  queue_->mark(*made_);
+  wire_->wait_for(*made_);
+  timed(slot, *wire_, Lane::gpu_sums, what, [&] { ranks_.all_reduce_sum(*wire_, values, what); });
+}
+
+// What follows on the queue has all that was sent.
+void DeviceStep::await_sums(Slot& slot) {
+  wire_->mark(*summed_);
+  slot.waits = slot.times.begin(*queue_, Lane::gpu, "sums over ranks");
+  queue_->wait_for(*summed_);
+  slot.times.end(*queue_, *slot.waits);
+}
+
+// COLLECTIVE. Losses and gradient over all ranks, which are the same on each. The dense gradient is
+// sent in pieces, last modules first, as the backward pass comes to their borders; a rank without
+// journeys comes to none, and sends the same.
+DeviceStep::Gradient DeviceStep::summed_gradient(Slot& slot) {
   constexpr int64_t kLosses = sizeof(LossSums) / sizeof(double);
-  ranks_.all_reduce_sum(*queue_, DeviceSpan<double>::first_of(sums_, kLosses), "losses");
-  for (int64_t first = 0; first < gradient.dense.size(); first += gradient_bucket) {
-    const int64_t count = std::min(gradient_bucket, gradient.dense.size() - first);
-    ranks_.all_reduce_sum(*queue_, gradient.dense.part(first, count), "dense gradient");
+  const DeviceSpan<float> dense = DeviceSpan<float>(weights_.gradient).part(0, model_.loss_last());
+  int64_t unsent = dense.size();
+  const std::function<void(int64_t)> send_from = [&](int64_t from) {
+    send_sum(slot, dense.part(from, unsent - from), "dense gradient");
+    unsent = from;
+  };
+  const Gradient gradient = own_gradient(slot, &send_from);
+  const Range range("sums over ranks");
+  for (const int64_t cut : model_.gradient_cuts()) {
+    if (cut < unsent) send_from(cut);
   }
-  ranks_.all_reduce_sum(*queue_, gradient.cats, "gradient of cats");
-  ranks_.all_reduce_sum(*queue_, gradient.items, "gradient of items");
+  send_from(0);
+  send_sum(slot, DeviceSpan<double>::first_of(sums_, kLosses), "losses");
+  send_sum(slot, gradient.cats, "gradient of cats");
+  send_sum(slot, gradient.items, "gradient of items");
+  await_sums(slot);
+  return gradient;
 }
 
 // Of losses and gradient over all ranks, which are the same on each.
@@ -132,9 +205,9 @@ void DeviceStep::update(Slot& slot, const Gradient& gradient) {
 }
 
 void DeviceStep::queue_step(Slot& slot) {
-  const Gradient gradient = pass_through(slot.batch);
-  sum_over_ranks(gradient);
-  update(slot, gradient);
+  const Gradient gradient = ranks_.size() > 1 ? summed_gradient(slot) : own_gradient(slot);
+  const Range range("update");
+  timed_part(slot, "update", [&] { update(slot, gradient); });
 }
 
 DeviceStep::Situation DeviceStep::situation(const Slot& slot) {
@@ -153,6 +226,10 @@ void DeviceStep::run(Slot& slot) {
   memory_.reset();
   const auto step = [&] { queue_step(slot); };
   if (!graphs_) return step();
+  timed(slot, *queue_, Lane::gpu, "step", [&] { run_by_graph(slot, step); });
+}
+
+void DeviceStep::run_by_graph(Slot& slot, const std::function<void()>& step) {
   const Situation before = situation(slot);
   auto recording = std::ranges::find(slot.recordings, before, &Recording::situation);
   if (recording != slot.recordings.end()) {
@@ -168,29 +245,46 @@ void DeviceStep::run(Slot& slot) {
 void DeviceStep::begin(StepState& state, std::span<const io::Journeys> blocks, int64_t step,
                        const OptimizerSettings& settings) {
   ALM_CHECK(unread() <= kUnread);
-  Timer timer;
+  PhaseSpan phase(state.phases, Phase::pack);
   Slot& slot = slot_of(begun_);
   reversal_ = state.reversal;
+  begin_times(slot, state.phases.timeline);
   const StepSettings of_step = step_settings(step, settings, state.clip_norm);
   if (state.options.deterministic) {
     send(slot, state, blocks, of_step, Padding::none, RowsOf::all_ranks);
-    step_exactly(slot, state, blocks);
+    phase.next(Phase::compute);
+    step_exactly(slot, state, blocks, phase);
   } else {
     send(slot, state, blocks, of_step,
          model_.options().proxy_mode() ? Padding::none : Padding::shared_sizes,
          ranks_.size() > 1 ? RowsOf::all_ranks : RowsOf::batch);
+    phase.next(Phase::compute, "queue");
     run(slot);
   }
   queue_->mark(*slot.done);
   ++begun_;
-  state.phases.compute += timer.seconds();
+}
+
+// Of the seconds that the host waited for the slot's step, those in which the device too did
+// nothing but wait for other ranks are the reduce phase.
+void DeviceStep::note_times(const Slot& slot, Phases& phases, double began, double waited) {
+  const double alone = slot.waits ? std::min(waited, slot.times.seconds(*slot.waits)) : 0;
+  phases.add(Phase::reduce, alone);
+  phases.add(Phase::compute, waited - alone);
+  if (slot.shown_as < 0) return;
+  phases.timeline->add(Lane::host, "wait for the GPU", began, began + waited);
+  slot.times.show(*phases.timeline, slot.shown_as, *origin_, origin_seconds_);
 }
 
 StepResult DeviceStep::result(StepState& state) {
   ALM_CHECK(unread() > 0);
-  Timer timer;
   const Slot& slot = slot_of(read_);
-  ranks_.wait(*slot.done, "step");
+  {
+    const Range range("wait for the GPU");
+    const double began = now_seconds();
+    ranks_.wait(*slot.done, "step");
+    note_times(slot, state.phases, began, now_seconds() - began);
+  }
   ++read_;
   const Sums& sums = *slot.sums.data();
   StepResult result;
@@ -209,7 +303,6 @@ StepResult DeviceStep::result(StepState& state) {
   result.gradient_norm = std::sqrt(sums.squares[0] + sums.squares[1] + sums.squares[2]) * scale;
   result.skipped = std::isnan(sums.scale);
   if (result.skipped && unread() == 0) result.bad_tensor = first_bad_tensor(sums);
-  state.phases.compute += timer.seconds();
   return result;
 }
 
@@ -232,6 +325,7 @@ LossTotals DeviceStep::losses(StepState& state, std::span<const io::Journeys> bl
   ALM_CHECK(unread() == 0);
   LossTotals totals;
   Slot& slot = slots_.front();
+  begin_times(slot, nullptr);
   for (size_t first = 0, last = 0; first < blocks.size(); first = last) {
     for (int64_t rows = 0; last < blocks.size() && rows < at_once; ++last) {
       rows += blocks[last].size();

@@ -8,18 +8,22 @@
 // Weights, gradients, optimiser state and activations never leave the devices but for validation's
 // best and for checkpoints.
 //
-// Of several ranks each takes its journeys through the model; gradients and losses are then summed
-// over the devices, and all move their weights alike. With --deterministic sums are exact
+// Of several ranks each takes its journeys through the model. Losses and gradients are summed over
+// the devices by a queue of its own, a part as soon as the backward pass has made it; when all sums
+// are there, all ranks move their weights alike. With --deterministic sums are exact
 // (device_step_exact.cc), so that the weights do not depend on the number of ranks.
 #pragma once
 
 #include <array>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "engine/comm/device_communicator.h"
 #include "engine/train/device_batch.h"
+#include "engine/train/device_times.h"
 #include "engine/train/device_weights.h"
 #include "engine/train/largest_batch.h"
 #include "engine/train/memory_use.h"
@@ -31,9 +35,6 @@ namespace alm {
 // What of a training has no step on a device that holds activations so yet, as a reason for a
 // person; empty: all has.
 std::string not_yet_on_device(const TrainOptions& options, Precision activations);
-
-// Gradients of dense weights are summed over devices so many numbers at a time; tests lower it.
-inline int64_t gradient_bucket = int64_t{1} << 20;
 
 class DeviceStep {
  public:
@@ -100,14 +101,24 @@ class DeviceStep {
     LossTotals known;      // of the batch's losses, where ranks share it of all ranks
     HostArray<Sums> sums;  // one
     std::unique_ptr<Event> copied, done;
+    DeviceTimes times;
+    std::optional<size_t> waits;  // span in which the queue had nothing to do but sums over ranks
+    int64_t shown_as = -1;        // step of the timeline; -1: of none
     std::vector<Recording> recordings;  // oldest first
   };
 
   Slot& slot_of(int64_t number);  // of a step, counted from 0
+  void begin_times(Slot& slot, const Timeline* timeline);
+  template <class Work>
+  void timed(Slot& slot, Queue& queue, Lane lane, const char* name, const Work& work);
+  template <class Work>
+  void timed_part(Slot& slot, const char* name, const Work& work);
+  void note_times(const Slot& slot, Phases& phases, double began, double waited);
   void send(Slot& slot, StepState& state, std::span<const io::Journeys> blocks,
             const StepSettings& settings, Padding padding, RowsOf rows);
   Situation situation(const Slot& slot);
   void run(Slot& slot);
+  void run_by_graph(Slot& slot, const std::function<void()>& step);
   void queue_step(Slot& slot);
   // The gradient of a batch; rows: [distinct rows, width].
   struct Gradient {
@@ -115,10 +126,16 @@ class DeviceStep {
     DeviceSpan<float> cats;
     DeviceSpan<float> items;
   };
-  Gradient pass_through(const DeviceBatch& batch);
+  // `complete`: see Pass.
+  Gradient pass_through(const DeviceBatch& batch,
+                        const std::function<void(int64_t from)>* complete = nullptr);
+  Gradient own_gradient(Slot& slot, const std::function<void(int64_t from)>* complete = nullptr);
   DeviceSpan<float> sum_rows(const DeviceWeights::Table& table, Matrix<const float> of_uses,
                              const DeviceBatch::Rows& rows);
-  void sum_over_ranks(const Gradient& gradient);
+  template <class T>
+  void send_sum(Slot& slot, DeviceSpan<T> values, const char* what);
+  void await_sums(Slot& slot);
+  Gradient summed_gradient(Slot& slot);
   void update(Slot& slot, const Gradient& gradient);
 
   // In device_step_memory.cc.
@@ -133,7 +150,8 @@ class DeviceStep {
     DeviceArray<int64_t> sums;  // dense, cats, items
     std::unique_ptr<Event> reached;
   };
-  void step_exactly(Slot& slot, StepState& state, std::span<const io::Journeys> blocks);
+  void step_exactly(Slot& slot, StepState& state, std::span<const io::Journeys> blocks,
+                    PhaseSpan& phase);
   template <class With>
   LossTotals for_each_block(Slot& slot, StepState& state, std::span<const io::Journeys> blocks,
                             const With& with);
@@ -155,9 +173,13 @@ class DeviceStep {
   std::array<Slot, kUnread + 1> slots_;
   int64_t begun_ = 0;
   int64_t read_ = 0;
+  std::unique_ptr<Event> made_, summed_;  // see send_sum(), await_sums()
+  std::unique_ptr<Event> origin_;         // of times, reached at
+  double origin_seconds_ = 0;
   // Last, for they end first, and with them the work that uses the rest.
   std::unique_ptr<Queue> queue_;
   std::unique_ptr<Queue> copies_;
+  std::unique_ptr<Queue> wire_;  // sums over ranks
 };
 
 }  // namespace alm

@@ -40,7 +40,8 @@ LossTotals DeviceStep::for_each_block(Slot& slot, StepState& state,
   return totals;
 }
 
-void DeviceStep::step_exactly(Slot& slot, StepState& state, std::span<const io::Journeys> blocks) {
+void DeviceStep::step_exactly(Slot& slot, StepState& state, std::span<const io::Journeys> blocks,
+                              PhaseSpan& phase) {
   if (!exact_) exact_ = std::make_unique<Exact>(device_);
   Exact& exact = *exact_;
   queue_->clear(exact.largest.data(), exact.largest.bytes());
@@ -50,12 +51,14 @@ void DeviceStep::step_exactly(Slot& slot, StepState& state, std::span<const io::
     ops_.max_abs(*queue_, {.x = of.cats.span(), .largest = &largest[1]});
     ops_.max_abs(*queue_, {.x = of.items.span(), .largest = &largest[2]});
   });
+  if (ranks_.size() > 1) phase.next(Phase::reduce);
   int64_t unused = 0, all_blocks = std::ssize(blocks);
   totals.reduce(state.world, &unused);
   state.world.all_reduce_sum(std::span(&all_blocks, 1), "micro-blocks");
   ranks_.all_reduce_max(*queue_, exact.largest, "gradient scale");
   queue_->download(exact.largest_read.data(), exact.largest.data(), exact.largest.bytes());
   wait_for_queue("gradient scale");
+  phase.next(Phase::compute);
   const std::span<const float> found = exact.largest_read.span();  // dense, cats, items
   const float of_dense = found[0], of_rows = std::max(found[1], found[2]);
   const bool finite = totals.broken() == 0 && std::isfinite(of_dense) && std::isfinite(of_rows);
@@ -80,7 +83,11 @@ void DeviceStep::step_exactly(Slot& slot, StepState& state, std::span<const io::
       ops_.quantise(*queue_, {from.items.span(), rows_shift, of[2].span()});
     });
   }
-  ranks_.all_reduce_sum(*queue_, sums, "exact gradient");
+  if (ranks_.size() > 1) {
+    slot.waits = slot.times.begin(*queue_, Lane::gpu, "sums over ranks");
+    ranks_.all_reduce_sum(*queue_, sums, "exact gradient");
+    slot.times.end(*queue_, *slot.waits);
+  }
 
   memory_.reset();
   const Gradient gradient{.dense = DeviceSpan<float>(weights_.gradient).part(0, dense),

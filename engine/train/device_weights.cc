@@ -18,12 +18,12 @@ void download_array(Queue& queue, std::vector<float>& to, const DeviceArray<floa
 DeviceWeights::Table::Table(Device& device, const RowTable& of)
     : rows(of.rows), width(of.width), weights(device, of.rows * of.width), state(device, of.rows) {}
 
-DeviceWeights::DeviceWeights(const Model& model, Device& device)
+DeviceWeights::DeviceWeights(const Model& model, Device& device, DeviceMemory& for_gradient)
     : dense(device, model.layout().size()),
       first_moment(device, model.layout().size()),
       second_moment(device, model.layout().size()),
       decay_mask(device, model.layout().size()),
-      gradient(device, model.layout().size()),
+      gradient(for_gradient, model.layout().size()),
       cats(device, model.empty_weights().cats),
       items(device, model.empty_weights().items) {}
 

@@ -9,8 +9,9 @@ namespace alm {
 
 class DeviceWeights {
  public:
-  // The device must outlive it. To be filled by upload().
-  DeviceWeights(const Model& model, Device& device);
+  // The device must outlive it, and where memory for the gradient comes from. To be filled by
+  // upload().
+  DeviceWeights(const Model& model, Device& device, DeviceMemory& for_gradient);
   // Both ways wait for the copies: not of a step.
   void upload(Queue& queue, const ModelWeights& weights, const Optimizer& optimizer);
   void download(Queue& queue, ModelWeights& weights, Optimizer& optimizer) const;

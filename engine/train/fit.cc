@@ -40,6 +40,7 @@ Fit::Fit(FitInputs inputs) : in_(std::move(inputs)) {
       StepState::Options{in_.options.deterministic, in_.options.pcgrad,
                          in_.options.discriminator_steps});
   state_->clip_norm = in_.options.clip_norm;
+  state_->phases.timeline = in_.timeline;
   if (in_.with_critic && in_.model.critic() != nullptr) {
     critic_ =
         std::make_unique<CriticStep>(in_.model, in_.compute.device(), lanes_, lanes, block_rows);
@@ -68,7 +69,7 @@ void Fit::read_validation_rows() {
 // COLLECTIVE.
 bool Fit::any_rank(bool flag) {
   int64_t set = flag ? 1 : 0;
-  in_.world.all_reduce_sum(std::span(&set, 1), "stop flag");
+  state_->world.all_reduce_sum(std::span(&set, 1), "stop flag");
   return set > 0;
 }
 
@@ -179,7 +180,6 @@ Fit::End Fit::run_phase(const std::function<void()>& checkpoint) {
   Timer report_timer;
   int64_t report_samples = 0;
   int64_t skips = 0;
-  double waited = 0;
   StepResult result;
   int64_t known = progress_.step;  // steps whose results are
   const auto note = [&](StepResult of_next) {
@@ -210,7 +210,10 @@ Fit::End Fit::run_phase(const std::function<void()>& checkpoint) {
     lambda_ = refit ? 0 : reversal_at(step, total, warmup_of_adversary(total));
     state_->reversal = static_cast<float>(lambda_ * in_.model.options().w_adversary);
     const bool late = in_.deadline > 0 && now_seconds() > in_.deadline;
-    const std::span<const io::Journeys> blocks = stream.next();
+    const std::span<const io::Journeys> blocks = [&] {
+      const PhaseSpan phase(state_->phases, Phase::wait);
+      return stream.next();
+    }();
     const bool stop = stop_requested() || late;
     const bool last = progress_.step + 1 == phase_end();
     const bool due =
@@ -224,7 +227,8 @@ Fit::End Fit::run_phase(const std::function<void()>& checkpoint) {
       on_device_->begin(*state_, blocks, step + 1, settings);
       // The result of a step can wait until the next is begun, but where something hangs on it. A
       // step after one that was skipped may be the last that is allowed.
-      const bool wanted = reported || kept || stopping || skips > 0;
+      const bool shown = in_.timeline != nullptr && in_.timeline->last_step();
+      const bool wanted = reported || kept || stopping || skips > 0 || shown;
       while (on_device_->unread() > (wanted ? 0 : DeviceStep::kUnread)) {
         note(on_device_->result(*state_));
       }
@@ -232,15 +236,18 @@ Fit::End Fit::run_phase(const std::function<void()>& checkpoint) {
       note(train_step(*state_, blocks, step + 1, settings, stop));
       stopping = result.stop_requested;
     }
-    critic_loss_ = refit && critic_ ? critic_->take(*state_, blocks, step + 1, settings) : NAN;
-    state_->phases.wait += stream.wait_seconds() - waited;
-    waited = stream.wait_seconds();
+    critic_loss_ = NAN;
+    if (refit && critic_) {
+      const PhaseSpan phase(state_->phases, Phase::critic);
+      critic_loss_ = critic_->take(*state_, blocks, step + 1, settings);
+    }
     ++progress_.step;
     report_samples += batch_;
 
     Losses validation;
     bool over = false;
     if (due) {
+      const PhaseSpan phase(state_->phases, Phase::validation);
       validation = validate();
       over = patience_over(validation);
     }
@@ -248,6 +255,12 @@ Fit::End Fit::run_phase(const std::function<void()>& checkpoint) {
       report(result, due ? &validation : nullptr, report_timer.restart(), report_samples);
       report_samples = 0;
     }
+    if (kept && !over && !stopping) {
+      const PhaseSpan phase(state_->phases, Phase::checkpoint);
+      fetch();
+      checkpoint();
+    }
+    if (in_.timeline != nullptr) in_.timeline->end_step();
     if (over) {
       if (in_.quiet) return End::phase;
       log_info(format("%s: no gain in %lld validations; back to the best, step %lld", title.c_str(),
@@ -259,17 +272,13 @@ Fit::End Fit::run_phase(const std::function<void()>& checkpoint) {
       fetch();
       return End::stopped;
     }
-    if (kept) {
-      fetch();
-      checkpoint();
-    }
   }
   return End::phase;
 }
 
 void Fit::report(const StepResult& result, const Losses* validation, double rate_seconds,
                  int64_t rate_samples) {
-  const PhaseSeconds& phases = state_->phases;
+  const Phases& phases = state_->phases;
   const double total = std::max(phases.total(), 1e-9);
   const bool proxy = in_.model.options().proxy_mode();
   const int64_t step = progress_.step - (refitting() ? progress_.refit_start : 0);
@@ -291,18 +300,19 @@ void Fit::report(const StepResult& result, const Losses* validation, double rate
   line["skipped"] = progress_.skipped;
   line["samples_per_s"] =
       io::number(static_cast<double>(rate_samples) / std::max(rate_seconds, 1e-9));
-  line["loader_wait"] = phases.wait / total;
-  line["comm_share"] = phases.reduce / total;
-  line["phase_shares"] = {{"loader_wait", phases.wait / total},
-                          {"compute", phases.compute / total},
-                          {"reduce", phases.reduce / total},
-                          {"update", phases.update / total}};
+  line["loader_wait"] = phases.seconds(Phase::wait) / total;
+  // A GPU's sums over ranks go on beside other work: those that do not are its reduce phase.
+  line["comm_share"] = phases.seconds(on_device_ ? Phase::reduce : Phase::ranks) / total;
+  for (size_t phase = 0; phase < kStepPhases; ++phase) {
+    const double seconds = phases.seconds(static_cast<Phase>(phase));
+    if (seconds > 0) line["phase_shares"][kPhaseNames[phase]] = seconds / total;
+  }
   line["lr"] =
       (refitting() ? in_.options.refit_learning_rate : in_.options.learning_rate) * decline;
   line["lambda"] = lambda_;
   if (in_.options.pcgrad && !refitting()) line["trunk_cosine"] = io::number(result.trunk_cosine);
   in_.metrics.write(line);
-  state_->phases = {};
+  state_->phases.restart();
 }
 
 }  // namespace alm

@@ -38,6 +38,7 @@ struct FitInputs {
   // not_yet_on_device() has no reason against.
   Device* accelerator = nullptr;
   DeviceCommunicator* accelerators = nullptr;  // of all ranks; not null where there is one
+  Timeline* timeline = nullptr;                // of the steps to come; null: none
 };
 
 class Fit {

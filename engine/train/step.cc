@@ -12,7 +12,6 @@
 #include <utility>
 
 #include "engine/train/batch_pass.h"
-#include "kernels/base/clock.h"
 
 namespace alm {
 namespace {
@@ -162,7 +161,7 @@ StepResult train_step(StepState& state, std::span<const io::Journeys> blocks, in
                       const OptimizerSettings& settings, bool stop) {
   StepResult result;
 
-  Timer timer;
+  PhaseSpan phase(state.phases, Phase::compute);
   const int64_t discriminator_steps = state.refit ? 0 : state.options.discriminator_steps;
   for (int64_t alone = 1; alone < discriminator_steps; ++alone) {
     discriminator_step(state, blocks, (step - 1) * discriminator_steps + alone, settings);
@@ -179,15 +178,15 @@ StepResult train_step(StepState& state, std::span<const io::Journeys> blocks, in
   } else {
     totals = forward_and_backward(state, blocks, Part::model, Objective::all, state.dense);
   }
-  state.phases.compute += timer.restart();
 
+  phase.next(Phase::reduce);
   int64_t stops = stop ? 1 : 0;
   totals.reduce(state.world, &stops);
   result.losses = totals.means();
   result.stop_requested = stops > 0;
   const bool finite = sum_gradients(state, &result.trunk_cosine);
-  state.phases.reduce += timer.restart();
 
+  phase.next(Phase::update);
   const double scale = result.losses.weight > 0 ? 1 / result.losses.weight : 0;
   result.gradient_norm =
       finite ? gradient_norm(state, scale) : std::numeric_limits<double>::infinity();
@@ -198,7 +197,6 @@ StepResult train_step(StepState& state, std::span<const io::Journeys> blocks, in
   }
   const bool clip = state.clip_norm > 0 && result.gradient_norm > state.clip_norm;
   update(state, step, clip ? scale * state.clip_norm / result.gradient_norm : scale, settings);
-  state.phases.update += timer.restart();
   return result;
 }
 
@@ -214,7 +212,7 @@ StepState::StepState(const Model& model_in, Compute& compute_in, Communicator& w
                      int64_t rows_per_block, Options options_in)
     : model(model_in),
       compute(compute_in),
-      world(world_in),
+      world(world_in, phases),
       weights(weights_in),
       optimizer(model_in),
       options(options_in),

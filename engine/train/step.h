@@ -10,6 +10,8 @@
 #include "engine/model/model.h"
 #include "engine/train/memory_use.h"
 #include "engine/train/optimizer.h"
+#include "engine/train/phases.h"
+#include "engine/train/timed_communicator.h"
 #include "io/json.h"
 
 namespace alm {
@@ -53,15 +55,6 @@ class LossTotals {
   int64_t broken_ = 0;
 };
 
-// Seconds of this rank by phase, since the last report.
-struct PhaseSeconds {
-  double wait = 0;     // for the loader
-  double compute = 0;  // forward and backward
-  double reduce = 0;   // sums over threads and ranks
-  double update = 0;   // optimiser
-  double total() const { return wait + compute + reduce + update; }
-};
-
 // Journeys that go through the model together: enough rows for its products, few enough that what
 // one layer leaves is still in the second cache for the next.
 inline constexpr int64_t kJourneysAtOnce = 64;
@@ -93,7 +86,8 @@ struct StepState {
 
   const Model& model;
   Compute& compute;
-  Communicator& world;
+  Phases phases;
+  TimedCommunicator world;
   ModelWeights& weights;
   Optimizer optimizer;
   Options options;
@@ -110,7 +104,6 @@ struct StepState {
   std::vector<BlockRows> rows;            // [units]
   std::vector<const RowUses*> cat_uses;   // [units], into rows
   std::vector<const RowUses*> item_uses;  // [units], into rows
-  PhaseSeconds phases;
   double clip_norm = 0;
 
   // That it and the threads of `compute` hold, the weights aside.

@@ -33,6 +33,8 @@ struct TrainOptions {
   bool graph = true;             // steps on a GPU are launched in one go
   bool tmle = false;             // --tmle: targeted values beside the one-step ones of arm logs
   bool tabular = false;          // --nuisance tabular: count, train nothing
+  std::string timeline;          // file that shows when ranks did what (timeline.h); empty: none
+  int64_t timeline_steps = 300;  // of the first fit that are in it
   int64_t report_every = 50;     // steps between lines of metrics.jsonl
   int64_t checkpoint_every = 0;  // steps; 0: only at the end of each fit
   double max_minutes = 0;        // stop early with a checkpoint; 0: no limit

@@ -215,6 +215,10 @@ class Trainer {
                const Model& model, const std::vector<int64_t>& training_rows, bool first) {
     const std::string& name = planned.name;
     if (bundle_.fits.count(name) > 0) return true;  // resumed past it
+    std::optional<Timeline> timeline;
+    if (first && !job_.options.timeline.empty()) {
+      timeline.emplace(job_.options.timeline, job_.options.timeline_steps, job_.world);
+    }
     Fit fit({.name = name,
              .log = log,
              .model = model,
@@ -229,7 +233,8 @@ class Trainer {
              .with_critic = planned.scores,
              .deadline = deadline_,
              .accelerator = job_.accelerator,
-             .accelerators = job_.accelerators});
+             .accelerators = job_.accelerators,
+             .timeline = timeline ? &*timeline : nullptr});
     if (resume_from_ && resume_from_->header.contains("fit") &&
         resume_from_->header["fit"]["name"] == name) {
       fit.load(*resume_from_);
@@ -253,6 +258,7 @@ class Trainer {
                  static_cast<long long>(steps)));
     }
     const bool done = fit.run([&] { save(&fit); });
+    if (timeline) timeline->end();
     if (!done) {
       save(&fit);
       return false;

@@ -285,6 +285,47 @@ def case_default_losses():
         print(f"{log}: largest relative difference over 20 steps {worst:.2g}")
 
 
+def case_timeline():
+    """--timeline has the steps of every rank in order, and comm_share is what it shows of them."""
+    log, steps = sequence_log(), 12
+    train(log, "run", *SMALL, "--epochs", "2", "--checkpoint-every", 5, "--report-every", 1000,
+          "--timeline", "timeline.json", "--timeline-steps", steps, ranks=2)
+    spans = {0: [], 1: []}
+    for event in json.loads(Path("timeline.json").read_text())["traceEvents"]:
+        if event["ph"] == "X":
+            spans[event["pid"]].append((event["ts"], event["ts"] + event["dur"], event["name"],
+                                        event["args"]["step"]))
+    phases = ("loader_wait", "compute", "reduce", "update")
+    for rank, of_rank in spans.items():
+        told = [span for span in sorted(of_rank) if span[2] in phases]
+        check([span[2:] for span in told] == [(phase, step) for step in range(steps)
+                                              for phase in phases], f"phases of rank {rank}: {told}")
+        check(all(a[1] <= b[0] + .01 for a, b in zip(told, told[1:])), f"overlap: {told}")
+        names = [span[2] for span in of_rank]
+        check(names.count("checkpoint") == 2, f"rank {rank}: {names.count('checkpoint')} checkpoints")
+        check(names.count("dense gradient") == steps, f"rank {rank}: {names}")
+    # Both ranks end a sum after both have begun it: their clocks agree, to 50 ms on a busy machine.
+    for one, other in zip(*([span for span in spans[rank] if span[2] == "dense gradient"]
+                            for rank in (0, 1))):
+        check(min(one[1], other[1]) >= max(one[0], other[0]) - 50000, f"{one}, {other}")
+    def first_line(run):
+        return json.loads(Path(run, "metrics.jsonl").read_text().split("\n")[0])
+
+    line = first_line("run")
+    check(sorted(line["phase_shares"]) == sorted(phases), str(line))
+
+    def seconds(*names):
+        return sum(end - begin for begin, end, name, step in spans[0]
+                   if name in names and step < line["step"])
+
+    shown = seconds("losses and flags", "dense gradient") / seconds(*phases)
+    check(0 < line["comm_share"] <= line["phase_shares"]["reduce"], str(line))
+    check(abs(shown / line["comm_share"] - 1) < .02, f"comm_share {line['comm_share']}, shown {shown}")
+    train(log, "alone", *SMALL, "--epochs", "1", "--report-every", "5")
+    check(first_line("alone")["comm_share"] < .01, "of one rank")
+    refused(log, "nowhere", *SMALL, "--timeline", "no/such/folder/x", says=("--timeline", "no/such/folder"))
+
+
 def told_again(run, log):
     """What evaluate and attribute make of a run, the same on any ranks and threads; the rows of
     credit."""

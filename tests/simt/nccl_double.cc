@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstring>
 #include <list>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -19,6 +20,22 @@
 namespace {
 
 simt::NcclFault fault;
+simt::NcclMemory memory_known;
+
+// By handle.
+struct Registration {
+  ncclComm_t communicator;
+  const char* first;
+  size_t bytes;
+};
+std::map<void*, Registration> registrations;
+
+bool registered(const void* address) {
+  const char* const at = static_cast<const char*>(address);
+  return std::any_of(registrations.begin(), registrations.end(), [&](const auto& of) {
+    return at >= of.second.first && at < of.second.first + of.second.bytes;
+  });
+}
 
 bool done(MPI_Request& request) {
   int ended = 0;
@@ -177,6 +194,10 @@ namespace simt {
 NcclFault& nccl_fault() {
   return fault;
 }
+NcclMemory& nccl_memory() {
+  memory_known.registered = static_cast<int64_t>(registrations.size());
+  return memory_known;
+}
 
 }  // namespace simt
 
@@ -215,6 +236,41 @@ ncclResult_t ncclCommGetAsyncError(ncclComm_t communicator, ncclResult_t* state)
 
 ncclResult_t ncclCommAbort(ncclComm_t communicator) {
   communicator->aborted = true;
+  memory_known.mistakes += std::erase_if(
+      registrations, [&](const auto& of) { return of.second.communicator == communicator; });
+  return ncclSuccess;
+}
+
+ncclResult_t ncclMemAlloc(void** address, size_t bytes) {
+  return cudaMalloc(address, bytes) == cudaSuccess ? ncclSuccess : ncclUnhandledCudaError;
+}
+
+ncclResult_t ncclMemFree(void* address) {
+  memory_known.mistakes += registered(address);
+  return cudaFree(address) == cudaSuccess ? ncclSuccess : ncclUnhandledCudaError;
+}
+
+ncclResult_t ncclCommRegister(const ncclComm_t communicator, void* address, size_t bytes,
+                              void** handle) {
+  const simt::InsideDouble inside;
+  const char* const first = static_cast<const char*>(address);
+  if (bytes == 0 || !simt::is_device_memory(first) || !simt::is_device_memory(first + bytes - 1) ||
+      registered(first) || registered(first + bytes - 1) || communicator->state != ncclSuccess ||
+      communicator->aborted) {
+    return ncclInvalidArgument;
+  }
+  ++memory_known.registrations;
+  *handle = address;
+  registrations[*handle] = {communicator, first, bytes};
+  return ncclSuccess;
+}
+
+ncclResult_t ncclCommDeregister(const ncclComm_t communicator, void* handle) {
+  const auto found = registrations.find(handle);
+  if (found == registrations.end() || found->second.communicator != communicator) {
+    return ncclInvalidArgument;
+  }
+  registrations.erase(found);
   return ncclSuccess;
 }
 
@@ -229,6 +285,7 @@ ncclResult_t ncclAllReduce(const void* from, void* to, size_t count, ncclDataTyp
     return ncclInvalidArgument;
   }
   if (communicator->aborted || communicator->state != ncclSuccess) return ncclInvalidUsage;
+  memory_known.sums += registered(to) && registered(last);
   Reduction* const reduction = &reductions.emplace_back(communicator, to, count, type, how);
   const cudaError_t error =
       simt::enqueue_until(stream, [reduction] { return reduction->advance(); });

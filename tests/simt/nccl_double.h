@@ -13,6 +13,15 @@ struct NcclFault {
 NcclFault& nccl_fault();
 inline constexpr double kLateSeconds = 0.5;
 
+// Memory that was made known to it.
+struct NcclMemory {
+  int64_t registered = 0;  // now
+  int64_t registrations = 0;
+  int64_t sums = 0;      // of numbers in it
+  int64_t mistakes = 0;  // freed, or the communicator ended, while it was registered
+};
+NcclMemory& nccl_memory();
+
 // The version it says it is.
 inline constexpr int kNcclDoubleVersion = 29901;
 

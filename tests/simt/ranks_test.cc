@@ -1,24 +1,29 @@
 // Training on GPUs of several ranks, on the doubles of CUDA and NCCL: the loss curve is that of the
-// CPU, weights are equal on all ranks, and exact steps give those of one rank alone, bit for bit. A
-// plain program, run under mpirun.
+// CPU, weights are equal on all ranks, and exact steps give those of one rank alone, bit for bit.
+// What goes over the wire is seen in a timeline. A plain program, run under mpirun.
 //
 // usage: tests_simt_ranks curve|exact
+#include <unistd.h>
+
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
+#include <map>
 #include <string>
 
+#include "io/json.h"
 #include "kernels/base/text.h"
 #include "kernels/cuda/queue.h"
 #include "tests/engine/train/device_training.h"
 #include "tests/simt/host_guard.h"
+#include "tests/simt/nccl_double.h"
 #include "tests/simt/rank_check.h"
 #include "tests/simt/runtime.h"
 
 namespace alm {
 namespace {
 
-// Many of them, the last shorter.
-constexpr int64_t kBucket = 1000;
 constexpr Patience kPatience{.start = 60, .reduction = 30};
 
 // From some starts (5 is one, at step 40) something stands within rounding of a kink, a ReLU or a
@@ -35,11 +40,12 @@ struct Trained {
   std::string digest;  // of the weights
 };
 Trained trained_on_device(const TrainingCase& of, Communicator& world, DeviceCommunicator& gpus,
-                          int64_t steps, bool deterministic) {
+                          int64_t steps, bool deterministic, Timeline* timeline = nullptr) {
   DeviceTraining training(of, &world);
   ModelWeights weights = start(training);
   const std::unique_ptr<StepState> state =
       training.state(weights, nullptr, {.deterministic = deterministic});
+  state->phases.timeline = timeline;
   const std::unique_ptr<Device> device = cuda::make_cuda_device();
   DeviceStep on_device(training.model(), *device, gpus, true);
   on_device.upload(weights, state->optimizer);
@@ -51,7 +57,12 @@ Trained trained_on_device(const TrainingCase& of, Communicator& world, DeviceCom
     expect(!result.skipped, world, "step " + std::to_string(step) + " was skipped");
     trained.losses.push_back(result.losses);
     trained.norms.push_back(result.gradient_norm);
+    if (timeline != nullptr) timeline->end_step();
   }
+  const bool several = world.size() > 1;
+  expect((state->phases.seconds(Phase::reduce) > 0) == several, world,
+         "seconds of sums over ranks");
+  expect(simt::nccl_memory().registered == several, world, "the gradient is not registered");
   on_device.download(weights, state->optimizer);
   trained.digest = weights_digest(training.model(), weights);
   world.barrier("trained");
@@ -78,10 +89,56 @@ void expect_equal_on_ranks(Communicator& world, const std::string& digest) {
   }
 }
 
+// What the timeline says of steps on several ranks: sums over them in one order, each after what it
+// sums, and some while the backward pass was under way.
+void check_timeline(Communicator& world, const std::string& path, int64_t steps) {
+  struct Span {
+    double begin, end;
+    std::string name;
+  };
+  using Names = std::vector<std::string>;
+  const Names sums = {"dense gradient", "dense gradient",   "dense gradient",
+                      "losses",         "gradient of cats", "gradient of items"};
+  const Names parts = {"forward and backward", "sums over ranks", "update"};
+  const io::Json timeline = io::read_json(path);
+  int64_t early = 0;
+  for (int64_t rank = 0; rank < world.size(); ++rank) {
+    for (int64_t step = 0; step < steps; ++step) {
+      std::map<int, std::vector<Span>> lanes;
+      for (const io::Json& event : timeline["traceEvents"]) {
+        if (event["ph"] != "X" || event["pid"] != rank || event["args"]["step"] != step) continue;
+        const double begin = event["ts"].get<double>();
+        lanes[event["tid"].get<int>()].push_back(
+            {begin, begin + event["dur"].get<double>(), event["name"].get<std::string>()});
+      }
+      const auto names_of = [&](Lane lane) {
+        std::vector<Span>& spans = lanes[static_cast<int>(lane)];
+        std::ranges::stable_sort(spans, {}, &Span::begin);
+        Names names;
+        for (const Span& span : spans) names.push_back(span.name);
+        return names;
+      };
+      expect(names_of(Lane::gpu) == parts, world, "parts of a step");
+      expect(names_of(Lane::gpu_sums) == sums, world, "order of sums");
+      expect(names_of(Lane::gpu_copies) == Names{"copy"}, world, "copies");
+      const Span& backward = lanes[static_cast<int>(Lane::gpu)].front();
+      early += lanes[static_cast<int>(Lane::gpu_sums)].front().begin < backward.end;
+    }
+  }
+  expect(early > 0, world, "no sum began before the backward pass had ended");
+  std::printf("%lld of %lld steps began to sum before the backward pass had ended\n",
+              static_cast<long long>(early), static_cast<long long>(world.size() * steps));
+}
+
 void check_curve(Communicator& world, DeviceCommunicator& gpus, const TrainingCase& of,
                  int64_t steps) {
-  const Trained found = trained_on_device(of, world, gpus, steps, false);
+  const std::string path = std::filesystem::temp_directory_path() /
+                           format("alm_ranks_test_%d.json", static_cast<int>(getpid()));
+  Timeline timeline(path, steps, world);
+  const Trained found = trained_on_device(of, world, gpus, steps, false, &timeline);
   expect_equal_on_ranks(world, found.digest);
+  if (world.rank() == 0 && world.size() > 1) check_timeline(world, path, steps);
+  if (world.rank() == 0) std::filesystem::remove(path);
   const std::vector<Losses> wanted = trained_on_cpu(of, steps);
   double largest_miss = 0;
   for (size_t step = 0; step < wanted.size(); ++step) {
@@ -131,9 +188,15 @@ void check_exact(Communicator& world, DeviceCommunicator& gpus, const TrainingCa
   }
 }
 
+// Once the step has ended.
+void check_memory(Communicator& world) {
+  const simt::NcclMemory memory = simt::nccl_memory();
+  expect(memory.registered == 0 && memory.mistakes == 0, world, "memory is still registered");
+  expect((memory.sums > 0) == (world.size() > 1), world, "no sum is of registered memory");
+}
+
 void run(Communicator& world, bool exact) {
   const simt::HostGuard guard;
-  gradient_bucket = kBucket;
   const std::unique_ptr<DeviceCommunicator> gpus = make_gpu_communicator(world, kPatience);
   // Each rank's streams in an order of their own.
   simt::set_stream_schedule(static_cast<uint64_t>(1 + world.rank()));
@@ -143,6 +206,7 @@ void run(Communicator& world, bool exact) {
     if (all_failures(world) == 0) check_exact(world, *gpus, {"tiny", 32, Head::proxy}, 2);
   } else {
     check_curve(world, *gpus, {"reference", 16}, 4);
+    check_memory(world);
     if (all_failures(world) == 0) check_curve(world, *gpus, {"tiny", 64, Head::proxy}, 4);
     if (all_failures(world) == 0) check_curve(world, *gpus, {"tiny", 32}, 50);
   }

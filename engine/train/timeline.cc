@@ -1,0 +1,101 @@
+#include "engine/train/timeline.h"
+
+#include <algorithm>
+#include <array>
+#include <span>
+
+#include "io/json.h"
+#include "kernels/base/clock.h"
+#include "kernels/base/log.h"
+#include "kernels/base/text.h"
+
+namespace alm {
+namespace {
+
+constexpr std::array kLaneNames = {"host", "GPU", "GPU, sums over ranks", "GPU, copies"};
+
+// COLLECTIVE. now_seconds() of each rank at about the same moment, whatever their clocks: as they
+// leave barriers, by the median of several, for a rank may leave one late.
+double common_moment(Communicator& world) {
+  std::array<double, 9> mine{};
+  for (double& at : mine) {
+    world.barrier("clocks of the timeline");
+    at = now_seconds();
+  }
+  std::array<double, 9> of_first = mine;
+  world.broadcast(std::as_writable_bytes(std::span(of_first)), 0, "clocks of the timeline");
+  std::array<double, 9> ahead{};
+  for (size_t at = 0; at < mine.size(); ++at) ahead[at] = mine[at] - of_first[at];
+  std::ranges::nth_element(ahead, ahead.begin() + ahead.size() / 2);
+  return of_first.back() + ahead[ahead.size() / 2];
+}
+
+std::string text_of_file(const std::vector<std::string>& of_ranks) {
+  std::string text = "{\"displayTimeUnit\": \"ms\", \"traceEvents\": [";
+  for (const std::string& of_rank : of_ranks) {
+    if (of_rank.empty()) continue;
+    text += (text.back() == '[' ? "\n" : ",\n") + of_rank;
+  }
+  return text + "\n]}\n";
+}
+
+}  // namespace
+
+Timeline::Timeline(std::string path, int64_t steps, Communicator& world)
+    : path_(std::move(path)), most_steps_(steps), world_(world) {
+  world_.together("timeline", [&] {
+    if (world_.rank() != 0) return;
+    try {
+      io::write_text_atomically(path_, text_of_file({}));
+    } catch (const MachineError& error) {
+      throw UserError(std::string("--timeline: ") + error.what());
+    }
+  });
+  start_ = common_moment(world_);
+}
+
+void Timeline::add(Lane lane, const char* name, double begin, double end, int64_t step) {
+  if (!written_) spans_.push_back({lane, name, begin, end, step});
+}
+
+std::string Timeline::text_of_rank() const {
+  const auto rank = static_cast<long long>(world_.rank());
+  std::string text = format(
+      "{\"ph\": \"M\", \"pid\": %lld, \"name\": \"process_name\", \"args\": {\"name\": \"rank "
+      "%lld\"}}",
+      rank, rank);
+  for (size_t lane = 0; lane < kLaneNames.size(); ++lane) {
+    text += format(
+        ",\n{\"ph\": \"M\", \"pid\": %lld, \"tid\": %zu, \"name\": \"thread_name\", \"args\": "
+        "{\"name\": \"%s\"}}",
+        rank, lane, kLaneNames[lane]);
+  }
+  for (const Span& span : spans_) {
+    text += format(
+        ",\n{\"ph\": \"X\", \"pid\": %lld, \"tid\": %d, \"name\": \"%s\", \"ts\": %.3f, "
+        "\"dur\": %.3f, \"args\": {\"step\": %lld}}",
+        rank, static_cast<int>(span.lane), span.name, 1e6 * (span.begin - start_),
+        1e6 * (span.end - span.begin), static_cast<long long>(span.step));
+  }
+  return text;
+}
+
+void Timeline::end_step() {
+  if (++steps_ == most_steps_) end();
+}
+
+void Timeline::end() {
+  if (written_) return;
+  written_ = true;
+  const std::vector<std::string> of_ranks =
+      world_.all_gather_strings(text_of_rank(), "spans of the timeline");
+  spans_ = {};
+  world_.together("timeline", [&] {
+    if (world_.rank() != 0) return;
+    io::write_text_atomically(path_, text_of_file(of_ranks));
+    log_info(format("timeline of %lld steps: %s (ui.perfetto.dev shows it)",
+                    static_cast<long long>(steps_), path_.c_str()));
+  });
+}
+
+}  // namespace alm

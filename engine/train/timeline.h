@@ -1,0 +1,57 @@
+// When each rank did what in the first steps of a fit, as a file that a browser shows: the
+// trace-event format, which Perfetto (ui.perfetto.dev) and chrome://tracing open. A rank is a
+// process there, its host and what its GPU does are threads.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/comm/communicator.h"
+
+namespace alm {
+
+// The host's thread; on a GPU the queue of steps, that of sums over ranks, that of copies.
+enum class Lane { host, gpu, gpu_sums, gpu_copies };
+
+class Timeline {
+ public:
+  // COLLECTIVE: compares the clocks of all ranks, and rank 0 makes the file, empty yet.
+  // UserError where it cannot. `world` must outlive it.
+  Timeline(std::string path, int64_t steps, Communicator& world);
+
+  // Whether there are steps to come.
+  bool records() const { return steps_ < most_steps_; }
+  bool last_step() const { return steps_ + 1 == most_steps_; }
+  // Of the step that is under way, from 0.
+  int64_t step() const { return steps_; }
+  // now_seconds() of begin and end; `name` is kept as a pointer. Nothing once it has been written.
+  void add(Lane lane, const char* name, double begin, double end) {
+    add(lane, name, begin, end, steps_);
+  }
+  void add(Lane lane, const char* name, double begin, double end, int64_t step);
+  // COLLECTIVE. A step has ended; the last that is wanted has the file written.
+  void end_step();
+  // COLLECTIVE. No step follows: writes the file unless it has been.
+  void end();
+
+ private:
+  struct Span {
+    Lane lane;
+    const char* name;
+    double begin;
+    double end;
+    int64_t step;
+  };
+  std::string text_of_rank() const;
+
+  const std::string path_;
+  const int64_t most_steps_;
+  Communicator& world_;
+  double start_ = 0;
+  int64_t steps_ = 0;
+  bool written_ = false;
+  std::vector<Span> spans_;
+};
+
+}  // namespace alm
