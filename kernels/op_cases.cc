@@ -1103,6 +1103,8 @@ std::vector<OpCase> correctness_cases() {
       ++number;
       for (const ForwardWays& ways :
            {ForwardWays{},
+            {.relu = true},
+            {.relu = true, .accumulate = true},
             {.bias = true, .relu = true},
             {.bias = true, .accumulate = true},
             {.bias = true, .relu = true, .accumulate = true},
@@ -1113,7 +1115,7 @@ std::vector<OpCase> correctness_cases() {
       for (const BackwardWays& ways : {BackwardWays{.relu = true},
                                        {.accumulate_dx = true},
                                        {.relu = true, .accumulate_dx = true, .alpha = -0.7},
-                                       {.mask_dx = true},
+                                       {.alpha = -0.7, .mask_dx = true},
                                        {.accumulate_dx = true, .mask_dx = true, .w = false},
                                        {.x = false},
                                        {.relu = true, .w = false},

@@ -56,7 +56,7 @@ Gpu gpu_of_rank(Communicator& world) {
 }
 
 std::unique_ptr<Device> chosen_gpu(const Options& options, const std::string& not_yet,
-                                   Precision precision, Communicator& world) {
+                                   Precision precision, Products products, Communicator& world) {
   const std::string& asked = options.text("device");
   // A driver is not asked where nothing hangs on its answer: that can last.
   const bool matters = asked == "cuda" || (asked == "auto" && not_yet.empty());
@@ -67,18 +67,20 @@ std::unique_ptr<Device> chosen_gpu(const Options& options, const std::string& no
     found = usable_by_all(found, world);
   }
   std::unique_ptr<Device> device;
+  std::string who;
   world.together("the GPU", [&] {
     const DeviceChoice choice = choose_device(asked, found, not_yet);
-    std::string who;
-    if (choice.gpu) {
-      device =
-          make_gpu_device(world.local_rank(), precision,
-                          options.flag("deterministic") ? Products::own : Products::fastest, &who);
-    }
+    if (choice.gpu) device = make_gpu_device(world.local_rank(), precision, products, &who);
     if (choice.why.empty()) return;
     log_info("training on " + (device ? device->describe() : "the CPU") + ": " + choice.why);
-    if (device) log_info(who);
   });
+  if (!who.empty()) log_info(who);
+  const std::vector<std::string> all = world.all_gather_strings(who, "products of GPUs");
+  for (size_t rank = 1; rank < all.size(); ++rank) {
+    if (all[rank] == all[0]) continue;
+    log_warning(format("rank %zu: ", rank) + all[rank]);
+    break;
+  }
   return device;
 }
 

@@ -27,6 +27,6 @@ Gpu usable_by_all(const Gpu& mine, Communicator& world);
 // COLLECTIVE. This rank's GPU, or null for the CPU, by --device, alike on all ranks; says which and
 // why.
 std::unique_ptr<Device> chosen_gpu(const Options& options, const std::string& not_yet,
-                                   Precision precision, Communicator& world);
+                                   Precision precision, Products products, Communicator& world);
 
 }  // namespace alm

@@ -54,8 +54,7 @@ std::unique_ptr<DeviceWithoutMemory> planned_gpu(const Options& options,
   // That there is no GPU here is no obstacle where one is asked for.
   const Gpu gpu = asked == "auto" && not_yet.empty() ? find_gpu(0) : Gpu{true, "", ""};
   if (!choose_device(asked, gpu, not_yet).gpu) return nullptr;
-  return make_gpu_without_memory(precision,
-                                 resolved.deterministic ? Products::own : Products::fastest);
+  return make_gpu_without_memory(precision, products_on_gpu(resolved));
 }
 
 struct Fitting {

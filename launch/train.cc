@@ -63,8 +63,9 @@ int run_train(const Options& options, Communicator& world) {
   check_log_fits(resolved, log->schema());
   const std::unique_ptr<Compute> compute = make_compute(options, world);
   const Precision of_gpu = precision_on_gpu(options, resolved);
+  const Products products = products_on_gpu(resolved);
   const std::unique_ptr<Device> gpu =
-      chosen_gpu(options, not_yet_on_device(resolved, of_gpu), of_gpu, world);
+      chosen_gpu(options, not_yet_on_device(resolved, of_gpu), of_gpu, products, world);
   const std::unique_ptr<DeviceCommunicator> gpus = gpu ? make_gpu_communicator(world) : nullptr;
   std::unique_ptr<Compute> in_bf16;
   if (gpu == nullptr && chosen_precision(options, Precision::fp32) == Precision::bf16) {

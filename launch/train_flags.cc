@@ -315,6 +315,10 @@ Precision precision_on_gpu(const Options& options, const TrainOptions& resolved)
   return chosen_precision(options, resolved.model.proxy_mode() ? Precision::fp32 : Precision::bf16);
 }
 
+Products products_on_gpu(const TrainOptions& resolved) {
+  return resolved.deterministic || resolved.model.proxy_mode() ? Products::own : Products::fastest;
+}
+
 void check_log_fits(const TrainOptions& options, const io::LogSchema& schema) {
   if (options.tmle && !schema.is_arm_log()) {
     throw UserError(

@@ -5,6 +5,7 @@
 
 #include "engine/train/train_options.h"
 #include "io/journeys.h"
+#include "kernels/gpu.h"
 #include "kernels/mixed_matrix.h"
 #include "launch/options.h"
 
@@ -16,6 +17,9 @@ std::vector<OptionSpec> train_flags();
 TrainOptions train_options(const Options& options);
 // What a GPU would compute in.
 Precision precision_on_gpu(const Options& options, const TrainOptions& resolved);
+// Who would make its products. With --deterministic bits may not hang on a library; in proxy mode
+// no two steps have the same sizes, for each of which it would seek its code.
+Products products_on_gpu(const TrainOptions& resolved);
 // UserError where they do not go with a log of this schema.
 void check_log_fits(const TrainOptions& options, const io::LogSchema& schema);
 

@@ -114,7 +114,7 @@ MatrixLayout layout_of(const MixedMatrix<const float>& m) {
 
 // Of an address, in bytes, as far as it matters. Null: of memory that is allocated later.
 uint32_t alignment_of(const void* address) {
-  constexpr uintptr_t kMost = 256;
+  constexpr uintptr_t kMost = 16;  // more is of no use, and not the same from step to step
   const uintptr_t at = reinterpret_cast<uintptr_t>(address) | kMost;
   return static_cast<uint32_t>(at & (~at + 1));
 }
@@ -217,9 +217,9 @@ class CublasLt final : public LibraryProducts {
 
  private:
   const Plan& plan_for(const LibraryProduct& p) {
-    const auto [at, is_new] = plans_.try_emplace(key_of(p));
-    if (is_new) at->second = make_plan(p);
-    return at->second;
+    const Key key = key_of(p);
+    const auto known = plans_.find(key);
+    return known != plans_.end() ? known->second : plans_.emplace(key, make_plan(p)).first->second;
   }
 
   Plan make_plan(const LibraryProduct& p) {
@@ -249,9 +249,12 @@ class CublasLt final : public LibraryProducts {
         status == CUBLAS_STATUS_SUCCESS && found == 1 && best.state == CUBLAS_STATUS_SUCCESS;
     plan.algorithm = best.algo;
     if (!plan.found) {
-      log_info(format("%s has no code for a product of %lld x %lld: own kernels take it",
-                      name().c_str(), static_cast<long long>(p.result.rows),
-                      static_cast<long long>(p.result.cols)));
+      log_info(format("%s has no code for a product of %lld x %lld x %lld in %s%s", name().c_str(),
+                      static_cast<long long>(p.result.rows),
+                      static_cast<long long>(p.left_transposed ? p.left.rows : p.left.cols),
+                      static_cast<long long>(p.result.cols),
+                      p.left.precision == Precision::bf16 ? "bf16" : "fp32",
+                      p.sums_of_right != nullptr ? " that sums columns, too" : ""));
     }
     return plan;
   }

@@ -47,6 +47,34 @@ TEST_P(EveryWideOp, EqualsTheReferenceInBf16) {
       orders());
 }
 
+// Of layers in the size that it is meant for, with what it fuses. What it lacks, own kernels would
+// make, to the same numbers.
+TEST(LibraryProductsTest, AreThereForWideLayers) {
+  for (const Precision precision : {Precision::fp32, Precision::bf16}) {
+    constexpr int64_t kSize = 256;
+    const auto device = device_with_library(precision);
+    const std::unique_ptr<Queue> queue = device->make_queue();
+    cuda::LibraryProducts* const library =
+        static_cast<cuda::CudaQueue&>(*queue).library_for(kSize, kSize);
+    ASSERT_NE(library, nullptr);
+    const DeviceArray<float> memory(*device, 4 * kSize * kSize);
+    const auto factor = [&](int64_t at) -> MixedMatrix<const float> {
+      return {memory.data() + at * kSize * kSize, kSize, kSize, kSize, precision};
+    };
+    const Matrix<float> result(memory.data() + 2 * kSize * kSize, kSize, kSize);
+    float* const vector = memory.data() + 3 * kSize * kSize;
+    EXPECT_TRUE(library->has({.left = factor(0), .right = factor(1), .result = result}));
+    EXPECT_TRUE(library->has(
+        {.left = factor(0), .right = factor(1), .result = result, .bias = vector, .relu = true}));
+    EXPECT_TRUE(library->has({.left = factor(0),
+                              .right = factor(1),
+                              .left_transposed = true,
+                              .result = result,
+                              .addend = result,
+                              .sums_of_right = vector}));
+  }
+}
+
 bool takes(Queue& queue, int64_t in, int64_t out) {
   return static_cast<cuda::CudaQueue&>(queue).library_for(in, out) != nullptr;
 }
