@@ -10,6 +10,9 @@
 
 namespace alm {
 
+// Numbers of a vector that InfoNce (ops.h) takes on GPUs.
+inline constexpr int64_t kWidestInfoNceOfGpus = 128;
+
 struct Gpu {
   bool built_in = false;  // whether the program has kernels for one
   std::string obstacle;   // why none can be used, a part of a sentence; empty: one can

@@ -264,7 +264,11 @@ DeviceBatch BatchPacker::pack(ThreadPool& pool, std::span<const io::Journeys> bl
   find_rows(pool, padding, rows, world);
   DeviceBatch batch;
   if (model_.options().proxy_mode()) {
-    for (size_t at = 0; at < blocks.size(); ++at) parts_[at].proxy.add_known(batch.known);
+    for (size_t at = 0; at < blocks.size(); ++at) {
+      LossSums of_block;
+      parts_[at].proxy.add_known(of_block);
+      batch.known.add(of_block);
+    }
   }
   batch.inputs = joined_shape();
   to.begin(staging_room(batch.inputs, std::ssize(cats_.rows()), std::ssize(items_.rows())));

@@ -7,6 +7,7 @@
 #include "engine/model/model.h"
 #include "engine/model/staging.h"
 #include "engine/train/distinct_rows.h"
+#include "engine/train/step.h"
 #include "kernels/base/thread_pool.h"
 
 namespace alm {
@@ -19,7 +20,8 @@ struct DeviceBatch {
     std::span<const int64_t> places;  // [uses] where in `rows` the row of a use stands
   };
   ModelInputs inputs;
-  LossSums known;  // on the host: see ProxyInputs::add_known()
+  // On the host: see ProxyInputs::add_known(). Of a step of several ranks that of all.
+  LossTotals known;
   Rows cats;
   Rows items;
   const StepSettings* settings = nullptr;
@@ -51,8 +53,8 @@ class BatchPacker {
   // The model must outlive it.
   explicit BatchPacker(const Model& model);
   // Each block is made by one thread, and is a group of the matching loss. Padding (not in proxy
-  // mode) adds journeys of weight 0 and rows that no touch
-  // uses, which change no loss and no weight.
+  // mode) adds journeys of weight 0 and rows that no touch uses, which change no loss and no
+  // weight.
   DeviceBatch pack(ThreadPool& pool, std::span<const io::Journeys> blocks,
                    const StepSettings& settings, Padding padding, RowsOf rows, Communicator& world,
                    Staging& to);

@@ -6,6 +6,7 @@
 
 #include "kernels/base/clock.h"
 #include "kernels/base/text.h"
+#include "kernels/gpu.h"
 
 namespace alm {
 
@@ -18,6 +19,9 @@ std::string not_yet_on_device(const TrainOptions& options, Precision activations
   if (options.pcgrad) return "--pcgrad is set";
   if (options.model.proxy_mode() && activations == Precision::bf16) {
     return "--mediator is proxy and --precision is bf16";
+  }
+  if (options.model.proxy_mode() && options.model.match_width > kWidestInfoNceOfGpus) {
+    return "--match-width is above " + std::to_string(kWidestInfoNceOfGpus);
   }
   if (options.discriminator_steps > 1) return "--discriminator-steps is above 1";
   return "";
@@ -83,11 +87,9 @@ void DeviceStep::send(Slot& slot, StepState& state, std::span<const io::Journeys
                       const StepSettings& settings, Padding padding, RowsOf rows) {
   slot.batch = packer_.pack(state.compute.pool(), blocks, settings, padding, rows, state.world,
                             slot.staging);
-  slot.known = {};
-  slot.known.add(slot.batch.known);
   if (model_.options().proxy_mode() && rows == RowsOf::all_ranks) {
     int64_t unused = 0;
-    slot.known.reduce(state.world, &unused);
+    slot.batch.known.reduce(state.world, &unused);
   }
   timed(slot, *copies_, Lane::gpu_copies, "copy", [&] { slot.staging.send(*copies_); });
   copies_->mark(*slot.copied);
@@ -290,7 +292,7 @@ StepResult DeviceStep::result(StepState& state) {
   StepResult result;
   LossTotals totals;
   totals.add(sums.losses);
-  totals.add(slot.known.sums());
+  totals.add(slot.batch.known);
   result.losses = totals.means();
   if (totals.broken() > 0) {  // one sum for all: what it was without the bad journeys is not known
     for (double* of : {&result.losses.mediator, &result.losses.outcome, &result.losses.second_stage,
@@ -338,7 +340,7 @@ LossTotals DeviceStep::losses(StepState& state, std::span<const io::Journeys> bl
     queue_->download(slot.sums.data(), sums_.data(), sums_.bytes());
     queue_->wait();
     totals.add(slot.sums.data()->losses);
-    totals.add(slot.known.sums());
+    totals.add(slot.batch.known);
   }
   return totals;
 }

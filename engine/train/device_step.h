@@ -98,7 +98,6 @@ class DeviceStep {
     explicit Slot(Device& device);
     Staging staging;
     DeviceBatch batch;
-    LossTotals known;      // of the batch's losses, where ranks share it of all ranks
     HostArray<Sums> sums;  // one
     std::unique_ptr<Event> copied, done;
     DeviceTimes times;

@@ -52,6 +52,11 @@ void LossTotals::add(const LossSums& block) {
   for (size_t index = 0; index < sums_.size(); ++index) sums_[index].add(block.*kTerms[index]);
 }
 
+void LossTotals::add(const LossTotals& other) {
+  broken_ += other.broken_;
+  for (size_t index = 0; index < sums_.size(); ++index) sums_[index].add(other.sums_[index]);
+}
+
 void LossTotals::reduce(Communicator& world, int64_t* stop) {
   std::array<int64_t, kLosses * FixedSum::kLimbs + 2> words{};
   for (size_t index = 0; index < sums_.size(); ++index) {

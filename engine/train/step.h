@@ -42,6 +42,7 @@ io::Json to_json(const Losses& losses, bool proxy);
 class LossTotals {
  public:
   void add(const LossSums& block);
+  void add(const LossTotals& other);
   // Blocks whose loss was not finite, left out of the sums.
   int64_t broken() const { return broken_; }
   // COLLECTIVE. `stop` is 1 on a rank that was asked to stop; afterwards *stop is their number.

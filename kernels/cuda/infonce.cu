@@ -6,6 +6,7 @@
 #include "kernels/cuda/infonce_tile.cuh"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/sums.cuh"
+#include "kernels/gpu.h"
 
 namespace alm::cuda {
 namespace {
@@ -163,7 +164,8 @@ cudaError_t launch_infonce(CudaQueue& queue, const InfoNce& a) {
   const int64_t rows = a.x.rows;
   const int64_t columns = a.y.rows;
   const int64_t width = a.x.cols;
-  ALM_CHECK(width <= 128, "contrastive vectors of more than 128 numbers");
+  ALM_CHECK(width <= kWidestInfoNceOfGpus, "contrastive vectors of %lld numbers",
+            static_cast<long long>(width));
   Working work{};
   double* partials = nullptr;
   const int64_t row_tiles = blocks_for(rows, kSide);

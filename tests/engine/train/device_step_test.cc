@@ -134,6 +134,28 @@ TEST(DeviceStep, LossesOfBlocksDoNotDependOnHowManyGoTogether) {
   EXPECT_NEAR(step.losses.outcome, all.outcome, 1e-6);
 }
 
+TEST(DeviceStep, SaysWhatItDoesNotTrainYet) {
+  const auto reason = [](Precision activations, const auto& change) {
+    TrainOptions options;
+    change(options);
+    return not_yet_on_device(options, activations);
+  };
+  const auto nothing = [](TrainOptions&) {};
+  const auto proxy = [](TrainOptions& of) { of.model.mediator = MediatorMode::proxy; };
+  EXPECT_EQ(reason(Precision::fp32, nothing), "");
+  EXPECT_EQ(reason(Precision::bf16, nothing), "");
+  EXPECT_EQ(reason(Precision::fp32, proxy), "");
+  EXPECT_NE(reason(Precision::bf16, proxy), "");
+  EXPECT_NE(reason(Precision::fp32, [](TrainOptions& of) { of.tabular = true; }), "");
+  EXPECT_NE(reason(Precision::fp32, [](TrainOptions& of) { of.pcgrad = true; }), "");
+  EXPECT_NE(reason(Precision::fp32, [](TrainOptions& of) { of.discriminator_steps = 2; }), "");
+  const auto wide = [&](TrainOptions& of) {
+    proxy(of);
+    of.model.match_width = 129;
+  };
+  EXPECT_NE(reason(Precision::fp32, wide), "");
+}
+
 TEST(DistinctRows, AreEachThereOnceAndFoundFromEveryUse) {
   DistinctRows distinct(11);
   const std::vector<std::vector<int64_t>> batches = {{}, {3}, {10, 0, 10, 10, 0, 7}, {7, 7}, {}};
