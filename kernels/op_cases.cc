@@ -1115,7 +1115,7 @@ std::vector<OpCase> correctness_cases() {
       for (const BackwardWays& ways : {BackwardWays{.relu = true},
                                        {.accumulate_dx = true},
                                        {.relu = true, .accumulate_dx = true, .alpha = -0.7},
-                                       {.alpha = -0.7, .mask_dx = true},
+                                       {.mask_dx = true, .alpha = -0.7},
                                        {.accumulate_dx = true, .mask_dx = true, .w = false},
                                        {.x = false},
                                        {.relu = true, .w = false},
