@@ -17,13 +17,11 @@ namespace alm {
 namespace {
 
 constexpr const char* kNotCounted =
-    "not counted: what the CUDA driver, NCCL and MPI keep for themselves, the program, the "
-    "system's "
-    "cache of files";
+    "not counted: what the CUDA driver, NCCL (also where it rounds a rank's gradient up) and MPI "
+    "keep for themselves, the program, weights of --controls, the system's cache of files";
 
-// "80G", of 1,024; 0: not given.
+// "80G", of 1,024.
 int64_t bytes_of(const std::string& text) {
-  if (text.empty()) return 0;
   const std::string units = "KMGT";
   size_t used = 0;
   double bytes = 0;
@@ -47,12 +45,13 @@ std::string bytes_text(int64_t bytes) {
 
 // The device that would take the training steps; null: the CPU.
 std::unique_ptr<DeviceWithoutMemory> planned_gpu(const Options& options,
-                                                 const TrainOptions& resolved) {
+                                                 const TrainOptions& resolved,
+                                                 Communicator& world) {
   const std::string& asked = options.text("device");
   const Precision precision = precision_on_gpu(options, resolved);
   const std::string not_yet = not_yet_on_device(resolved, precision);
   // That there is no GPU here is no obstacle where one is asked for.
-  const Gpu gpu = asked == "auto" && not_yet.empty() ? find_gpu(0) : Gpu{true, "", ""};
+  const Gpu gpu = asked == "auto" && not_yet.empty() ? gpu_of_rank(world) : Gpu{true, "", ""};
   if (!choose_device(asked, gpu, not_yet).gpu) return nullptr;
   return make_gpu_without_memory(precision, products_on_gpu(resolved));
 }
@@ -149,14 +148,14 @@ io::Json plan_json(const MemoryPlan& plan, const PlanInputs& in, const Fitting& 
 int run_plan(const Options& options, Communicator& world) {
   const TrainOptions resolved = train_options(options);
   Fitting fitting;
-  fitting.memory = bytes_of(options.text("memory"));
+  if (options.given("memory")) fitting.memory = bytes_of(options.text("memory"));
   fitting.of = "--memory";
   if (resolved.tabular) {
     throw UserError("--nuisance tabular counts and trains no network: there is nothing to plan");
   }
   const std::shared_ptr<const io::Log> log = open_log(options, world);
   check_log_fits(resolved, log->schema());
-  const std::unique_ptr<DeviceWithoutMemory> gpu = planned_gpu(options, resolved);
+  const std::unique_ptr<DeviceWithoutMemory> gpu = planned_gpu(options, resolved, world);
   const std::unique_ptr<Device> cpu = make_cpu_device(options.text("simd"));
   ThreadPool pool(threads_of_rank(options, world));
   const LogSurvey survey = survey_log(*log, resolved, plan_fits(resolved), pool);

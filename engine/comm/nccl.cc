@@ -7,6 +7,8 @@
 #include <nccl.h>
 
 #include <map>
+#include <memory>
+#include <set>
 #include <thread>
 
 #include "engine/comm/device_communicator.h"
@@ -110,13 +112,16 @@ class RegisteredMemory final : public DeviceMemory {
 
   void* allocate(int64_t bytes) override {
     void* memory = nullptr;
-    if (library().allocate != nullptr) {
-      check_nccl(library().allocate(&memory, static_cast<size_t>(std::max<int64_t>(bytes, 1))),
-                 "memory");
+    const bool from_nccl =
+        library().allocate != nullptr &&
+        library().allocate(&memory, static_cast<size_t>(std::max<int64_t>(bytes, 1))) ==
+            ncclSuccess;
+    if (from_nccl) {
       const std::unique_ptr<Queue> queue = device_.make_queue();
       queue->clear(memory, bytes);
       queue->wait();
-    } else {
+      from_nccl_.insert(memory);
+    } else {  // not every host lets it; the device says what it lacks
       memory = device_.allocate(bytes);
     }
     // A sum of what NCCL will not register is as right.
@@ -135,13 +140,14 @@ class RegisteredMemory final : public DeviceMemory {
     if (!handle.empty() && communicator_ != nullptr) {
       library().deregister_memory(communicator_.get(), handle.mapped());
     }
-    library().release != nullptr ? void(library().release(memory)) : device_.release(memory);
+    from_nccl_.erase(memory) > 0 ? void(library().release(memory)) : device_.release(memory);
   }
 
  private:
   Device& device_;
   const std::unique_ptr<ncclComm, Abort>& communicator_;
   std::map<void*, void*> handles_;  // by address
+  std::set<void*> from_nccl_;
 };
 
 class NcclCommunicator final : public DeviceCommunicator {

@@ -39,6 +39,7 @@ DeviceStep::DeviceStep(const Model& model, Device& device, DeviceCommunicator& r
       device_(device),
       ops_(device.ops()),
       ranks_(ranks),
+      gradient_cuts_(model.gradient_cuts()),
       graphs_(graphs && ranks.size() == 1 && !model.options().proxy_mode()),
       weights_(model, device, ranks.memory(device)),
       memory_(device),
@@ -156,13 +157,14 @@ DeviceStep::Gradient DeviceStep::summed_gradient(Slot& slot) {
   constexpr int64_t kLosses = sizeof(LossSums) / sizeof(double);
   const DeviceSpan<float> dense = DeviceSpan<float>(weights_.gradient).part(0, model_.loss_last());
   int64_t unsent = dense.size();
-  const std::function<void(int64_t)> send_from = [&](int64_t from) {
+  const auto send_from = [&](int64_t from) {
     send_sum(slot, dense.part(from, unsent - from), "dense gradient");
     unsent = from;
   };
-  const Gradient gradient = own_gradient(slot, &send_from);
+  const std::function<void(int64_t)> complete = std::cref(send_from);  // takes no memory
+  const Gradient gradient = own_gradient(slot, &complete);
   const Range range("sums over ranks");
-  for (const int64_t cut : model_.gradient_cuts()) {
+  for (const int64_t cut : gradient_cuts_) {
     if (cut < unsent) send_from(cut);
   }
   send_from(0);

@@ -162,6 +162,7 @@ class DeviceStep {
   Device& device_;
   const Ops& ops_;
   DeviceCommunicator& ranks_;
+  const std::vector<int64_t> gradient_cuts_;
   const bool graphs_;
   float reversal_ = 0;  // of the step that is queued
   DeviceWeights weights_;

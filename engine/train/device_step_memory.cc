@@ -23,10 +23,12 @@ BatchSizes with_rows(PassSize of, PassSize uses, const Model& model, const Devic
 int64_t DeviceStep::rehearse(const BatchSizes& step, const BatchSizes& pass, bool exact) {
   const std::unique_ptr<DeviceWithoutMemory> space = device_.without_memory();
   const InputsShape shape(*space, pass.journeys, pass.touches, model_.stats(), model_.options());
-  const InputsShape of_rows(*space, std::max(step.cat_rows, step.item_rows), 1, model_.stats(),
-                            model_.options());
+  constexpr int64_t kLeast = 64;  // room for the settings
+  const InputsShape of_rows(*space, std::max({step.cat_rows, step.item_rows, kLeast}), kLeast,
+                            model_.stats(), model_.options());
   Slot& slot = slots_.front();
   slot.batch = {.inputs = shape.inputs(),
+                .known = {},
                 .cats = {of_rows.any<int64_t>(step.cat_rows), shape.inputs().cat_rows},
                 .items = {of_rows.any<int64_t>(step.item_rows), shape.inputs().item_rows},
                 .settings = of_rows.any<StepSettings>(1).data()};
@@ -64,7 +66,8 @@ void DeviceStep::reserve(const LargestBatch& largest, bool deterministic) {
                                  step.item_rows * weights_.items.width};
   }
   const std::unique_ptr<DeviceWithoutMemory> nowhere = device_.without_memory();
-  DeviceStep rehearsal(model_, *nowhere, ranks_, false);
+  const std::unique_ptr<DeviceCommunicator> alone = make_self_device_communicator();
+  DeviceStep rehearsal(model_, *nowhere, *alone, false);
   if (deterministic) rehearsal.exact_ = std::make_unique<Exact>(*nowhere);
   memory_.reserve(std::max(rehearsal.rehearse(step, pass, deterministic),
                            pass_numbers(model_, device_, largest.validations, false)));

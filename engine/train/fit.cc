@@ -134,14 +134,18 @@ int64_t Fit::phase_end() const {
   return refitting() ? progress_.refit_start + refit_steps() : epochs_ * steps_per_epoch_;
 }
 
+void Fit::leave_device() {
+  if (on_device_) of_accelerator_ = on_device_->memory();
+  on_device_.reset();
+}
+
 void Fit::begin_refit() {
   if (progress_.bad_validations > 0 && progress_.best_step < 0) {
     throw UserError(in_.name +
                     " fit: no validation had a finite loss, so nothing usable was learned: "
                     "lower --learning-rate, or look for extreme values with alm inspect");
   }
-  if (on_device_) of_accelerator_ = on_device_->memory();
-  on_device_.reset();
+  leave_device();
   weights_ = best_;
   state_->optimizer.reset_moments();
   progress_.refit_start = progress_.step;
@@ -223,7 +227,10 @@ Fit::End Fit::run_phase(const std::function<void()>& checkpoint) {
     const bool kept = every > 0 && (progress_.step + 1) % every == 0 && !last;
     bool stopping = stop;
     if (on_device_) {
-      stopping = any_rank(stop);
+      {
+        const PhaseSpan phase(state_->phases, Phase::reduce);
+        stopping = any_rank(stop);
+      }
       on_device_->begin(*state_, blocks, step + 1, settings);
       // The result of a step can wait until the next is begun, but where something hangs on it. A
       // step after one that was skipped may be the last that is allowed.

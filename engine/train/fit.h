@@ -100,6 +100,7 @@ class Fit {
   // After a validation: keeps the best, says whether patience is at its end.
   bool patience_over(const Losses& validation);
   End run_phase(const std::function<void()>& checkpoint);
+  void leave_device();
   void begin_refit();
   void report(const StepResult& result, const Losses* validation, double rate_seconds,
               int64_t rate_samples);

@@ -1,6 +1,7 @@
 // What a fit takes of memory: at once what is known before its steps, and how much it holds.
 #include "engine/train/fit.h"
 #include "engine/train/pass_memory.h"
+#include "kernels/base/check.h"
 
 namespace alm {
 
@@ -10,10 +11,14 @@ void Fit::reserve() {
   const LargestBatch largest = largest_batch(in_.model, counts, batch_, in_.world.size(),
                                              compute.threads(), in_.options.deterministic);
   if (on_device_) on_device_->reserve(largest, in_.options.deterministic);
-  if (critic_) {
-    critic_->reserve(critic_numbers(in_.model, in_.compute.device(), largest.block));
+  int64_t numbers = 0, of_critic = 0;
+  try {
+    numbers = fit_numbers(in_.model, in_.compute.device(), largest);
+    if (critic_) of_critic = critic_numbers(in_.model, in_.compute.device(), largest.block);
+  } catch (const MachineError&) {
+    return;  // no address space to find out (ulimit -v): memory grows with the batches as they come
   }
-  const int64_t numbers = fit_numbers(in_.model, in_.compute.device(), largest);
+  if (critic_) critic_->reserve(of_critic);
   for (int64_t thread = 0; thread < compute.threads(); ++thread) {
     in_.compute.thread(thread).memory.reserve(numbers);
   }

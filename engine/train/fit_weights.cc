@@ -66,7 +66,7 @@ void Fit::load(const io::CheckpointBlobs& checkpoint) {
   const int64_t size = in_.model.layout().size();
   state_->optimizer.first_moment = get_blob<float>("first_moment", checkpoint, size);
   state_->optimizer.second_moment = get_blob<float>("second_moment", checkpoint, size);
-  if (refitting()) on_device_.reset();
+  if (refitting()) leave_device();
   if (on_device_) on_device_->upload(weights_, state_->optimizer);
 }
 

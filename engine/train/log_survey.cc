@@ -29,7 +29,7 @@ struct Findings {
       for (size_t fit = 0; fit < fit_rows.size(); ++fit) {
         fit_rows[fit] += plan.fits[fit].training(user);
       }
-      if (!plan.fits[0].training(user)) continue;  // as the first pass has it
+      if (!plan.statistics(user)) continue;  // as the first pass has it
       const size_t first = static_cast<size_t>(journeys.touch_begin[static_cast<size_t>(row)]);
       mark_missing(journeys.dense, static_cast<size_t>(row), 1, dense_missing);
       mark_missing(journeys.touch_dense, first, static_cast<size_t>(journeys.touches_of(row)),

@@ -256,9 +256,10 @@ ThreadLimits measure_limits(Device& device) {
   std::vector<float> x(kElements, 0.5f), y(kElements, 0.25f);
   const auto square = [&](float* data) { return Matrix<float>(data, kSide, kSide); };
   const double product = best_seconds([&] {
-    device.ops().linear_forward(
-        *queue,
-        {.x = square(x.data()), .w = square(x.data() + kSide * kSide), .y = square(y.data())});
+    device.ops().linear_forward(*queue, {.x = square(x.data()),
+                                         .w = square(x.data() + kSide * kSide),
+                                         .bias = {},
+                                         .y = square(y.data())});
   });
   const double stream = best_seconds([&] { device.ops().accumulate(*queue, {.x = x, .y = y}); });
   return {2.0 * kSide * kSide * kSide / product, 3 * kFloat * kElements / stream};

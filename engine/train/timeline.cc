@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <fstream>
 #include <span>
 
 #include "io/json.h"
@@ -30,11 +31,11 @@ double common_moment(Communicator& world) {
   return of_first.back() + ahead[ahead.size() / 2];
 }
 
-std::string text_of_file(const std::vector<std::string>& of_ranks) {
+std::string text_of_file(const std::vector<std::vector<std::byte>>& of_ranks) {
   std::string text = "{\"displayTimeUnit\": \"ms\", \"traceEvents\": [";
-  for (const std::string& of_rank : of_ranks) {
-    if (of_rank.empty()) continue;
-    text += (text.back() == '[' ? "\n" : ",\n") + of_rank;
+  for (const std::vector<std::byte>& of_rank : of_ranks) {
+    text += text.back() == '[' ? "\n" : ",\n";
+    text.append(reinterpret_cast<const char*>(of_rank.data()), of_rank.size());
   }
   return text + "\n]}\n";
 }
@@ -44,12 +45,8 @@ std::string text_of_file(const std::vector<std::string>& of_ranks) {
 Timeline::Timeline(std::string path, int64_t steps, Communicator& world)
     : path_(std::move(path)), most_steps_(steps), world_(world) {
   world_.together("timeline", [&] {
-    if (world_.rank() != 0) return;
-    try {
-      io::write_text_atomically(path_, text_of_file({}));
-    } catch (const MachineError& error) {
-      throw UserError(std::string("--timeline: ") + error.what());
-    }
+    if (world_.rank() != 0 || std::ofstream(path_, std::ios::app)) return;
+    throw UserError("--timeline: " + path_ + " cannot be written");
   });
   start_ = common_moment(world_);
 }
@@ -87,15 +84,21 @@ void Timeline::end_step() {
 void Timeline::end() {
   if (written_) return;
   written_ = true;
-  const std::vector<std::string> of_ranks =
-      world_.all_gather_strings(text_of_rank(), "spans of the timeline");
+  // To rank 0 alone.
+  std::vector<std::vector<std::byte>> parts(static_cast<size_t>(world_.size()));
+  const std::string text = text_of_rank();
   spans_ = {};
-  world_.together("timeline", [&] {
-    if (world_.rank() != 0) return;
-    io::write_text_atomically(path_, text_of_file(of_ranks));
+  const auto bytes = std::as_bytes(std::span(text));
+  parts[0].assign(bytes.begin(), bytes.end());
+  parts = world_.all_to_all_v(parts, "spans of the timeline");
+  if (world_.rank() != 0) return;
+  try {
+    io::write_text_atomically(path_, text_of_file(parts));
     log_info(format("timeline of %lld steps: %s (ui.perfetto.dev shows it)",
                     static_cast<long long>(steps_), path_.c_str()));
-  });
+  } catch (const MachineError& error) {  // no reason to lose a training
+    log_warning(std::string("--timeline: ") + error.what());
+  }
 }
 
 }  // namespace alm

@@ -16,8 +16,8 @@ enum class Lane { host, gpu, gpu_sums, gpu_copies };
 
 class Timeline {
  public:
-  // COLLECTIVE: compares the clocks of all ranks, and rank 0 makes the file, empty yet.
-  // UserError where it cannot. `world` must outlive it.
+  // COLLECTIVE: compares the clocks of all ranks. UserError where rank 0 cannot write the file; one
+  // that is there stays as it is until end(). `world` must outlive it.
   Timeline(std::string path, int64_t steps, Communicator& world);
 
   // Whether there are steps to come.
@@ -32,7 +32,7 @@ class Timeline {
   void add(Lane lane, const char* name, double begin, double end, int64_t step);
   // COLLECTIVE. A step has ended; the last that is wanted has the file written.
   void end_step();
-  // COLLECTIVE. No step follows: writes the file unless it has been.
+  // COLLECTIVE. No step follows: writes the file unless it has been; where that fails it warns.
   void end();
 
  private:

@@ -258,11 +258,9 @@ class Trainer {
                  static_cast<long long>(steps)));
     }
     const bool done = fit.run([&] { save(&fit); });
+    if (!done) save(&fit);
     if (timeline) timeline->end();
-    if (!done) {
-      save(&fit);
-      return false;
-    }
+    if (!done) return false;
     if (first) note_memory(fit);
     if (planned.scores && job_.init.empty()) {
       const int64_t least = bundle_.main_steps;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/cuda/queue.h"
+#include "kernels/device_array.h"
 #include "tests/simt/bf16_reference.h"
 #include "tests/simt/every_case.h"
 
