@@ -163,10 +163,8 @@ struct Plan {
   cublasLtMatmulAlgo_t algorithm{};
 };
 
-void point_to_vector(const Plan& plan, const LibraryProduct& p) {
-  if (vector_of(p) != nullptr) {
-    set(plan.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, vector_of(p));
-  }
+void point_to(const Plan& plan, const void* vector) {
+  if (vector != nullptr) set(plan.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, vector);
 }
 
 Preference preference_for(const LibraryProduct& p, int64_t workspace_bytes) {
@@ -205,7 +203,7 @@ class CublasLt final : public LibraryProducts {
   void run(cudaStream_t stream, const LibraryProduct& p, void* workspace) override {
     const Plan& plan = plan_for(p);
     ALM_CHECK(plan.found);
-    point_to_vector(plan, p);
+    point_to(plan, vector_of(p));
     const float beta = p.addend.data != nullptr ? 1.0f : 0.0f;
     check_library(
         library().multiply(handle_, plan.operation.get(), &p.alpha, p.right.data, plan.a.get(),
@@ -234,7 +232,10 @@ class CublasLt final : public LibraryProducts {
     set(plan.operation, CUBLASLT_MATMUL_DESC_TRANSA, way(p.right_transposed));
     set(plan.operation, CUBLASLT_MATMUL_DESC_TRANSB, way(p.left_transposed));
     set(plan.operation, CUBLASLT_MATMUL_DESC_EPILOGUE, uint32_t{epilogue_of(p)});
-    point_to_vector(plan, p);
+    // An address of no better alignment than is promised.
+    if (vector_of(p) != nullptr) {
+      point_to(plan, reinterpret_cast<const void*>(uintptr_t{alignment_of(vector_of(p))}));
+    }
     plan.a = layout_of(p.right);
     plan.b = layout_of(p.left);
     plan.c = layout_of(addend_of(p));
