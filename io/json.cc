@@ -70,7 +70,12 @@ void sync_directory(const std::string& path) {
 
 void write_text_atomically(const std::string& path, const std::string& text) {
   const std::string temporary = path + ".tmp";
-  write_file_synced(temporary, std::as_bytes(std::span(text)));
+  try {
+    write_file_synced(temporary, std::as_bytes(std::span(text)));
+  } catch (const MachineError&) {
+    std::remove(temporary.c_str());  // a part of it is of no use
+    throw;
+  }
   if (std::rename(temporary.c_str(), path.c_str()) != 0) cannot("rename into place", path);
   const size_t slash = path.rfind('/');
   sync_directory(slash == path.npos ? "." : slash == 0 ? "/" : path.substr(0, slash));

@@ -105,7 +105,9 @@ Command doctor_command() {
        .help = "Seconds a stage may last before the ranks that wait say so and the job ends.",
        .lowest = 0.1,
        .highest = 86400}};
-  const std::vector<OptionSpec> device = device_flags();
+  const std::vector<OptionSpec> device =
+      device_flags({"auto", "cpu", "cuda"},
+                   "Where the job will compute; cuda: a rank without a GPU is a fault.");
   flags.insert(flags.end(), device.begin(), device.end());
   return {{.name = "doctor",
            .summary = "whether ranks, cores, network and files are fit for a job, before it runs",

@@ -55,12 +55,19 @@ std::vector<Finding> check_gpu(const Options& options, Communicator& world) {
   Gpu found = gpu_of_rank(world);
   const std::vector<std::string> obstacles = world.all_gather_strings(found.obstacle, "GPUs");
   const int64_t with = std::ranges::count(obstacles, std::string());
+  const bool insists = options.text("device") == "cuda";
+  if (insists && with < world.size()) {
+    return {{Health::ill,
+             format("%lld of %lld ranks have one that can be used", static_cast<long long>(with),
+                    static_cast<long long>(world.size())),
+             *std::ranges::find_if(obstacles, [](const std::string& of) { return !of.empty(); })}};
+  }
   if (with == 0) return {{Health::well, "none is used: " + obstacles.front()}};
   if (world.size() == 1) return {{Health::well, "there is one that can be used"}};
   if (found.obstacle.empty()) found.obstacle = gpu_communicator_obstacle();
   const Gpu of_all = usable_by_all(found, world);
   if (of_all.obstacle.empty()) return {check_gpu_sums(options.real("deadline"), world)};
-  return {{Health::doubtful,
+  return {{insists ? Health::ill : Health::doubtful,
            format("%lld of %lld ranks have one, but ", static_cast<long long>(with),
                   static_cast<long long>(world.size())) +
                of_all.obstacle,

@@ -56,6 +56,9 @@ std::unique_ptr<DeviceWithoutMemory> planned_gpu(const Options& options,
   return make_gpu_without_memory(precision, products_on_gpu(resolved));
 }
 
+// Batches are multiples of 16, large ones of 256.
+constexpr int64_t kLargestUnit = 256;
+
 struct Fitting {
   int64_t memory = 0;  // of a rank; 0: not known
   std::string of;      // where that is known from
@@ -63,7 +66,7 @@ struct Fitting {
 };
 
 std::string memory_lines(const MemoryPlan& plan, bool gpu) {
-  std::string text = format("\nmemory of a rank in training %10s %10s\n", gpu ? "GPU" : "", "host");
+  std::string text = format("\nmemory of a rank, last fit   %10s %10s\n", gpu ? "GPU" : "", "host");
   const auto line = [&](const char* name, int64_t MemoryUse::*kind) {
     text += format("  %-26s %10s %10s\n", name, gpu ? bytes_text(plan.device.*kind).c_str() : "",
                    bytes_text(plan.host.*kind).c_str());
@@ -78,7 +81,7 @@ std::string memory_lines(const MemoryPlan& plan, bool gpu) {
                  bytes_text(plan.host.total()).c_str());
   text += format(
       "  rank 0 while it writes a checkpoint: %s more; estimates, later: up to %s beside "
-      "the weights; at most %s of the host\n",
+      "the weights; about %s of the host at most\n",
       bytes_text(plan.checkpoint_copy).c_str(), bytes_text(plan.estimates).c_str(),
       bytes_text(plan.peak).c_str());
   return text + "  " + kNotCounted + "\n";
@@ -86,22 +89,28 @@ std::string memory_lines(const MemoryPlan& plan, bool gpu) {
 
 std::string plan_text(const MemoryPlan& plan, const PlanInputs& in, const Fitting& fitting) {
   const PlannedSteps& steps = plan.main;
-  std::string text = format(
+  std::string text = in.trains == nullptr
+                         ? std::string("planned for the CPU (for GPUs: --device cuda)\n")
+                         : format("planned for a GPU a rank, activations of touches in %s\n",
+                                  in.trains->activations() == Precision::bf16 ? "bf16" : "fp32");
+  text += format(
       "%s journeys to train on, %lld rank%s of %lld thread%s, batch %lld (%lld a rank)\n",
       with_commas(in.survey.fit_rows.front()).c_str(), static_cast<long long>(in.ranks),
       in.ranks == 1 ? "" : "s", static_cast<long long>(in.threads), in.threads == 1 ? "" : "s",
       static_cast<long long>(steps.batch), static_cast<long long>(steps.batch / in.ranks));
   text += format(
-      "steps: %lld at most, %lld epochs of %lld and %lld of the second stage; %lld fit%s "
-      "in all, one after the other\n",
+      "main fit: %lld steps at most, %lld epochs of %lld and %lld steps of the second stage; "
+      "%lld fit%s in all, one after the other, each on its own journeys\n",
       static_cast<long long>(steps.total()), static_cast<long long>(steps.epochs),
       static_cast<long long>(steps.steps_per_epoch), static_cast<long long>(steps.refit),
       static_cast<long long>(plan.fits), plan.fits == 1 ? "" : "s");
   text += memory_lines(plan, in.trains != nullptr);
   if (fitting.memory > 0) {
-    text += fitting.batch > 0 ? format("\nlargest batch that fits %s (%s): %s\n",
+    const bool all = fitting.batch > in.survey.fit_rows.front() - kLargestUnit;
+    text += fitting.batch > 0 ? format("\nlargest batch that fits %s (%s): %s%s\n",
                                        bytes_text(fitting.memory).c_str(), fitting.of.c_str(),
-                                       with_commas(fitting.batch).c_str())
+                                       with_commas(fitting.batch).c_str(),
+                                       all ? ", as many journeys as there are" : "")
                               : format("\nno batch fits %s (%s)\n",
                                        bytes_text(fitting.memory).c_str(), fitting.of.c_str());
   } else {

@@ -1,7 +1,12 @@
 #include "engine/train/timeline.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <span>
 
@@ -13,6 +18,7 @@
 namespace alm {
 namespace {
 
+constexpr const char* kOpening = "{\"displayTimeUnit\": \"ms\", \"traceEvents\": [";
 constexpr std::array kLaneNames = {"host", "GPU", "GPU, sums over ranks", "GPU, copies"};
 
 // COLLECTIVE. now_seconds() of each rank at about the same moment, whatever their clocks: as they
@@ -32,7 +38,7 @@ double common_moment(Communicator& world) {
 }
 
 std::string text_of_file(const std::vector<std::vector<std::byte>>& of_ranks) {
-  std::string text = "{\"displayTimeUnit\": \"ms\", \"traceEvents\": [";
+  std::string text = kOpening;
   for (const std::vector<std::byte>& of_rank : of_ranks) {
     text += text.back() == '[' ? "\n" : ",\n";
     text.append(reinterpret_cast<const char*>(of_rank.data()), of_rank.size());
@@ -40,13 +46,29 @@ std::string text_of_file(const std::vector<std::vector<std::byte>>& of_ranks) {
   return text + "\n]}\n";
 }
 
+// Why a timeline may not be written there; empty: it may. Nothing but a timeline is overwritten.
+std::string obstacle(const std::string& path) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  const fs::file_status found = fs::symlink_status(path, error);
+  if (!fs::exists(found)) {
+    const fs::path folder = fs::path(path).parent_path();
+    const char* const in = folder.empty() ? "." : folder.c_str();
+    return ::access(in, W_OK) == 0 ? "" : std::string(in) + ": " + std::strerror(errno);
+  }
+  if (!fs::is_regular_file(found)) return "it is there, and is no file";
+  std::string begins(std::strlen(kOpening), ' ');
+  std::ifstream(path).read(begins.data(), std::ssize(begins));
+  return begins == kOpening ? "" : "it is there, and is no timeline: name another file";
+}
+
 }  // namespace
 
 Timeline::Timeline(std::string path, int64_t steps, Communicator& world)
     : path_(std::move(path)), most_steps_(steps), world_(world) {
   world_.together("timeline", [&] {
-    if (world_.rank() != 0 || std::ofstream(path_, std::ios::app)) return;
-    throw UserError("--timeline: " + path_ + " cannot be written");
+    const std::string why_not = world_.rank() == 0 ? obstacle(path_) : "";
+    if (!why_not.empty()) throw UserError("--timeline " + path_ + ": " + why_not);
   });
   start_ = common_moment(world_);
 }
@@ -61,7 +83,10 @@ std::string Timeline::text_of_rank() const {
       "{\"ph\": \"M\", \"pid\": %lld, \"name\": \"process_name\", \"args\": {\"name\": \"rank "
       "%lld\"}}",
       rank, rank);
+  std::array<bool, kLaneNames.size()> used{};
+  for (const Span& span : spans_) used[static_cast<size_t>(span.lane)] = true;
   for (size_t lane = 0; lane < kLaneNames.size(); ++lane) {
+    if (!used[lane]) continue;
     text += format(
         ",\n{\"ph\": \"M\", \"pid\": %lld, \"tid\": %zu, \"name\": \"thread_name\", \"args\": "
         "{\"name\": \"%s\"}}",

@@ -169,7 +169,8 @@ class Trainer {
     const MemoryUse host = fit.memory();
     job_.config["memory"]["host"] = to_json(host);
     std::string text =
-        "memory of a rank: " + human_bytes(static_cast<double>(host.total())) + " of the host";
+        "memory of a rank after its first fit: " + human_bytes(static_cast<double>(host.total())) +
+        " of the host";
     if (job_.accelerator != nullptr) {
       const MemoryUse device = fit.memory_of_accelerator();
       job_.config["memory"]["device"] = to_json(device);
