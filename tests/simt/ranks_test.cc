@@ -203,7 +203,9 @@ void run(Communicator& world, bool exact) {
   if (exact) {
     check_exact(world, *gpus, {"tiny", 32}, 2);
     if (all_failures(world) == 0) check_exact(world, *gpus, {"reference", 16}, 2);
-    if (all_failures(world) == 0) check_exact(world, *gpus, {"tiny", 32, Head::proxy}, 2);
+    if (world.size() == 3 && all_failures(world) == 0) {  // one number of ranks is enough
+      check_exact(world, *gpus, {"tiny", 32, Head::proxy}, 2);
+    }
   } else {
     check_curve(world, *gpus, {"reference", 16}, 4);
     check_memory(world);
