@@ -1,9 +1,9 @@
 #!/bin/sh
 # usage: launch/test.sh [LABEL...]
 # Installs what is missing, builds everything and runs the tests, or only those of the given labels
-# (base kernels io engine launch mpi lint scripts fuzz cuda). ALM_DATA names the folder of the real data sets,
+# (base kernels io engine launch mpi lint scripts fuzz cuda mutations). ALM_DATA names the folder of the real data sets,
 # ALM_REQUIRE what may not be skipped (cuda-toolkit,real-data). ALM_BUILD: another build folder.
-# ALM_CTEST: a further option of ctest. ALM_SANITIZE=address,undefined: built with these sanitizers, in a
+# ALM_WITHOUT: a label left out. ALM_CTEST: a further option of ctest. ALM_SANITIZE=address,undefined: built with these sanitizers, in a
 # folder of its own.
 set -eu
 cd "$(dirname "$0")/.."
@@ -23,4 +23,5 @@ cmake --build "$build" --parallel "$(compile_jobs)"
 labels=""
 for label in "$@"; do labels="${labels:+$labels|}$label"; done
 cd "$build"
-ctest --output-on-failure -j "$(usable_cores)" ${ALM_CTEST:+"$ALM_CTEST"} ${labels:+-L "^($labels)\$"}
+ctest --output-on-failure -j "$(usable_cores)" ${ALM_CTEST:+"$ALM_CTEST"} ${labels:+-L "^($labels)\$"} \
+  ${ALM_WITHOUT:+-LE "^$ALM_WITHOUT\$"}
