@@ -61,8 +61,8 @@ struct ScatterRows {
 };
 
 // z = x w + bias + addend, y = act(z). x [r, a], w [a, b], bias [b], addend and y [r, b]; act is
-// ReLU or none; of a NaN a ReLU may make 0. bias and addend are optional, and the addend may be y itself or z. before_relu:
-// where z is wanted, too; optional, may not be y.
+// ReLU or none; of a NaN a ReLU may make 0. bias and addend are optional, and the addend may be y
+// itself or z. before_relu: where z is wanted, too; optional, may not be y.
 struct LinearForward {
   MixedMatrix<const float> x;
   Matrix<const float> w;

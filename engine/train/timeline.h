@@ -17,7 +17,8 @@ enum class Lane { host, gpu, gpu_sums, gpu_copies };
 class Timeline {
  public:
   // COLLECTIVE: compares the clocks of all ranks. UserError where rank 0 cannot write the file, or
-  // there is something else than a timeline, which stays as it is until end(). `world` must outlive it.
+  // there is something else than a timeline, which stays as it is until end(). `world` must outlive
+  // it.
   Timeline(std::string path, int64_t steps, Communicator& world);
 
   // Whether there are steps to come.
