@@ -246,6 +246,11 @@ void DeviceStep::run_by_graph(Slot& slot, const std::function<void()>& step) {
   slot.recordings.push_back({before, nullptr});
 }
 
+// Of a step's batch.
+Padding DeviceStep::padding(bool deterministic) const {
+  return deterministic || model_.options().proxy_mode() ? Padding::none : Padding::shared_sizes;
+}
+
 void DeviceStep::begin(StepState& state, std::span<const io::Journeys> blocks, int64_t step,
                        const OptimizerSettings& settings) {
   ALM_CHECK(unread() <= kUnread);
@@ -255,12 +260,11 @@ void DeviceStep::begin(StepState& state, std::span<const io::Journeys> blocks, i
   begin_times(slot, state.phases.timeline);
   const StepSettings of_step = step_settings(step, settings, state.clip_norm);
   if (state.options.deterministic) {
-    send(slot, state, blocks, of_step, Padding::none, RowsOf::all_ranks);
+    send(slot, state, blocks, of_step, padding(true), RowsOf::all_ranks);
     phase.next(Phase::compute);
     step_exactly(slot, state, blocks, phase);
   } else {
-    send(slot, state, blocks, of_step,
-         model_.options().proxy_mode() ? Padding::none : Padding::shared_sizes,
+    send(slot, state, blocks, of_step, padding(false),
          ranks_.size() > 1 ? RowsOf::all_ranks : RowsOf::batch);
     phase.next(Phase::compute, "queue");
     run(slot);

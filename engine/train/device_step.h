@@ -137,6 +137,8 @@ class DeviceStep {
   Gradient summed_gradient(Slot& slot);
   void update(Slot& slot, const Gradient& gradient);
 
+  Padding padding(bool deterministic) const;
+
   // In device_step_memory.cc.
   int64_t rehearse(const BatchSizes& step, const BatchSizes& pass, bool exact);
 

@@ -51,10 +51,8 @@ int64_t DeviceStep::rehearse(const BatchSizes& step, const BatchSizes& pass, boo
 }
 
 void DeviceStep::reserve(const LargestBatch& largest, bool deterministic) {
-  BatchSizes step =
-      padded(with_rows(largest.mine, largest.all, model_, weights_),
-             deterministic || model_.options().proxy_mode() ? Padding::none : Padding::shared_sizes,
-             model_);
+  BatchSizes step = padded(with_rows(largest.mine, largest.all, model_, weights_),
+                           padding(deterministic), model_);
   step.cat_rows = std::min(step.cat_rows, weights_.cats.rows);
   step.item_rows = std::min(step.item_rows, weights_.items.rows);
   BatchSizes pass = step;
