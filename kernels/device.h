@@ -59,6 +59,9 @@ class Queue {
   // Has `work` queue here, which runs none of it and makes a graph of it. `work` must not allocate
   // (nor scratch() grow) and not wait. Null, and `work` is not called, where the device has none.
   virtual std::unique_ptr<Graph> record(const std::function<void()>& work) = 0;
+  // Called by that `work`: what was recorded so far is a graph of its own, null where that is
+  // nothing; what comes next is recorded for another.
+  virtual std::unique_ptr<Graph> cut_recording() = 0;
   virtual void launch(const Graph& graph) = 0;
 };
 

@@ -52,6 +52,8 @@ const Ops kIdleOps = {
     .quantise = idle,
     .dequantise = idle,
     .sigmoid = idle,
+    .expected_mediator_forward = idle,
+    .expected_mediator_backward = idle,
     .accumulate = idle,
     .sum_squares = idle,
 };

@@ -454,6 +454,20 @@ struct Sigmoid {
   float scale = 1;
   std::span<float> out;
 };
+// What stands for a mediator in its sums: share[j] = mediator[j] where it was observed, else the
+// probability that its law gives it, sigmoid(logit[j]). [t] each.
+struct ExpectedMediatorForward {
+  std::span<const uint8_t> mediator;
+  std::span<const float> logit;
+  std::span<float> share;
+};
+// d_logit[j] += share[j] * (1 - share[j]) * d_share[j] where the mediator was not observed.
+struct ExpectedMediatorBackward {
+  std::span<const uint8_t> mediator;
+  std::span<const float> share;
+  std::span<const float> d_share;
+  std::span<float> d_logit;
+};
 // y[i] += x[i].
 struct Accumulate {
   std::span<const float> x;
@@ -500,6 +514,8 @@ struct Ops {
   void (*quantise)(Queue&, const Quantise&);
   void (*dequantise)(Queue&, const Dequantise&);
   void (*sigmoid)(Queue&, const Sigmoid&);
+  void (*expected_mediator_forward)(Queue&, const ExpectedMediatorForward&);
+  void (*expected_mediator_backward)(Queue&, const ExpectedMediatorBackward&);
   void (*accumulate)(Queue&, const Accumulate&);
   void (*sum_squares)(Queue&, const SumSquares&);
 };

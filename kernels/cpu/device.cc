@@ -96,6 +96,7 @@ class CpuQueue : public Queue {
   void mark(Event& event) override { static_cast<CpuEvent&>(event).at = now_seconds(); }
   void wait_for(const Event&) override {}
   std::unique_ptr<Graph> record(const std::function<void()>&) override { return nullptr; }
+  std::unique_ptr<Graph> cut_recording() override { return nullptr; }
   void launch(const Graph&) override { ALM_CHECK(false, "a CPU has no graphs"); }
 
  private:

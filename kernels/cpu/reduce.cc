@@ -66,6 +66,30 @@ void sigmoid(Queue&, const Sigmoid& a) {
   for (int64_t i = 0; i < std::ssize(a.logit); ++i) out[i] = sigmoid_parts(scale * logit[i]).p;
 }
 
+void expected_mediator_forward(Queue&, const ExpectedMediatorForward& a) {
+  ALM_CHECK(a.mediator.size() == a.share.size() && a.logit.size() == a.share.size());
+  const uint8_t* __restrict mediator = a.mediator.data();
+  const float* __restrict logit = a.logit.data();
+  float* __restrict share = a.share.data();
+  for (int64_t j = 0; j < std::ssize(a.share); ++j) {
+    const float expected = sigmoid_parts(logit[j]).p;
+    share[j] = mediator[j] == kMediatorMissing ? expected : static_cast<float>(mediator[j]);
+  }
+}
+
+void expected_mediator_backward(Queue&, const ExpectedMediatorBackward& a) {
+  ALM_CHECK(a.mediator.size() == a.share.size() && a.d_share.size() == a.share.size() &&
+            a.d_logit.size() == a.share.size());
+  const uint8_t* __restrict mediator = a.mediator.data();
+  const float* __restrict share = a.share.data();
+  const float* __restrict d_share = a.d_share.data();
+  float* __restrict d_logit = a.d_logit.data();
+  for (int64_t j = 0; j < std::ssize(a.share); ++j) {
+    const float slope = share[j] * (1 - share[j]) * d_share[j];
+    d_logit[j] += mediator[j] == kMediatorMissing ? slope : 0;
+  }
+}
+
 void accumulate(Queue&, const Accumulate& a) {
   ALM_CHECK(a.x.size() == a.y.size());
   const float* __restrict x = a.x.data();

@@ -40,6 +40,8 @@ const Ops kOps = {
     .quantise = quantise,
     .dequantise = dequantise,
     .sigmoid = sigmoid,
+    .expected_mediator_forward = expected_mediator_forward,
+    .expected_mediator_backward = expected_mediator_backward,
     .accumulate = accumulate,
     .sum_squares = sum_squares,
 };

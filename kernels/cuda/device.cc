@@ -130,19 +130,36 @@ void CudaQueue::wait_for(const Event& event) {
         "waiting for an event");
 }
 
-std::unique_ptr<Graph> CudaQueue::record(const std::function<void()>& work) {
+void CudaQueue::begin_recording() {
   check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "recording a graph");
+}
+
+std::unique_ptr<Graph> CudaQueue::end_recording() {
   cudaGraph_t recorded = nullptr;
+  check(cudaStreamEndCapture(stream_, &recorded), "recording a graph");
+  const std::unique_ptr<CUgraph_st, cudaError_t (*)(cudaGraph_t)> owned(recorded, cudaGraphDestroy);
+  size_t nodes = 0;
+  check(cudaGraphGetNodes(recorded, nullptr, &nodes), "recording a graph");
+  return nodes > 0 ? std::make_unique<CudaGraph>(recorded) : nullptr;
+}
+
+std::unique_ptr<Graph> CudaQueue::record(const std::function<void()>& work) {
+  begin_recording();
   try {
     work();
   } catch (...) {
+    cudaGraph_t recorded = nullptr;
     cudaStreamEndCapture(stream_, &recorded);
     cudaGraphDestroy(recorded);
     throw;
   }
-  check(cudaStreamEndCapture(stream_, &recorded), "recording a graph");
-  const std::unique_ptr<CUgraph_st, cudaError_t (*)(cudaGraph_t)> owned(recorded, cudaGraphDestroy);
-  return std::make_unique<CudaGraph>(recorded);
+  return end_recording();
+}
+
+std::unique_ptr<Graph> CudaQueue::cut_recording() {
+  std::unique_ptr<Graph> so_far = end_recording();
+  begin_recording();
+  return so_far;
 }
 
 void CudaQueue::launch(const Graph& graph) {

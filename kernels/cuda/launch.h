@@ -41,6 +41,8 @@ cudaError_t launch_max_abs(CudaQueue& queue, const MaxAbs& a);
 cudaError_t launch_quantise(CudaQueue& queue, const Quantise& a);
 cudaError_t launch_dequantise(CudaQueue& queue, const Dequantise& a);
 cudaError_t launch_sigmoid(CudaQueue& queue, const Sigmoid& a);
+cudaError_t launch_expected_mediator_forward(CudaQueue& queue, const ExpectedMediatorForward& a);
+cudaError_t launch_expected_mediator_backward(CudaQueue& queue, const ExpectedMediatorBackward& a);
 cudaError_t launch_accumulate(CudaQueue& queue, const Accumulate& a);
 cudaError_t launch_sum_squares(CudaQueue& queue, const SumSquares& a);
 

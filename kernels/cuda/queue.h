@@ -73,6 +73,7 @@ class CudaQueue : public Queue {
   void mark(Event& event) override;
   void wait_for(const Event& event) override;
   std::unique_ptr<Graph> record(const std::function<void()>& work) override;
+  std::unique_ptr<Graph> cut_recording() override;
   void launch(const Graph& graph) override;
   cudaStream_t stream() const { return stream_; }
   Precision precision() const { return precision_; }
@@ -84,6 +85,9 @@ class CudaQueue : public Queue {
   const ProductChoice& choice() const { return choice_; }
 
  private:
+  void begin_recording();
+  std::unique_ptr<Graph> end_recording();
+
   const Precision precision_;
   LibraryProducts* const library_;
   const ProductChoice choice_;

@@ -52,6 +52,24 @@ __global__ void __launch_bounds__(kThreads) sigmoid_kernel(Sigmoid a) {
   a.out.data()[i] = sigmoid_parts(a.scale * a.logit.data()[i]).p;
 }
 
+__global__ void __launch_bounds__(kThreads)
+    expected_mediator_forward_kernel(ExpectedMediatorForward a) {
+  const int64_t j = thread_in_grid();
+  if (j >= static_cast<int64_t>(a.share.size())) return;
+  const uint8_t mediator = a.mediator.data()[j];
+  a.share.data()[j] = mediator == kMediatorMissing ? sigmoid_parts(a.logit.data()[j]).p
+                                                   : static_cast<float>(mediator);
+}
+
+__global__ void __launch_bounds__(kThreads)
+    expected_mediator_backward_kernel(ExpectedMediatorBackward a) {
+  const int64_t j = thread_in_grid();
+  if (j >= static_cast<int64_t>(a.share.size())) return;
+  if (a.mediator.data()[j] != kMediatorMissing) return;
+  const float share = a.share.data()[j];
+  a.d_logit.data()[j] += share * (1 - share) * a.d_share.data()[j];
+}
+
 __global__ void __launch_bounds__(kThreads) accumulate_kernel(Accumulate a) {
   const int64_t i = thread_in_grid();
   if (i < static_cast<int64_t>(a.y.size())) a.y.data()[i] += a.x.data()[i];
@@ -93,6 +111,16 @@ cudaError_t launch_dequantise(CudaQueue& queue, const Dequantise& a) {
 cudaError_t launch_sigmoid(CudaQueue& queue, const Sigmoid& a) {
   const int64_t blocks = blocks_for(std::ssize(a.out), kThreads);
   return Launches(queue).run<sigmoid_kernel>(blocks, kThreads, a).error();
+}
+
+cudaError_t launch_expected_mediator_forward(CudaQueue& queue, const ExpectedMediatorForward& a) {
+  const int64_t blocks = blocks_for(std::ssize(a.share), kThreads);
+  return Launches(queue).run<expected_mediator_forward_kernel>(blocks, kThreads, a).error();
+}
+
+cudaError_t launch_expected_mediator_backward(CudaQueue& queue, const ExpectedMediatorBackward& a) {
+  const int64_t blocks = blocks_for(std::ssize(a.share), kThreads);
+  return Launches(queue).run<expected_mediator_backward_kernel>(blocks, kThreads, a).error();
 }
 
 cudaError_t launch_accumulate(CudaQueue& queue, const Accumulate& a) {

@@ -255,6 +255,17 @@ void sigmoid(Queue& queue, const Sigmoid& a) {
   check(launch_sigmoid(queue_of(queue), a), "sigmoid");
 }
 
+void expected_mediator_forward(Queue& queue, const ExpectedMediatorForward& a) {
+  ALM_CHECK(a.mediator.size() == a.share.size() && a.logit.size() == a.share.size());
+  check(launch_expected_mediator_forward(queue_of(queue), a), "expected_mediator_forward");
+}
+
+void expected_mediator_backward(Queue& queue, const ExpectedMediatorBackward& a) {
+  ALM_CHECK(a.mediator.size() == a.share.size() && a.d_share.size() == a.share.size() &&
+            a.d_logit.size() == a.share.size());
+  check(launch_expected_mediator_backward(queue_of(queue), a), "expected_mediator_backward");
+}
+
 void accumulate(Queue& queue, const Accumulate& a) {
   ALM_CHECK(a.x.size() == a.y.size());
   check(launch_accumulate(queue_of(queue), a), "accumulate");
@@ -299,6 +310,8 @@ const Ops kOps = {
     .quantise = quantise,
     .dequantise = dequantise,
     .sigmoid = sigmoid,
+    .expected_mediator_forward = expected_mediator_forward,
+    .expected_mediator_backward = expected_mediator_backward,
     .accumulate = accumulate,
     .sum_squares = sum_squares,
 };
