@@ -58,6 +58,15 @@ struct ArmTargets {
   ArmTargetsView view() const { return {mediator_input, mediator, outcome}; }
 };
 
+// Sequence logs with a general head: an unobserved mediator teaches the law nothing, and NaN
+// targets are left out of a loss.
+struct LawTargets {
+  std::vector<float> mediator;  // [t] NaN where it is missing
+  std::vector<float> weight;    // [t] weight of the touch's journey
+
+  LawTargetsView view() const { return {mediator, weight}; }
+};
+
 // Journeys [first, last) of a run of them.
 struct JourneyRange {
   const io::Journeys& of;
@@ -90,6 +99,7 @@ struct Inputs {
   std::vector<float> weight;         // [n]
   std::vector<uint8_t> mediator;     // [t] 0, 1, kMediatorMissing; proxy mode: all missing
   ArmTargets arm;                    // arm logs only
+  LawTargets law;                    // sequence logs with a general head only
   ProxyInputs proxy;                 // proxy mode only
   std::vector<int64_t> log_row;      // [n] row in the log; empty where that is not known
   RemovalPairs removal;              // filled where a step of the removal net needs it

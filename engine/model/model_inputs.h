@@ -58,6 +58,12 @@ struct ArmTargetsView {
   std::span<const float> outcome;
 };
 
+// What the law of the mediator learns from beside a general head; see LawTargets. [t] each.
+struct LawTargetsView {
+  std::span<const float> mediator;
+  std::span<const float> weight;
+};
+
 // n journeys, t touches; see Inputs.
 struct ModelInputs {
   int64_t journeys = 0;
@@ -76,6 +82,7 @@ struct ModelInputs {
   std::span<const float> weight;       // [n]
   std::span<const uint8_t> mediator;   // [t]
   ArmTargetsView arm;                  // arm logs only
+  LawTargetsView law;                  // sequence logs with a general head only
   ProxyView proxy;                     // proxy mode only
   RemovalView removal;                 // where a step of the removal net needs it
 };
