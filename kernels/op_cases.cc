@@ -738,6 +738,28 @@ OpCase sigmoid(int64_t size, double scale) {
       .done();
 }
 
+// Which mediators were not observed.
+enum class Missing { none, some, all };
+
+OpCase expected_mediator(int64_t size, Missing missing, bool backward) {
+  const char* const which[] = {"_observed", "", "_missing"};
+  Builder builder(backward ? "expected_mediator_backward" : "expected_mediator_forward",
+                  text(size) + which[static_cast<int>(missing)]);
+  builder.whole("mediator", Type::u8, size, 2)
+      .normal("logit", size, 1, Role::input, 3)
+      .tolerance(3e-7)
+      .flops(product({size, backward ? 4 : 25}));
+  if (missing != Missing::none) {
+    builder.every(missing == Missing::all ? 1 : 3, "mediator", kMediatorMissing);
+  }
+  if (!backward) return builder.output("share", size, 1).done();
+  return builder.normal("share", size, 1)
+      .normal("d_share", size, 1)
+      .normal("d_logit", size, 1, Role::accumulated)
+      .forward("expected_mediator_forward")
+      .done();
+}
+
 OpCase accumulate(int64_t size) {
   return Builder("accumulate", text(size))
       .normal("x", size, 1)
@@ -1033,6 +1055,14 @@ const std::vector<Entry>& entries() {
       ALM_ENTRY(
           sigmoid,
           Sigmoid{.logit = a.floats("logit"), .scale = scalar(a, "scale"), .out = a.floats("out")}),
+      ALM_ENTRY(expected_mediator_forward, ExpectedMediatorForward{.mediator = a.bytes("mediator"),
+                                                                   .logit = a.floats("logit"),
+                                                                   .share = a.floats("share")}),
+      ALM_ENTRY(expected_mediator_backward,
+                ExpectedMediatorBackward{.mediator = a.bytes("mediator"),
+                                         .share = a.floats("share"),
+                                         .d_share = a.floats("d_share"),
+                                         .d_logit = a.floats("d_logit")}),
       ALM_ENTRY(accumulate, Accumulate{.x = a.floats("x"), .y = a.floats("y")}),
       ALM_ENTRY(sum_squares, SumSquares{.x = a.floats("x"), .sum = a.doubles("sum")}),
   };
@@ -1209,6 +1239,14 @@ std::vector<OpCase> correctness_cases() {
     cases.push_back(accumulate(size));
     cases.push_back(sum_squares(size));
   }
+  for (const bool backward : {false, true}) {
+    for (const int64_t size : {0, 1, 7, 16, 1009}) {
+      cases.push_back(expected_mediator(size, Missing::some, backward));
+    }
+    cases.push_back(expected_mediator(1, Missing::none, backward));
+    cases.push_back(expected_mediator(257, Missing::none, backward));
+    cases.push_back(expected_mediator(257, Missing::all, backward));
+  }
   cases.push_back(skipped(adamw(37, 1)));
   cases.push_back(skipped(adagrad_rows(31, 5, 7, 0)));
   cases.push_back(gradient_scale("no_part", 0, 1));
@@ -1254,6 +1292,9 @@ std::vector<OpCase> performance_cases() {
   cases.push_back(quantise(arena, 30));
   cases.push_back(dequantise(arena, 40));
   cases.push_back(sigmoid(t, 1));
+  for (const bool backward : {false, true}) {
+    cases.push_back(expected_mediator(t, Missing::some, backward));
+  }
   cases.push_back(accumulate(arena));
   cases.push_back(sum_squares(arena));
   return cases;

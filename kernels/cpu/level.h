@@ -38,6 +38,8 @@ void max_abs(Queue& queue, const MaxAbs& a);
 void quantise(Queue& queue, const Quantise& a);
 void dequantise(Queue& queue, const Dequantise& a);
 void sigmoid(Queue& queue, const Sigmoid& a);
+void expected_mediator_forward(Queue& queue, const ExpectedMediatorForward& a);
+void expected_mediator_backward(Queue& queue, const ExpectedMediatorBackward& a);
 void accumulate(Queue& queue, const Accumulate& a);
 void sum_squares(Queue& queue, const SumSquares& a);
 

@@ -619,6 +619,21 @@ void sigmoid_op(Arguments& a) {
   }
 }
 
+void expected_mediator_forward(Arguments& a) {
+  for (int64_t j = 0; j < a["share"].rows; ++j) {
+    const double mediator = a["mediator"](j);
+    a["share"](j) = mediator == kMissing ? sigmoid(a["logit"](j)) : mediator;
+  }
+}
+
+void expected_mediator_backward(Arguments& a) {
+  for (int64_t j = 0; j < a["share"].rows; ++j) {
+    const double share = a["share"](j);
+    if (a["mediator"](j) != kMissing) continue;
+    a["d_logit"](j) += share * (1 - share) * a["d_share"](j);
+  }
+}
+
 void accumulate(Arguments& a) {
   for (int64_t i = 0; i < a["x"].rows; ++i) a["y"](i) += a["x"](i);
 }
@@ -662,6 +677,8 @@ void run(const std::string& op, Arguments& arguments) {
       {"quantise", quantise},
       {"dequantise", dequantise},
       {"sigmoid", sigmoid_op},
+      {"expected_mediator_forward", expected_mediator_forward},
+      {"expected_mediator_backward", expected_mediator_backward},
       {"accumulate", accumulate},
       {"sum_squares", sum_squares},
   };
