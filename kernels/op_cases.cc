@@ -1293,7 +1293,7 @@ std::vector<OpCase> performance_cases() {
   cases.push_back(dequantise(arena, 40));
   cases.push_back(sigmoid(t, 1));
   for (const bool backward : {false, true}) {
-    cases.push_back(expected_mediator(t, Missing::some, backward));
+    cases.push_back(expected_mediator(t, Missing::all, backward));
   }
   cases.push_back(accumulate(arena));
   cases.push_back(sum_squares(arena));
