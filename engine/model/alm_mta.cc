@@ -268,8 +268,12 @@ void AlmMta::do_refit_loss(const Pass& pass, const ModelInputs& inputs, const We
                            LossSums& sums) const {
   const ContextEncoder::Activations context = context_.forward(pass, inputs, weights.cats);
   if (additive()) {
-    for (const float weight : inputs.weight) sums.weight += weight;
-    removal_->loss(pass, inputs.removal, context.out, {}, &sums.propensity);
+    // Numbers as their own target: of the loss only its weight is not 0.
+    pass.ops.squared_loss(pass.queue, {.output = inputs.weight,
+                                       .target = inputs.weight,
+                                       .weight = inputs.weight,
+                                       .weight_sum = &sums.weight});
+    removal_->loss(pass, inputs, context.out, {}, &sums.propensity);
     return;
   }
   const TouchEncoder::Activations touch = touch_.forward(pass, inputs, weights.items);
@@ -291,7 +295,7 @@ void AlmMta::do_refit_loss(const Pass& pass, const ModelInputs& inputs, const We
   if (pass.gradient != nullptr) {
     second_stage_.backward(pass, context.out, second, d_second, {});
   }
-  if (removal_) removal_->loss(pass, inputs.removal, context.out, target, &sums.propensity);
+  if (removal_) removal_->loss(pass, inputs, context.out, target, &sums.propensity);
 }
 
 Critic::Activations AlmMta::do_critic_forward(const Pass& pass, const ModelInputs& inputs,

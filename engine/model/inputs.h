@@ -124,8 +124,10 @@ struct Inputs {
   void fill_touches(const io::Journeys& from, std::span<const PlacedTouch> placed,
                     const FeatureStats& stats, const ModelOptions& options, int64_t positions);
   // After fill(): the pairs of the removal net; see RemovalPairs::fill.
-  void fill_removal(int64_t clusters, int64_t absent, uint64_t draw, bool with_present) {
-    removal.fill({csr, cluster, mediator, weight, log_row}, clusters, absent, draw, with_present);
+  void fill_removal(const FeatureStats& stats, int64_t absent, uint64_t draw, bool with_present) {
+    removal.fill(
+        {csr, cluster, mediator, weight, log_row, stats.schema.clusters, stats.touch_share}, absent,
+        draw, with_present);
   }
 
  private:

@@ -40,13 +40,17 @@ struct ProxyView {
 
 // Pairs of a journey and a cluster, for the removal net; see RemovalPairs.
 struct RemovalView {
-  Csr sets;
-  std::span<const int64_t> set_cluster;
   Csr by_journey;
-  std::span<const int64_t> cluster;  // [pairs]
-  std::span<const int64_t> set;      // [pairs]
-  std::span<const float> present;    // [pairs]
-  std::span<const float> weight;     // [pairs]
+  std::span<const int64_t> journey;           // [pairs]
+  std::span<const int64_t> cluster;           // [pairs]
+  Csr parts;                                  // two a pair
+  std::span<const float> part_weight;         // [2 pairs]
+  std::span<const float> log_left;            // [pairs]
+  std::span<const float> start;               // [pairs]
+  std::span<const float> present;             // [pairs]
+  std::span<const float> weight;              // [pairs]
+  std::span<const float> weight_of_presence;  // [pairs]
+  std::span<const float> touch_weight;        // [t]
 
   int64_t pairs() const { return static_cast<int64_t>(cluster.size()); }
 };

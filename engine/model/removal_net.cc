@@ -1,25 +1,23 @@
 #include "engine/model/removal_net.h"
 
-#include <algorithm>
-#include <cmath>
-
 namespace alm {
-namespace {
-
-// A cluster that training never met, or met in every journey, still has finite odds.
-constexpr double kLeastShare = 1e-6;
-constexpr double kMostShare = 0.999;
-
-}  // namespace
 
 struct RemovalNet::Activations {
-  Matrix<float> touches;   // [touches of the sets, width]
-  std::span<float> alpha;  // their pooling weights
-  Matrix<float> pooled;    // [sets, width + 1]: means, log(1 + touches)
-  Matrix<float> encoded;   // [pairs, width + 1 + width]
+  Matrix<float> touches;  // [t, width]
+  Matrix<float> parts;    // [2 pairs, width]: sum over the journey's touches, touch of the cluster
+  Matrix<float> encoded;  // [pairs, width + 1 + width]
   TouchHead::Activations odds;
   TouchHead::Activations survival;
 };
+
+namespace {
+
+// The same rows, both parts of a pair side by side.
+Matrix<float> by_pair(Matrix<float> parts) {
+  return {parts.data, parts.rows / 2, 2 * parts.cols};
+}
+
+}  // namespace
 
 RemovalNet::RemovalNet(ParameterLayout& layout, const FeatureStats& stats,
                        const ModelOptions& options) {
@@ -35,92 +33,84 @@ RemovalNet::RemovalNet(ParameterLayout& layout, const FeatureStats& stats,
                                options.head_hidden, clusters, true, 0);
   }
   last_ = layout.size();
-  for (const float share : stats.touch_share) {
-    const double known = std::clamp(double{share}, kLeastShare, kMostShare);
-    start_.push_back(static_cast<float>(std::log(known / (1 - known))));
-  }
-  start_.resize(static_cast<size_t>(clusters));
 }
 
-RemovalNet::Activations RemovalNet::forward(const Pass& pass, const RemovalView& pairs,
+RemovalNet::Activations RemovalNet::forward(const Pass& pass, const ModelInputs& inputs,
                                             Matrix<const float> context) const {
+  const RemovalView& pairs = inputs.removal;
   const int64_t width = touch_.cols;
-  const int64_t sets = pairs.sets.rows();
+  const int64_t count = pairs.pairs();
   Activations a;
-  a.touches = pass.memory.matrix(static_cast<int64_t>(pairs.set_cluster.size()), width);
-  a.alpha = pass.memory.floats(a.touches.rows);
-  a.pooled = pass.memory.matrix(sets, width + 1);
-  a.encoded = pass.memory.matrix(pairs.pairs(), 2 * width + 1);
-  pass.ops.gather_rows(
+  a.touches = pass.memory.matrix(inputs.touches, width);
+  a.parts = pass.memory.matrix(2 * count, width);
+  a.encoded = pass.memory.matrix(count, 2 * width + 1);
+  const auto gather = [&](Matrix<const float> table, std::span<const int64_t> rows,
+                          Matrix<float> out) {
+    pass.ops.gather_rows(pass.queue, {.table = table, .rows = rows, .out = out});
+  };
+  gather(touch_.matrix(pass.weights), inputs.cluster, a.touches);
+  const Matrix<float> sums = pass.memory.matrix(inputs.journeys, width);
+  pass.ops.weighted_sum_forward(
       pass.queue,
-      {.table = touch_.matrix(pass.weights), .rows = pairs.set_cluster, .out = a.touches});
-  // Without scores the pool is the mean; times the number of touches it is the sum.
-  pass.ops.pool_forward(pass.queue, {.touches = pairs.sets,
-                                     .x = a.touches,
-                                     .w = pass.zeros(width),
-                                     .alpha = a.alpha,
-                                     .out = a.pooled});
-  const Matrix<float> sums = pass.memory.matrix(sets, width + 1);
-  std::copy(flat(a.pooled).begin(), flat(a.pooled).end(), flat(sums).begin());
-  multiply_by_touches(pairs.sets, sums.columns(0, width));
-  pass.ops.gather_rows(pass.queue,
-                       {.table = sums, .rows = pairs.set, .out = a.encoded.columns(0, width + 1)});
-  pass.ops.gather_rows(pass.queue, {.table = cluster_.matrix(pass.weights),
-                                    .rows = pairs.cluster,
-                                    .out = a.encoded.columns(width + 1, width)});
+      {.touches = inputs.csr, .x = a.touches, .weight = pairs.touch_weight, .out = sums});
+  gather(sums, pairs.journey, by_pair(a.parts).columns(0, width));
+  gather(touch_.matrix(pass.weights), pairs.cluster, by_pair(a.parts).columns(width, width));
+  pass.ops.weighted_sum_forward(pass.queue, {.touches = pairs.parts,
+                                             .x = a.parts,
+                                             .weight = pairs.part_weight,
+                                             .out = a.encoded.columns(0, width)});
+  pass.queue.copy(Matrix<const float>(pairs.log_left.data(), count, 1),
+                  a.encoded.columns(width, 1));
+  gather(cluster_.matrix(pass.weights), pairs.cluster, a.encoded.columns(width + 1, width));
   a.odds = odds_.forward(pass, pairs.by_journey, pairs.cluster, a.encoded, context);
   if (survival_)
     a.survival = survival_->forward(pass, pairs.by_journey, pairs.cluster, a.encoded, context);
-  for (int64_t pair = 0; pair < pairs.pairs(); ++pair) {
-    a.odds.logit(pair, 0) += start_[static_cast<size_t>(pairs.cluster[static_cast<size_t>(pair)])];
-  }
+  pass.ops.accumulate(pass.queue, {.x = pairs.start, .y = flat(a.odds.logit)});
   return a;
 }
 
-RemovalNet::Scores RemovalNet::score(const Pass& pass, const RemovalView& pairs,
+RemovalNet::Scores RemovalNet::score(const Pass& pass, const ModelInputs& inputs,
                                      Matrix<const float> context) const {
-  const Activations a = forward(pass, pairs, context);
+  const Activations a = forward(pass, inputs, context);
   return {flat(a.odds.logit), flat(a.survival.logit)};
 }
 
-void RemovalNet::loss(const Pass& pass, const RemovalView& pairs, Matrix<const float> context,
+void RemovalNet::loss(const Pass& pass, const ModelInputs& inputs, Matrix<const float> context,
                       std::span<const float> survival, double* sum) const {
+  const RemovalView& pairs = inputs.removal;
   const int64_t count = pairs.pairs();
-  const Activations a = forward(pass, pairs, context);
+  const Activations a = forward(pass, inputs, context);
   const bool backward_too = pass.gradient != nullptr;
-  const auto wanted = [&] { return backward_too ? pass.zero_matrix(count, 1) : Matrix<float>{}; };
+  const auto wanted = [&] { return backward_too ? pass.memory.matrix(count, 1) : Matrix<float>{}; };
   const Matrix<float> d_odds = wanted();
-  const Matrix<float> d_survival = wanted();
   pass.ops.bce_loss(pass.queue, {.output = flat(a.odds.logit),
                                  .target = pairs.present,
                                  .weight = pairs.weight,
                                  .d_output = flat(d_odds),
                                  .sum = sum});
+  Matrix<float> d_survival;
   if (survival_) {
-    const std::span<float> target = pass.memory.floats(count);
-    const std::span<float> weight = pass.memory.floats(count);
-    const std::span<const int64_t> begin = pairs.by_journey.begin;
-    for (size_t journey = 0; journey + 1 < begin.size(); ++journey) {
-      for (int64_t pair = begin[journey]; pair < begin[journey + 1]; ++pair) {
-        const size_t at = static_cast<size_t>(pair);
-        target[at] = survival[journey];
-        weight[at] = pairs.weight[at] * pairs.present[at];
-      }
-    }
+    d_survival = wanted();
+    const Matrix<float> target = pass.memory.matrix(count, 1);
+    pass.ops.gather_rows(pass.queue,
+                         {.table = Matrix<const float>(survival.data(), inputs.journeys, 1),
+                          .rows = pairs.journey,
+                          .out = target});
     pass.ops.sigmoid_squared_loss(pass.queue, {.output = flat(a.survival.logit),
-                                               .target = target,
-                                               .weight = weight,
+                                               .target = flat(target),
+                                               .weight = pairs.weight_of_presence,
                                                .d_output = flat(d_survival),
                                                .sum = sum});
   }
-  if (backward_too) backward(pass, pairs, context, a, d_odds, d_survival);
+  if (backward_too) backward(pass, inputs, context, a, d_odds, d_survival);
 }
 
-void RemovalNet::backward(const Pass& pass, const RemovalView& pairs, Matrix<const float> context,
+void RemovalNet::backward(const Pass& pass, const ModelInputs& inputs, Matrix<const float> context,
                           const Activations& a, Matrix<float> d_odds,
                           Matrix<float> d_survival) const {
+  const RemovalView& pairs = inputs.removal;
   const int64_t width = touch_.cols;
-  const Matrix<float> d_encoded = pass.memory.matrix(pairs.pairs(), 2 * width + 1);
+  const Matrix<float> d_encoded = pass.memory.matrix(a.encoded.rows, a.encoded.cols);
   const Matrix<float> frozen = pass.zero_matrix(context.rows, context.cols);
   odds_.backward(pass, pairs.by_journey, pairs.cluster, a.encoded, context, a.odds, d_odds,
                  d_encoded, frozen, {.accumulate_dx = false});
@@ -128,26 +118,29 @@ void RemovalNet::backward(const Pass& pass, const RemovalView& pairs, Matrix<con
     survival_->backward(pass, pairs.by_journey, pairs.cluster, a.encoded, context, a.survival,
                         d_survival, d_encoded, frozen, {.accumulate_dx = true});
   }
-  pass.ops.scatter_rows(pass.queue, {.d_out = d_encoded.columns(width + 1, width),
-                                     .rows = pairs.cluster,
-                                     .gradient = cluster_.matrix(pass.gradient)});
-  const Matrix<float> d_pooled = pass.zero_matrix(a.pooled.rows, width + 1);
-  pass.ops.scatter_rows(
-      pass.queue,
-      {.d_out = d_encoded.columns(0, width + 1), .rows = pairs.set, .gradient = d_pooled});
-  multiply_by_touches(pairs.sets, d_pooled.columns(0, width));
-  const Matrix<float> d_touches = pass.zero_matrix(a.touches.rows, width);
-  pass.ops.pool_backward(pass.queue, {.touches = pairs.sets,
-                                      .x = a.touches,
-                                      .w = pass.zeros(width),
-                                      .alpha = a.alpha,
-                                      .out = a.pooled,
-                                      .d_out = d_pooled,
-                                      .d_x = d_touches,
-                                      .d_w = pass.zeros(width)});
-  pass.ops.scatter_rows(
-      pass.queue,
-      {.d_out = d_touches, .rows = pairs.set_cluster, .gradient = touch_.matrix(pass.gradient)});
+  const auto scatter = [&](Matrix<const float> d_out, std::span<const int64_t> rows,
+                           Matrix<float> gradient) {
+    pass.ops.scatter_rows(pass.queue, {.d_out = d_out, .rows = rows, .gradient = gradient});
+  };
+  scatter(d_encoded.columns(width + 1, width), pairs.cluster, cluster_.matrix(pass.gradient));
+  const Matrix<float> d_parts = pass.memory.matrix(a.parts.rows, width);
+  pass.ops.weighted_sum_backward(pass.queue, {.touches = pairs.parts,
+                                              .x = a.parts,
+                                              .weight = pairs.part_weight,
+                                              .d_out = d_encoded.columns(0, width),
+                                              .d_x = d_parts,
+                                              .d_weight = pass.zeros(a.parts.rows)});
+  scatter(by_pair(d_parts).columns(width, width), pairs.cluster, touch_.matrix(pass.gradient));
+  const Matrix<float> d_sums = pass.zero_matrix(inputs.journeys, width);
+  scatter(by_pair(d_parts).columns(0, width), pairs.journey, d_sums);
+  const Matrix<float> d_touches = pass.memory.matrix(a.touches.rows, width);
+  pass.ops.weighted_sum_backward(pass.queue, {.touches = inputs.csr,
+                                              .x = a.touches,
+                                              .weight = pairs.touch_weight,
+                                              .d_out = d_sums,
+                                              .d_x = d_touches,
+                                              .d_weight = pass.zeros(a.touches.rows)});
+  scatter(d_touches, inputs.cluster, touch_.matrix(pass.gradient));
 }
 
 }  // namespace alm

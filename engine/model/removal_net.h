@@ -14,7 +14,8 @@
 
 #include "engine/model/feature_stats.h"
 #include "engine/model/layers.h"
-#include "engine/model/removal_pairs.h"
+#include "engine/model/model_inputs.h"
+#include "engine/model/model_options.h"
 
 namespace alm {
 
@@ -26,17 +27,17 @@ class RemovalNet {
  public:
   RemovalNet(ParameterLayout& layout, const FeatureStats& stats, const ModelOptions& options);
 
-  // Of all pairs; live in pass.memory. `context` [n, context_width].
+  // Of all pairs of inputs.removal; live in pass.memory. `context` [n, context_width].
   struct Scores {
     std::span<float> odds_logit;      // [pairs]
     std::span<float> survival_logit;  // [pairs] of S; empty for continuous outcomes
   };
-  Scores score(const Pass& pass, const RemovalView& pairs, Matrix<const float> context) const;
+  Scores score(const Pass& pass, const ModelInputs& inputs, Matrix<const float> context) const;
 
   // Adds the loss of the pairs to *sum and, in a pass with a gradient, d(loss) to it: cross entropy
   // of `present`, and for binary outcomes the squared error of S against `survival` [n] = exp(-h)
   // on the pairs that are present.
-  void loss(const Pass& pass, const RemovalView& pairs, Matrix<const float> context,
+  void loss(const Pass& pass, const ModelInputs& inputs, Matrix<const float> context,
             std::span<const float> survival, double* sum) const;
 
   // Arena range of its tensors.
@@ -45,9 +46,9 @@ class RemovalNet {
 
  private:
   struct Activations;
-  Activations forward(const Pass& pass, const RemovalView& pairs,
+  Activations forward(const Pass& pass, const ModelInputs& inputs,
                       Matrix<const float> context) const;
-  void backward(const Pass& pass, const RemovalView& pairs, Matrix<const float> context,
+  void backward(const Pass& pass, const ModelInputs& inputs, Matrix<const float> context,
                 const Activations& a, Matrix<float> d_odds, Matrix<float> d_survival) const;
 
   int64_t first_ = 0;
@@ -56,7 +57,6 @@ class RemovalNet {
   Tensor cluster_;  // [clusters, width] of the cluster that is asked for
   TouchHead odds_;
   std::optional<TouchHead> survival_;  // binary outcomes
-  std::vector<float> start_;           // [clusters] logit of the odds to begin at
 };
 
 }  // namespace alm

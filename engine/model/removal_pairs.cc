@@ -1,11 +1,24 @@
 #include "engine/model/removal_pairs.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "kernels/base/rng.h"
 #include "kernels/ops.h"
 
 namespace alm {
+namespace {
+
+// A cluster that training never met, or met in every journey, still has finite odds.
+constexpr double kLeastShare = 1e-6;
+constexpr double kMostShare = 0.999;
+
+float logit_of(float share) {
+  const double known = std::clamp(double{share}, kLeastShare, kMostShare);
+  return static_cast<float>(std::log(known / (1 - known)));
+}
+
+}  // namespace
 
 void draw_absent(std::span<const int64_t> touched, int64_t clusters, int64_t count, uint64_t draw,
                  int64_t row, std::vector<int64_t>& drawn) {
@@ -27,78 +40,69 @@ void draw_absent(std::span<const int64_t> touched, int64_t clusters, int64_t cou
   }
 }
 
-void RemovalPairs::reserve(const Csr& touches, int64_t clusters, int64_t absent) {
-  size_t left = 0;  // touches of all sets: a journey without each of its clusters, and whole
-  size_t longest = 0;
-  for (int64_t journey = 0; journey < touches.rows(); ++journey) {
-    const size_t i = static_cast<size_t>(journey);
-    const size_t length = static_cast<size_t>(touches.begin[i + 1] - touches.begin[i]);
-    left += length * std::min(length, static_cast<size_t>(clusters) + 1);
-    longest = std::max(longest, length);
+void RemovalPairs::clear(const Source& from, int64_t absent) {
+  const int64_t touches = from.touches.total();
+  const size_t pairs = static_cast<size_t>(most(from.touches.rows(), touches, absent));
+  for (std::vector<int64_t>* of : {&journey, &cluster}) of->clear(), of->reserve(pairs);
+  for (auto* of : {&log_left, &start, &present, &weight, &weight_of_presence}) {
+    of->clear();
+    of->reserve(pairs);
   }
-  const size_t journeys = static_cast<size_t>(touches.rows());
-  const size_t all = static_cast<size_t>(touches.total());
-  const size_t most = all + journeys * static_cast<size_t>(absent);
-  set_begin.reserve(1 + all + journeys);
-  set_cluster.reserve(left);
-  pair_begin.reserve(1 + journeys);
-  cluster.reserve(most);
-  set.reserve(most);
-  present.reserve(most);
-  weight.reserve(most);
-  touched_.reserve(longest);
+  part_weight.clear();
+  part_weight.reserve(2 * pairs);
+  part_begin.reserve(pairs + 1);
+  part_begin.assign(1, 0);
+  pair_begin.assign(1, 0);
+  touch_weight.assign(static_cast<size_t>(touches), 1.0f);
+  touched_.reserve(static_cast<size_t>(touches));
   drawn_.reserve(static_cast<size_t>(absent));
 }
 
-void RemovalPairs::fill(const Source& from, int64_t clusters, int64_t absent, uint64_t draw,
-                        bool with_present) {
-  reserve(from.touches, clusters, absent);
-  set_begin.assign(1, 0);
-  pair_begin.assign(1, 0);
-  for (std::vector<int64_t>* column : {&set_cluster, &cluster, &set}) column->clear();
-  present.clear();
-  weight.clear();
-  const auto add_pair = [&](int64_t of, bool is_present, float pair_weight) {
-    cluster.push_back(of);
-    set.push_back(static_cast<int64_t>(set_begin.size()) - 1);
-    present.push_back(is_present ? 1.0f : 0.0f);
-    weight.push_back(pair_weight);
-  };
-  const auto end_set = [&] { set_begin.push_back(static_cast<int64_t>(set_cluster.size())); };
+void RemovalPairs::add(const Source& from, int64_t of_journey, int64_t of, int64_t left,
+                       int64_t of_cluster, double share) {
+  const bool is_present = of_cluster > 0;
+  journey.push_back(of_journey);
+  cluster.push_back(of);
+  part_weight.push_back(1);
+  part_weight.push_back(-static_cast<float>(of_cluster));
+  part_begin.push_back(part_begin.back() + 2);
+  log_left.push_back(std::log1p(static_cast<float>(left)));
+  start.push_back(from.touch_share.empty() ? 0.0f
+                                           : logit_of(from.touch_share[static_cast<size_t>(of)]));
+  present.push_back(is_present ? 1.0f : 0.0f);
+  weight.push_back(
+      static_cast<float>(double{from.weight[static_cast<size_t>(of_journey)]} / share));
+  weight_of_presence.push_back(is_present ? weight.back() : 0.0f);
+}
 
-  for (int64_t journey = 0; journey < from.touches.rows(); ++journey) {
-    const size_t i = static_cast<size_t>(journey);
+void RemovalPairs::fill(const Source& from, int64_t absent, uint64_t draw, bool with_present) {
+  clear(from, absent);
+  for (int64_t of = 0; of < from.touches.rows(); ++of) {
+    const size_t i = static_cast<size_t>(of);
     const size_t begin = static_cast<size_t>(from.touches.begin[i]);
     const size_t end = static_cast<size_t>(from.touches.begin[i + 1]);
+    const int64_t touches = static_cast<int64_t>(end - begin);
     touched_.assign(from.cluster.begin() + static_cast<int64_t>(begin),
                     from.cluster.begin() + static_cast<int64_t>(end));
     std::sort(touched_.begin(), touched_.end());
     touched_.erase(std::unique(touched_.begin(), touched_.end()), touched_.end());
+    const int64_t distinct = std::ssize(touched_);
 
     for (const int64_t k : touched_) {
-      if (!with_present || touched_.size() == 1) break;
+      if (!with_present || distinct == 1) break;
       bool observed = true;
+      int64_t of_cluster = 0;
       for (size_t touch = begin; touch < end; ++touch) {
-        observed =
-            observed && (from.cluster[touch] != k || from.mediator[touch] != kMediatorMissing);
+        if (from.cluster[touch] != k) continue;
+        ++of_cluster;
+        observed = observed && from.mediator[touch] != kMediatorMissing;
       }
-      if (!observed) continue;
-      add_pair(k, true, from.weight[i]);
-      for (size_t touch = begin; touch < end; ++touch) {
-        if (from.cluster[touch] != k) set_cluster.push_back(from.cluster[touch]);
-      }
-      end_set();
+      if (observed) add(from, of, k, touches - of_cluster, of_cluster, 1);
     }
-    draw_absent(touched_, clusters, touched_.empty() ? 0 : absent, draw, from.row[i], drawn_);
-    if (!touched_.empty() && !drawn_.empty()) {
-      const double share = static_cast<double>(drawn_.size()) /
-                           static_cast<double>(clusters - static_cast<int64_t>(touched_.size()));
-      for (const int64_t k : drawn_) {
-        add_pair(k, false, static_cast<float>(from.weight[i] / share));
-      }
-      for (size_t touch = begin; touch < end; ++touch) set_cluster.push_back(from.cluster[touch]);
-      end_set();
-    }
+    draw_absent(touched_, from.clusters, touches > 0 ? absent : 0, draw, from.row[i], drawn_);
+    const double share =
+        static_cast<double>(drawn_.size()) / static_cast<double>(from.clusters - distinct);
+    for (const int64_t k : drawn_) add(from, of, k, touches, 0, share);
     pair_begin.push_back(pairs());
   }
 }

@@ -17,16 +17,22 @@ inline constexpr int64_t kAbsentInEstimates = 16;
 
 // Reused from block to block; allocates nothing once it has seen a block of as many touches.
 // Journeys of which nothing is left, or that touched nothing, have no such pair: they say nothing
-// of an effect.
+// of an effect. All that a step needs and that hangs on no parameter is here.
 struct RemovalPairs {
-  std::vector<int64_t> set_begin;    // [sets + 1] what is left of a journey: a set of touches
-  std::vector<int64_t> set_cluster;  // their clusters
-  std::vector<int64_t> pair_begin;   // [journeys + 1]
-  std::vector<int64_t> cluster;      // [pairs]
-  std::vector<int64_t> set;          // [pairs] index of a set
-  std::vector<float> present;        // [pairs] 1: the journey touched the cluster; else 0
+  std::vector<int64_t> pair_begin;  // [journeys + 1]
+  std::vector<int64_t> journey;     // [pairs]
+  std::vector<int64_t> cluster;     // [pairs]
+  // What is left of a journey, as a sum over touches, is its own sum less that of the cluster,
+  // whose touches are all alike: two parts a pair, with weights 1 and minus their number.
+  std::vector<int64_t> part_begin;  // [pairs + 1] 0, 2, 4, ...
+  std::vector<float> part_weight;   // [2 pairs]
+  std::vector<float> log_left;      // [pairs] log(1 + touches that are left)
+  std::vector<float> start;         // [pairs] logit of the odds to begin at
+  std::vector<float> present;       // [pairs] 1: the journey touched the cluster; else 0
   // [pairs] weight of the journey, over the share of its absent clusters that were drawn.
   std::vector<float> weight;
+  std::vector<float> weight_of_presence;  // [pairs] weight times present
+  std::vector<float> touch_weight;        // [t] 1, in the sum over a journey's touches
 
   struct Source {
     Csr touches;
@@ -34,20 +40,38 @@ struct RemovalPairs {
     std::span<const uint8_t> mediator;  // [t]
     std::span<const float> weight;      // [n]
     std::span<const int64_t> row;       // [n] row in the log
+    int64_t clusters = 0;
+    // [clusters] of journeys that touch each: the odds begin there. Empty: they begin at one.
+    std::span<const float> touch_share;
   };
   // At most `absent` absent clusters a journey, drawn by (draw, row). `with_present`: also one pair
   // for each cluster whose touches all have an observed mediator, as an estimate asks.
-  void fill(const Source& from, int64_t clusters, int64_t absent, uint64_t draw, bool with_present);
+  void fill(const Source& from, int64_t absent, uint64_t draw, bool with_present);
   int64_t pairs() const { return static_cast<int64_t>(cluster.size()); }
+  // Pairs that journeys of so many touches in all have at most.
+  static int64_t most(int64_t journeys, int64_t touches, int64_t absent) {
+    return touches + journeys * absent;
+  }
   // Valid until this changes.
   RemovalView view() const {
-    return {{set_begin}, set_cluster, {pair_begin}, cluster, set, present, weight};
+    return {.by_journey = {pair_begin},
+            .journey = journey,
+            .cluster = cluster,
+            .parts = {part_begin},
+            .part_weight = part_weight,
+            .log_left = log_left,
+            .start = start,
+            .present = present,
+            .weight = weight,
+            .weight_of_presence = weight_of_presence,
+            .touch_weight = touch_weight};
   }
-  operator RemovalView() const { return view(); }
 
  private:
-  // Room for whatever may be drawn from journeys of such lengths.
-  void reserve(const Csr& touches, int64_t clusters, int64_t absent);
+  void clear(const Source& from, int64_t absent);
+  // `left`: touches of the journey that are not of the cluster, `of_cluster` that are.
+  void add(const Source& from, int64_t of_journey, int64_t of, int64_t left, int64_t of_cluster,
+           double share);
 
   std::vector<int64_t> touched_;  // distinct clusters of a journey, ascending
   std::vector<int64_t> drawn_;

@@ -169,7 +169,7 @@ struct Case {
     pass.complete = complete;
     LossSums result;
     if (refit) {
-      inputs.fill_removal(4, kAbsentInTraining - 1, 7, true);
+      inputs.fill_removal(model->stats(), kAbsentInTraining - 1, 7, true);
       model->refit_loss(pass, inputs, weights, result);
     } else {
       model->loss(pass, inputs, weights, result, rows);

@@ -62,7 +62,7 @@ void show_to_all_threads(const io::Journeys& block, const Model& model, Compute&
       const Pass pass = compute.pass(thread, weights.dense.data(), gradient.data());
       model.loss(pass, inputs, weights, sums, &rows);
       if (model.refit_last() > model.refit_first()) {
-        inputs.fill_removal(model.stats().schema.clusters, kAbsentInTraining, 1, true);
+        inputs.fill_removal(model.stats(), kAbsentInTraining, 1, true);
         model.refit_loss(pass, inputs, weights, sums);
       }
       if (model.discriminator_last() > model.discriminator_first()) {

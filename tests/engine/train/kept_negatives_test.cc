@@ -196,7 +196,7 @@ class KeptNegatives : public testing::Test {
     if (schema_.is_arm_log()) {
       result["loss propensity"] = sums.propensity / sums.weight;
     } else {
-      inputs.fill_removal(kClusters, kClusters, 0, true);
+      inputs.fill_removal(*bundle_.stats, kClusters, 0, true);
       model_->refit_loss(compute_.pass(0, weights.dense.data(), refit_gradient.data()), inputs,
                          weights, refit);
       result["loss second stage"] = sums.second_stage / sums.weight;
