@@ -195,7 +195,8 @@ std::vector<OptionSpec> train_flags() {
                        "Bit-identical parameters for any number of ranks and threads; slower."));
   flags.push_back(flag("no-graph",
                        "On a GPU, launch every kernel of a step by itself instead of all in one "
-                       "go; the same result, for finding faults. Several ranks always do."));
+                       "go, of several ranks all between two sums; the same result, for finding "
+                       "faults."));
   flags.push_back(
       flag("resume", "Go on from the newest good checkpoint of --out, if there is one."));
   flags.push_back({.name = "init", .help = "A run whose parameters the main fit starts from."});

@@ -10,9 +10,6 @@
 
 namespace alm {
 
-// More sizes than a training meets, but for the odd batch.
-constexpr size_t kRecordings = 32;
-
 std::string not_yet_on_device(const TrainOptions& options, Precision activations) {
   if (options.tabular) return "--nuisance is tabular";
   if (options.model.general_head()) return "--outcome-head is general";
@@ -40,7 +37,7 @@ DeviceStep::DeviceStep(const Model& model, Device& device, DeviceCommunicator& r
       ops_(device.ops()),
       ranks_(ranks),
       gradient_cuts_(model.gradient_cuts()),
-      graphs_(graphs && ranks.size() == 1 && !model.options().proxy_mode()),
+      graphs_(graphs && !model.options().proxy_mode()),
       weights_(model, device, ranks.memory(device)),
       memory_(device),
       packer_(model),
@@ -65,22 +62,6 @@ void DeviceStep::begin_times(Slot& slot, const Timeline* timeline) {
   slot.times.clear();
   slot.waits.reset();
   slot.shown_as = timeline != nullptr && timeline->records() ? timeline->step() : -1;
-}
-
-// What `work` queues, as a span of the timeline where one is recorded.
-template <class Work>
-void DeviceStep::timed(Slot& slot, Queue& queue, Lane lane, const char* name, const Work& work) {
-  if (slot.shown_as < 0) return work();
-  const size_t span = slot.times.begin(queue, lane, name);
-  work();
-  slot.times.end(queue, span);
-}
-
-// Within a step. In a graph they have no times, and the step is one span.
-template <class Work>
-void DeviceStep::timed_part(Slot& slot, const char* name, const Work& work) {
-  if (graphs_) return work();
-  timed(slot, *queue_, Lane::gpu, name, work);
 }
 
 // The slot's memory, on both sides, is free: the host has waited for the step that had it last.
@@ -133,48 +114,6 @@ DeviceStep::Gradient DeviceStep::own_gradient(Slot& slot,
   return *gradient;
 }
 
-// COLLECTIVE, in one order on all ranks. Values that the queue has made so far are summed while it
-// goes on.
-template <class T>
-void DeviceStep::send_sum(Slot& slot, DeviceSpan<T> values, const char* what) {
-  queue_->mark(*made_);
-  wire_->wait_for(*made_);
-  timed(slot, *wire_, Lane::gpu_sums, what, [&] { ranks_.all_reduce_sum(*wire_, values, what); });
-}
-
-// What follows on the queue has all that was sent.
-void DeviceStep::await_sums(Slot& slot) {
-  wire_->mark(*summed_);
-  slot.waits = slot.times.begin(*queue_, Lane::gpu, "sums over ranks");
-  queue_->wait_for(*summed_);
-  slot.times.end(*queue_, *slot.waits);
-}
-
-// COLLECTIVE. Losses and gradient over all ranks, which are the same on each. The dense gradient is
-// sent in pieces, last modules first, as the backward pass comes to their borders; a rank without
-// journeys comes to none, and sends the same.
-DeviceStep::Gradient DeviceStep::summed_gradient(Slot& slot) {
-  constexpr int64_t kLosses = sizeof(LossSums) / sizeof(double);
-  const DeviceSpan<float> dense = DeviceSpan<float>(weights_.gradient).part(0, model_.loss_last());
-  int64_t unsent = dense.size();
-  const auto send_from = [&](int64_t from) {
-    send_sum(slot, dense.part(from, unsent - from), "dense gradient");
-    unsent = from;
-  };
-  const std::function<void(int64_t)> complete = std::cref(send_from);  // takes no memory
-  const Gradient gradient = own_gradient(slot, &complete);
-  const Range range("sums over ranks");
-  for (const int64_t cut : gradient_cuts_) {
-    if (cut < unsent) send_from(cut);
-  }
-  send_from(0);
-  send_sum(slot, DeviceSpan<double>::first_of(sums_, kLosses), "losses");
-  send_sum(slot, gradient.cats, "gradient of cats");
-  send_sum(slot, gradient.items, "gradient of items");
-  await_sums(slot);
-  return gradient;
-}
-
 // Of losses and gradient over all ranks, which are the same on each.
 void DeviceStep::update(Slot& slot, const Gradient& gradient) {
   Sums* const sums = sums_.data();
@@ -212,38 +151,6 @@ void DeviceStep::queue_step(Slot& slot) {
   const Gradient gradient = ranks_.size() > 1 ? summed_gradient(slot) : own_gradient(slot);
   const Range range("update");
   timed_part(slot, "update", [&] { update(slot, gradient); });
-}
-
-DeviceStep::Situation DeviceStep::situation(const Slot& slot) {
-  return {.journeys = slot.batch.inputs.journeys,
-          .touches = slot.batch.inputs.touches,
-          .cat_rows = std::ssize(slot.batch.cats.rows),
-          .item_rows = std::ssize(slot.batch.items.rows),
-          .memory = memory_.address(),
-          .scratch = queue_->scratch(0),
-          .staging = slot.staging.address()};
-}
-
-// A step of sizes not met before, or after memory has moved, is queued op by op, for it may ask for
-// memory; one that went through without is recorded at its next turn, and from then on launched.
-void DeviceStep::run(Slot& slot) {
-  memory_.reset();
-  const auto step = [&] { queue_step(slot); };
-  if (!graphs_) return step();
-  timed(slot, *queue_, Lane::gpu, "step", [&] { run_by_graph(slot, step); });
-}
-
-void DeviceStep::run_by_graph(Slot& slot, const std::function<void()>& step) {
-  const Situation before = situation(slot);
-  auto recording = std::ranges::find(slot.recordings, before, &Recording::situation);
-  if (recording != slot.recordings.end()) {
-    if (!recording->graph) recording->graph = queue_->record(step);
-    if (recording->graph) return queue_->launch(*recording->graph);
-  }
-  step();
-  if (recording != slot.recordings.end() || !(situation(slot) == before)) return;
-  if (slot.recordings.size() == kRecordings) slot.recordings.erase(slot.recordings.begin());
-  slot.recordings.push_back({before, nullptr});
 }
 
 // Of a step's batch.
@@ -344,7 +251,8 @@ LossTotals DeviceStep::losses(StepState& state, std::span<const io::Journeys> bl
     const Pass pass{*queue_, ops_, memory_, weights_.dense.data()};
     model_.loss(pass, slot.batch.inputs, weights_.view(), sums_.data()->losses, nullptr);
     queue_->download(slot.sums.data(), sums_.data(), sums_.bytes());
-    queue_->wait();
+    queue_->mark(*slot.done);
+    ranks_.wait(*slot.done, "validation");
     totals.add(slot.sums.data()->losses);
     totals.add(slot.batch.known);
   }

@@ -19,6 +19,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "engine/comm/device_communicator.h"
@@ -39,9 +40,8 @@ std::string not_yet_on_device(const TrainOptions& options, Precision activations
 class DeviceStep {
  public:
   // Device and `ranks` must outlive it. Without graphs every kernel is launched by itself; the
-  // results are the same, bit for bit. Several ranks do without: NCCL decides at each call. So does
-  // proxy mode, in which sizes and the reversal change with every step; its device holds
-  // activations in fp32.
+  // results are the same, bit for bit. Proxy mode does without, for sizes and the reversal change
+  // with every step; its device holds activations in fp32.
   DeviceStep(const Model& model, Device& device, DeviceCommunicator& ranks, bool graphs);
 
   // Takes what steps and validations of batches up to this size ask for at once: what is too much
@@ -88,9 +88,21 @@ class DeviceStep {
     const void* staging = nullptr;
     bool operator==(const Situation&) const = default;
   };
+  // Numbers to be summed over ranks.
+  struct RankSum {
+    std::variant<DeviceSpan<float>, DeviceSpan<double>> values;
+    const char* what;
+  };
+  // A step as graphs: one before each sum over ranks (null: nothing is new since the sum before),
+  // and one of what follows the sums. Of one rank that is the whole step.
   struct Recording {
+    struct Part {
+      std::unique_ptr<Graph> graph;
+      RankSum sum;
+    };
     Situation situation;  // in which a step went through without asking for memory
-    std::unique_ptr<Graph> graph;
+    std::vector<Part> parts;
+    std::unique_ptr<Graph> rest;  // null: not yet recorded
   };
   // A batch of two in turn takes its inputs and results with it, so that the host may be one step
   // ahead of the device.
@@ -115,9 +127,6 @@ class DeviceStep {
   void note_times(const Slot& slot, Phases& phases, double began, double waited);
   void send(Slot& slot, StepState& state, std::span<const io::Journeys> blocks,
             const StepSettings& settings, Padding padding, RowsOf rows);
-  Situation situation(const Slot& slot);
-  void run(Slot& slot);
-  void run_by_graph(Slot& slot, const std::function<void()>& step);
   void queue_step(Slot& slot);
   // The gradient of a batch; rows: [distinct rows, width].
   struct Gradient {
@@ -131,11 +140,19 @@ class DeviceStep {
   Gradient own_gradient(Slot& slot, const std::function<void(int64_t from)>* complete = nullptr);
   DeviceSpan<float> sum_rows(const DeviceWeights::Table& table, Matrix<const float> of_uses,
                              const DeviceBatch::Rows& rows);
-  template <class T>
-  void send_sum(Slot& slot, DeviceSpan<T> values, const char* what);
+  void update(Slot& slot, const Gradient& gradient);
+
+  // In device_step_sums.cc.
+  void send_sum(Slot& slot, const RankSum& sum);
   void await_sums(Slot& slot);
   Gradient summed_gradient(Slot& slot);
-  void update(Slot& slot, const Gradient& gradient);
+
+  // In device_step_graphs.cc.
+  Situation situation(const Slot& slot) const;
+  void run(Slot& slot);
+  void run_by_graphs(Slot& slot);
+  void record(Slot& slot, Recording& recording);
+  void launch(Slot& slot, const Recording& recording);
 
   Padding padding(bool deterministic) const;
 
@@ -166,7 +183,8 @@ class DeviceStep {
   DeviceCommunicator& ranks_;
   const std::vector<int64_t> gradient_cuts_;
   const bool graphs_;
-  float reversal_ = 0;  // of the step that is queued
+  Recording* recording_ = nullptr;  // what is queued becomes part of it
+  float reversal_ = 0;              // of the step that is queued
   DeviceWeights weights_;
   Workspace memory_;
   BatchPacker packer_;
@@ -183,5 +201,21 @@ class DeviceStep {
   std::unique_ptr<Queue> copies_;
   std::unique_ptr<Queue> wire_;  // sums over ranks
 };
+
+// What `work` queues, as a span of the timeline where one is recorded.
+template <class Work>
+void DeviceStep::timed(Slot& slot, Queue& queue, Lane lane, const char* name, const Work& work) {
+  if (slot.shown_as < 0) return work();
+  const size_t span = slot.times.begin(queue, lane, name);
+  work();
+  slot.times.end(queue, span);
+}
+
+// A part of a step. In a graph there are no times: a step that is one graph is one span.
+template <class Work>
+void DeviceStep::timed_part(Slot& slot, const char* name, const Work& work) {
+  if (recording_ != nullptr || (graphs_ && ranks_.size() == 1)) return work();
+  timed(slot, *queue_, Lane::gpu, name, work);
+}
 
 }  // namespace alm

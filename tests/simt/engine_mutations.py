@@ -24,6 +24,7 @@ Bug = namedtuple("Bug", "family what file old new test")
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 
 STEP, BATCH, STAGING = "engine/train/device_step.cc", "engine/train/device_batch.cc", "engine/model/staging.cc"
+GRAPHS, SUMS = "engine/train/device_step_graphs.cc", "engine/train/device_step_sums.cc"
 DEVICE, EXACT = "kernels/cuda/device.cc", "engine/train/device_step_exact.cc"
 RANK = "std::getenv(\"OMPI_COMM_WORLD_RANK\")[0]"
 ORDERS = "CudaStreamOrders.Change*"
@@ -35,9 +36,9 @@ BUGS = (
     Bug("streams", "the host reads results that have not come", STEP, "  ranks_.wait(*slot.done, \"step\");\n", "", ORDERS),
     Bug("streams", "the host waits within a step", STEP,
         "  queue_->mark(*slot.done);\n", "  queue_->mark(*slot.done);\n  queue_->wait();\n", ORDERS),
-    Bug("streams", "a graph of other sizes", STEP, "          .touches = slot.batch.inputs.touches,\n", "",
+    Bug("streams", "a graph of other sizes", GRAPHS, "          .touches = slot.batch.inputs.touches,\n", "",
         ORDERS),
-    Bug("streams", "a graph of memory that has moved", STEP, "          .memory = memory_.address(),\n", "",
+    Bug("streams", "a graph of memory that has moved", GRAPHS, "          .memory = memory_.address(),\n", "",
         ORDERS),
     Bug("streams", "memory is taken in every step", STAGING, "  if (bytes <= memory_.size()) return;\n", "",
         ORDERS),
@@ -53,14 +54,14 @@ BUGS = (
         "*CudaTraining*/library"),
     Bug("streams", "products on the null stream", "kernels/cuda/wide_linear.cu",
         "library->run(queue.stream(), of_weights", "library->run(nullptr, of_weights", "*CudaTraining*/library"),
-    Bug("ranks", "one rank sums its buckets in another order", STEP, "dense.part(from, unsent - from)",
+    Bug("ranks", "one rank sums its buckets in another order", SUMS, "dense.part(from, unsent - from)",
         "dense.part(" + RANK + " == '1' ? dense.size() - unsent : from, unsent - from)", "curve"),
-    Bug("ranks", "one rank leaves a sum out", STEP, "  send_sum(slot, gradient.cats,",
-        "  if (" + RANK + " != '1') send_sum(slot, gradient.cats,", "curve"),
-    Bug("ranks", "a sum begins before its gradient is made", STEP, "  wire_->wait_for(*made_);\n", "", "curve"),
+    Bug("ranks", "one rank leaves a sum out", SUMS, "  send_sum(slot, {gradient.cats,",
+        "  if (" + RANK + " != '1') send_sum(slot, {gradient.cats,", "curve"),
+    Bug("ranks", "a sum begins before its gradient is made", SUMS, "  wire_->wait_for(*made_);\n", "", "curve"),
     Bug("ranks", "a module says that its gradient is complete before it is", "engine/model/alm_mta.cc",
         "  order_.backward(", "  pass.gradient_complete(order_first_);\n  order_.backward(", "curve"),
-    Bug("ranks", "the update does not wait for the last sum", STEP, "  queue_->wait_for(*summed_);\n", "", "curve"),
+    Bug("ranks", "the update does not wait for the last sum", SUMS, "  queue_->wait_for(*summed_);\n", "", "curve"),
     Bug("ranks", "memory is registered for ever", "engine/comm/nccl.cc",
         "      library().deregister_memory(communicator_.get(), handle.mapped());\n", "", "curve"),
     Bug("ranks", "rows of one's own batch alone", STEP, "ranks_.size() > 1 ? RowsOf::all_ranks : RowsOf::batch",
@@ -68,8 +69,12 @@ BUGS = (
     Bug("ranks", "uses keep their places among the rows of one rank", "engine/train/distinct_rows.cc",
         "    place = place_of_row_[static_cast<size_t>(mine[static_cast<size_t>(place)])];\n", "    (void)place;\n",
         "curve"),
-    Bug("ranks", "losses stay each rank's own", STEP,
-        "  send_sum(slot, DeviceSpan<double>::first_of(sums_, kLosses), \"losses\");\n", "", "curve"),
+    Bug("ranks", "losses stay each rank's own", SUMS,
+        "  send_sum(slot, {DeviceSpan<double>::first_of(sums_, kLosses), \"losses\"});\n", "", "curve"),
+    Bug("ranks", "a graph goes on over a sum", SUMS, "push_back({queue_->cut_recording(), sum})",
+        "push_back({nullptr, sum})", "curve"),
+    Bug("ranks", "a sum is recorded into a graph", SUMS, "  if (recording_ != nullptr) {\n", "  if (false) {\n", "curve"),
+    Bug("ranks", "a step of graphs leaves its sums out", GRAPHS, "        send_sum(slot, part.sum);\n", "", "curve"),
     Bug("ranks", "NCCL is handed memory of the host", "engine/comm/nccl.cc",
         "library().all_reduce(values, values,",
         "library().all_reduce(std::vector<double>(static_cast<size_t>(count)).data(), values,", "curve"),

@@ -1,7 +1,7 @@
 // Double of the NCCL calls that engine/comm/nccl.cc makes, on top of MPI: a library of the same
 // name that tests load in its place. As NCCL does not, it says when ranks ask for different
 // reductions; as NCCL does, it then never ends them. Sums are taken in the order of ranks, so all
-// get the same bits.
+// get the same bits. In a graph it takes none: whether NCCL does hangs on its version.
 #include "tests/simt/nccl_double.h"
 
 #include <mpi.h>
@@ -15,6 +15,7 @@
 #include <memory>
 #include <vector>
 
+#include "tests/simt/cuda_double.h"
 #include "tests/simt/runtime.h"
 
 namespace {
@@ -285,6 +286,7 @@ ncclResult_t ncclAllReduce(const void* from, void* to, size_t count, ncclDataTyp
     return ncclInvalidArgument;
   }
   if (communicator->aborted || communicator->state != ncclSuccess) return ncclInvalidUsage;
+  if (simt::records_graph()) return ncclInvalidUsage;
   memory_known.sums += registered(to) && registered(last);
   Reduction* const reduction = &reductions.emplace_back(communicator, to, count, type, how);
   const cudaError_t error =

@@ -33,21 +33,31 @@ ModelWeights start(const DeviceTraining& training) {
   return training.model().fresh_weights(7);
 }
 
+// Steps in which every batch is met by both slots: then as often until its graphs are recorded.
+constexpr int64_t kSettled = 12;
+
 // Losses, norms and weights of some steps of this rank's part on its device.
 struct Trained {
   std::vector<Losses> losses;
   std::vector<double> norms;
-  std::string digest;  // of the weights
+  std::string digest;        // of the weights
+  simt::RuntimeCalls calls;  // in the steps after kSettled
+};
+struct How {
+  bool deterministic = false;
+  bool graphs = true;
+  Timeline* timeline = nullptr;
 };
 Trained trained_on_device(const TrainingCase& of, Communicator& world, DeviceCommunicator& gpus,
-                          int64_t steps, bool deterministic, Timeline* timeline = nullptr) {
+                          int64_t steps, const How& how) {
+  Timeline* const timeline = how.timeline;
   DeviceTraining training(of, &world);
   ModelWeights weights = start(training);
   const std::unique_ptr<StepState> state =
-      training.state(weights, nullptr, {.deterministic = deterministic});
+      training.state(weights, nullptr, {.deterministic = how.deterministic});
   state->phases.timeline = timeline;
   const std::unique_ptr<Device> device = cuda::make_cuda_device();
-  DeviceStep on_device(training.model(), *device, gpus, true);
+  DeviceStep on_device(training.model(), *device, gpus, how.graphs);
   on_device.upload(weights, state->optimizer);
   Trained trained;
   for (int64_t step = 1; step <= steps; ++step) {
@@ -58,7 +68,9 @@ Trained trained_on_device(const TrainingCase& of, Communicator& world, DeviceCom
     trained.losses.push_back(result.losses);
     trained.norms.push_back(result.gradient_norm);
     if (timeline != nullptr) timeline->end_step();
+    if (step == kSettled) simt::runtime_calls() = {};
   }
+  trained.calls = simt::runtime_calls();
   const bool several = world.size() > 1;
   expect((state->phases.seconds(Phase::reduce) > 0) == several, world,
          "seconds of sums over ranks");
@@ -135,7 +147,7 @@ void check_curve(Communicator& world, DeviceCommunicator& gpus, const TrainingCa
   const std::string path = std::filesystem::temp_directory_path() /
                            format("alm_ranks_test_%d.json", static_cast<int>(getpid()));
   Timeline timeline(path, steps, world);
-  const Trained found = trained_on_device(of, world, gpus, steps, false, &timeline);
+  const Trained found = trained_on_device(of, world, gpus, steps, {.timeline = &timeline});
   expect_equal_on_ranks(world, found.digest);
   if (world.rank() == 0 && world.size() > 1) check_timeline(world, path, steps);
   if (world.rank() == 0) std::filesystem::remove(path);
@@ -176,16 +188,35 @@ void check_exact(Communicator& world, DeviceCommunicator& gpus, const TrainingCa
   if (world.rank() == 0) {
     const std::unique_ptr<Communicator> alone = make_self_communicator();
     const std::unique_ptr<DeviceCommunicator> gpu_alone = make_self_device_communicator();
-    wanted = words_of(trained_on_device(of, *alone, *gpu_alone, steps, true));
+    wanted = words_of(trained_on_device(of, *alone, *gpu_alone, steps, {.deterministic = true}));
   }
   wanted = world.broadcast_string(wanted, 0, "weights of one rank");
-  const std::string found = words_of(trained_on_device(of, world, gpus, steps, true));
+  const std::string found =
+      words_of(trained_on_device(of, world, gpus, steps, {.deterministic = true}));
   expect(found == wanted, world, "not as alone, but " + found + " in place of " + wanted);
   if (world.rank() == 0) {
     std::printf("%s%s, %lld steps, %lld ranks: weights, losses, norms %s\n", of.shape.c_str(),
                 of.head == Head::proxy ? ", proxy" : "", static_cast<long long>(steps),
                 static_cast<long long>(world.size()), found.c_str());
   }
+}
+
+// Graphs between the sums give the bits of single launches, and once all batches have theirs a step
+// records, allocates and waits for nothing.
+void check_graphs(Communicator& world, DeviceCommunicator& gpus) {
+  constexpr int64_t kMore = 4;
+  const int64_t parts = world.size() > 1 ? 4 : 1;  // two cuts of the gradient, the rest, the update
+  const TrainingCase of{"tiny", 32};
+  const Trained found = trained_on_device(of, world, gpus, kSettled + kMore, {});
+  const Trained singly = trained_on_device(of, world, gpus, kSettled + kMore, {.graphs = false});
+  expect(found.digest == singly.digest, world, "graphs change the weights");
+  expect(singly.calls.graph_launches == 0, world, "a graph was launched that nobody wanted");
+  expect(found.calls.graph_launches == kMore * parts, world,
+         format("%lld graphs were launched in %lld steps",
+                static_cast<long long>(found.calls.graph_launches), static_cast<long long>(kMore)));
+  expect(found.calls.graphs == 0 && found.calls.allocations == 0 &&
+             found.calls.pageable_copies == 0 && found.calls.waits == 0,
+         world, "a settled step records, allocates, copies or waits");
 }
 
 // Once the step has ended.
@@ -209,6 +240,7 @@ void run(Communicator& world, bool exact) {
   } else {
     check_curve(world, *gpus, {"reference", 16}, 4);
     check_memory(world);
+    if (all_failures(world) == 0) check_graphs(world, *gpus);
     if (all_failures(world) == 0) check_curve(world, *gpus, {"tiny", 64, Head::proxy}, 4);
     if (all_failures(world) == 0) check_curve(world, *gpus, {"tiny", 32}, 50);
   }

@@ -1,0 +1,57 @@
+// Sums over ranks of a step on devices, on a queue of their own beside the backward pass.
+#include <functional>
+
+#include "engine/train/device_step.h"
+#include "kernels/base/range.h"
+
+namespace alm {
+
+// COLLECTIVE, in one order on all ranks. Values that the queue has made so far are summed while it
+// goes on. Of a step that is recorded the sum is noted, and what led up to it is a graph.
+void DeviceStep::send_sum(Slot& slot, const RankSum& sum) {
+  if (recording_ != nullptr) {
+    recording_->parts.push_back({queue_->cut_recording(), sum});
+    return;
+  }
+  queue_->mark(*made_);
+  wire_->wait_for(*made_);
+  timed(slot, *wire_, Lane::gpu_sums, sum.what, [&] {
+    std::visit([&](auto values) { ranks_.all_reduce_sum(*wire_, values, sum.what); }, sum.values);
+  });
+}
+
+// What follows on the queue has all that was sent.
+void DeviceStep::await_sums(Slot& slot) {
+  if (recording_ != nullptr) return;
+  wire_->mark(*summed_);
+  slot.waits = slot.times.begin(*queue_, Lane::gpu, "sums over ranks");
+  queue_->wait_for(*summed_);
+  slot.times.end(*queue_, *slot.waits);
+}
+
+// COLLECTIVE. Losses and gradient over all ranks, which are the same on each. The dense gradient is
+// sent in pieces, last modules first, as the backward pass comes to their borders; a rank without
+// journeys comes to none, and sends the same.
+DeviceStep::Gradient DeviceStep::summed_gradient(Slot& slot) {
+  constexpr int64_t kLosses = sizeof(LossSums) / sizeof(double);
+  const DeviceSpan<float> dense = DeviceSpan<float>(weights_.gradient).part(0, model_.loss_last());
+  int64_t unsent = dense.size();
+  const auto send_from = [&](int64_t from) {
+    send_sum(slot, {dense.part(from, unsent - from), "dense gradient"});
+    unsent = from;
+  };
+  const std::function<void(int64_t)> complete = std::cref(send_from);  // takes no memory
+  const Gradient gradient = own_gradient(slot, &complete);
+  const Range range("sums over ranks");
+  for (const int64_t cut : gradient_cuts_) {
+    if (cut < unsent) send_from(cut);
+  }
+  send_from(0);
+  send_sum(slot, {DeviceSpan<double>::first_of(sums_, kLosses), "losses"});
+  send_sum(slot, {gradient.cats, "gradient of cats"});
+  send_sum(slot, {gradient.items, "gradient of items"});
+  await_sums(slot);
+  return gradient;
+}
+
+}  // namespace alm
