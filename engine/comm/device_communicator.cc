@@ -8,9 +8,7 @@ class SelfDeviceCommunicator final : public DeviceCommunicator {
   std::string name() const override { return "self"; }
   int64_t size() const override { return 1; }
   DeviceMemory& memory(Device& device) override { return device; }
-  void all_reduce_sum(Queue&, DeviceSpan<float>, const char*) override {}
-  void all_reduce_sum(Queue&, DeviceSpan<double>, const char*) override {}
-  void all_reduce_sum(Queue&, DeviceSpan<int64_t>, const char*) override {}
+  void all_reduce_sum(Queue&, std::span<const DeviceNumbers>, const char*) override {}
   void all_reduce_max(Queue&, DeviceSpan<float>, const char*) override {}
   void wait(Event& event, const char*) override { event.wait(); }
 };

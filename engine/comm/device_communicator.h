@@ -4,12 +4,16 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
+#include <variant>
 
 #include "engine/comm/communicator.h"
 #include "kernels/device_array.h"
 
 namespace alm {
+
+using DeviceNumbers = std::variant<DeviceSpan<float>, DeviceSpan<double>, DeviceSpan<int64_t>>;
 
 // The reductions are COLLECTIVE: all ranks call them in the same order with equal sizes, never
 // inside a rank-dependent branch. They are element-wise, in place, and in order with the other work
@@ -24,9 +28,12 @@ class DeviceCommunicator {
   // Memory of the device whose sums may take shorter ways, for numbers that are summed often. What
   // comes from it ends before the device and the communicator.
   virtual DeviceMemory& memory(Device& device) = 0;
-  virtual void all_reduce_sum(Queue& queue, DeviceSpan<float> values, const char* what) = 0;
-  virtual void all_reduce_sum(Queue& queue, DeviceSpan<double> values, const char* what) = 0;
-  virtual void all_reduce_sum(Queue& queue, DeviceSpan<int64_t> values, const char* what) = 0;
+  // Several sums together take the time on the way of one.
+  virtual void all_reduce_sum(Queue& queue, std::span<const DeviceNumbers> together,
+                              const char* what) = 0;
+  void all_reduce_sum(Queue& queue, const DeviceNumbers& numbers, const char* what) {
+    all_reduce_sum(queue, std::span(&numbers, 1), what);
+  }
   virtual void all_reduce_max(Queue& queue, DeviceSpan<float> values, const char* what) = 0;
   // As Event::wait(), but MachineError when a reduction that stands before it fails or another rank
   // does not come to it: Event::wait() would never end.

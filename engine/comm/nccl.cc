@@ -10,6 +10,7 @@
 #include <memory>
 #include <set>
 #include <thread>
+#include <type_traits>
 
 #include "engine/comm/device_communicator.h"
 #include "kernels/base/clock.h"
@@ -27,6 +28,8 @@ struct Library {
   decltype(&ncclCommGetAsyncError) get_state = nullptr;
   decltype(&ncclCommAbort) abort = nullptr;
   decltype(&ncclAllReduce) all_reduce = nullptr;
+  decltype(&ncclGroupStart) group_start = nullptr;
+  decltype(&ncclGroupEnd) group_end = nullptr;
   decltype(&ncclGetErrorString) error_string = nullptr;
   // Of later versions; null in others.
   decltype(&ncclCommRegister) register_memory = nullptr;
@@ -47,6 +50,8 @@ struct Library {
     find(file, "ncclCommGetAsyncError", get_state);
     find(file, "ncclCommAbort", abort);
     find(file, "ncclAllReduce", all_reduce);
+    find(file, "ncclGroupStart", group_start);
+    find(file, "ncclGroupEnd", group_end);
     find(file, "ncclGetErrorString", error_string);
     find_both(file, "ncclCommRegister", register_memory, "ncclCommDeregister", deregister_memory);
     find_both(file, "ncclMemAlloc", allocate, "ncclMemFree", release);
@@ -75,8 +80,12 @@ const Library& library() {
   return loaded;
 }
 
+bool fine(ncclResult_t result) {
+  return result == ncclSuccess || result == ncclInProgress;
+}
+
 void check_nccl(ncclResult_t result, const char* what) {
-  if (result == ncclSuccess || result == ncclInProgress) return;
+  if (fine(result)) return;
   throw MachineError(std::string("NCCL, ") + what + ": " + library().error_string(result));
 }
 
@@ -176,17 +185,13 @@ class NcclCommunicator final : public DeviceCommunicator {
   DeviceMemory& memory(Device& device) override {
     return memory_.try_emplace(&device, device, communicator_).first->second;
   }
-  void all_reduce_sum(Queue& queue, DeviceSpan<float> values, const char* what) override {
-    all_reduce(queue, values.data(), values.size(), ncclFloat32, ncclSum, what);
-  }
-  void all_reduce_sum(Queue& queue, DeviceSpan<double> values, const char* what) override {
-    all_reduce(queue, values.data(), values.size(), ncclFloat64, ncclSum, what);
-  }
-  void all_reduce_sum(Queue& queue, DeviceSpan<int64_t> values, const char* what) override {
-    all_reduce(queue, values.data(), values.size(), ncclInt64, ncclSum, what);
+  void all_reduce_sum(Queue& queue, std::span<const DeviceNumbers> together,
+                      const char* what) override {
+    all_reduce(queue, together, ncclSum, what);
   }
   void all_reduce_max(Queue& queue, DeviceSpan<float> values, const char* what) override {
-    all_reduce(queue, values.data(), values.size(), ncclFloat32, ncclMax, what);
+    const DeviceNumbers numbers = values;
+    all_reduce(queue, std::span(&numbers, 1), ncclMax, what);
   }
   void wait(Event& event, const char* what) override {
     wait_until([&] { return event.reached(); }, patience_.reduction, what);
@@ -214,7 +219,7 @@ class NcclCommunicator final : public DeviceCommunicator {
   void expect_started(ncclResult_t mine) {
     constexpr const char* kAdvice =
         " (NCCL_DEBUG=INFO says more, NCCL_SOCKET_IFNAME names the network)";
-    const bool failed = mine != ncclSuccess && mine != ncclInProgress;
+    const bool failed = !fine(mine);
     world_.together("the start of NCCL", [&] {
       if (failed)
         throw MachineError(std::string("NCCL, start: ") + library().error_string(mine) + kAdvice);
@@ -232,17 +237,30 @@ class NcclCommunicator final : public DeviceCommunicator {
     return asked == ncclSuccess ? state : asked;
   }
 
-  void all_reduce(Queue& queue, void* values, int64_t count, ncclDataType_t type, ncclRedOp_t how,
+  void all_reduce(Queue& queue, std::span<const DeviceNumbers> together, ncclRedOp_t how,
                   const char* what) {
     ALM_CHECK(communicator_ != nullptr, "%s: NCCL has ended", what);
-    if (count == 0) return;
-    const ncclResult_t result =
-        library().all_reduce(values, values, static_cast<size_t>(count), type, how,
-                             communicator_.get(), static_cast<cuda::CudaQueue&>(queue).stream());
-    if (result != ncclSuccess && result != ncclInProgress)
-      fail(what, library().error_string(result));
-    // The call is not on the stream before that.
+    ncclResult_t result = library().group_start();
+    for (const DeviceNumbers& numbers : together) {
+      if (!fine(result)) break;
+      std::visit([&](auto values) { result = all_reduce_one(queue, values, how); }, numbers);
+    }
+    const ncclResult_t ended = library().group_end();
+    if (fine(result)) result = ended;
+    if (!fine(result)) fail(what, library().error_string(result));
+    // The calls are not on the stream before that.
     wait_until([&] { return state() != ncclInProgress; }, patience_.reduction, what);
+  }
+
+  template <class T>
+  ncclResult_t all_reduce_one(Queue& queue, DeviceSpan<T> values, ncclRedOp_t how) {
+    constexpr ncclDataType_t kType = std::is_same_v<T, float>    ? ncclFloat32
+                                     : std::is_same_v<T, double> ? ncclFloat64
+                                                                 : ncclInt64;
+    if (values.size() == 0) return ncclSuccess;
+    return library().all_reduce(values.data(), values.data(), static_cast<size_t>(values.size()),
+                                kType, how, communicator_.get(),
+                                static_cast<cuda::CudaQueue&>(queue).stream());
   }
 
   template <class Done>
@@ -250,7 +268,7 @@ class NcclCommunicator final : public DeviceCommunicator {
     const Timer timer;
     while (!done()) {
       const ncclResult_t now = communicator_ != nullptr ? state() : ncclSuccess;
-      if (now != ncclSuccess && now != ncclInProgress) fail(what, library().error_string(now));
+      if (!fine(now)) fail(what, library().error_string(now));
       if (timer.seconds() > seconds) fail_late(what, seconds);
       std::this_thread::yield();
     }

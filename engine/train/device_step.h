@@ -19,7 +19,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "engine/comm/device_communicator.h"
@@ -88,10 +87,17 @@ class DeviceStep {
     const void* staging = nullptr;
     bool operator==(const Situation&) const = default;
   };
-  // Numbers to be summed over ranks.
+  // The gradient of a batch; rows: [distinct rows, width].
+  struct Gradient {
+    DeviceSpan<float> dense;
+    DeviceSpan<float> cats;
+    DeviceSpan<float> items;
+  };
+  // What is summed over ranks at once: a piece of the dense gradient, and with the last piece the
+  // rows of this gradient and the losses.
   struct RankSum {
-    std::variant<DeviceSpan<float>, DeviceSpan<double>> values;
-    const char* what;
+    DeviceSpan<float> dense;
+    std::optional<Gradient> last;
   };
   // A step as graphs: one before each sum over ranks (null: nothing is new since the sum before),
   // and one of what follows the sums. Of one rank that is the whole step.
@@ -128,12 +134,6 @@ class DeviceStep {
   void send(Slot& slot, StepState& state, std::span<const io::Journeys> blocks,
             const StepSettings& settings, Padding padding, RowsOf rows);
   void queue_step(Slot& slot);
-  // The gradient of a batch; rows: [distinct rows, width].
-  struct Gradient {
-    DeviceSpan<float> dense;
-    DeviceSpan<float> cats;
-    DeviceSpan<float> items;
-  };
   // `complete`: see Pass.
   Gradient pass_through(const DeviceBatch& batch,
                         const std::function<void(int64_t from)>* complete = nullptr);

@@ -1,5 +1,6 @@
 // Sums over ranks of a step on devices, on a queue of their own beside the backward pass.
 #include <functional>
+#include <optional>
 
 #include "engine/train/device_step.h"
 #include "kernels/base/range.h"
@@ -15,8 +16,13 @@ void DeviceStep::send_sum(Slot& slot, const RankSum& sum) {
   }
   queue_->mark(*made_);
   wire_->wait_for(*made_);
-  timed(slot, *wire_, Lane::gpu_sums, sum.what, [&] {
-    std::visit([&](auto values) { ranks_.all_reduce_sum(*wire_, values, sum.what); }, sum.values);
+  const char* const what = sum.last ? "last gradients, losses" : "dense gradient";
+  timed(slot, *wire_, Lane::gpu_sums, what, [&] {
+    if (!sum.last) return ranks_.all_reduce_sum(*wire_, sum.dense, what);
+    constexpr int64_t kLosses = sizeof(LossSums) / sizeof(double);
+    const DeviceNumbers together[] = {sum.dense, DeviceSpan<double>::first_of(sums_, kLosses),
+                                      sum.last->cats, sum.last->items};
+    ranks_.all_reduce_sum(*wire_, together, what);
   });
 }
 
@@ -33,11 +39,10 @@ void DeviceStep::await_sums(Slot& slot) {
 // sent in pieces, last modules first, as the backward pass comes to their borders; a rank without
 // journeys comes to none, and sends the same.
 DeviceStep::Gradient DeviceStep::summed_gradient(Slot& slot) {
-  constexpr int64_t kLosses = sizeof(LossSums) / sizeof(double);
   const DeviceSpan<float> dense = DeviceSpan<float>(weights_.gradient).part(0, model_.loss_last());
   int64_t unsent = dense.size();
   const auto send_from = [&](int64_t from) {
-    send_sum(slot, {dense.part(from, unsent - from), "dense gradient"});
+    send_sum(slot, {dense.part(from, unsent - from), std::nullopt});
     unsent = from;
   };
   const std::function<void(int64_t)> complete = std::cref(send_from);  // takes no memory
@@ -46,10 +51,7 @@ DeviceStep::Gradient DeviceStep::summed_gradient(Slot& slot) {
   for (const int64_t cut : gradient_cuts_) {
     if (cut < unsent) send_from(cut);
   }
-  send_from(0);
-  send_sum(slot, {DeviceSpan<double>::first_of(sums_, kLosses), "losses"});
-  send_sum(slot, {gradient.cats, "gradient of cats"});
-  send_sum(slot, {gradient.items, "gradient of items"});
+  send_sum(slot, {dense.part(0, unsent), gradient});
   await_sums(slot);
   return gradient;
 }

@@ -104,14 +104,25 @@ struct ncclComm {
 
 namespace {
 
+// Of a group.
+struct Call {
+  ncclComm* communicator;
+  void* values;
+  size_t count;
+  ncclDataType_t type;
+  ncclRedOp_t how;
+  cudaStream_t stream;
+};
+
 class Reduction {
  public:
-  Reduction(ncclComm* communicator, void* values, size_t count, ncclDataType_t type,
-            ncclRedOp_t how)
-      : communicator_(communicator),
-        values_(values),
-        mine_{++communicator->asked, static_cast<int64_t>(count), type, how},
-        all_(static_cast<size_t>(communicator->ranks)),
+  // `together`: reductions of its group.
+  Reduction(const Call& call, int64_t together)
+      : communicator_(call.communicator),
+        values_(call.values),
+        mine_{++communicator_->asked, static_cast<int64_t>(call.count), call.type, call.how,
+              together},
+        all_(static_cast<size_t>(communicator_->ranks)),
         arrival_(mine_.number) {}
 
   // Whether it has ended.
@@ -130,7 +141,7 @@ class Reduction {
         [[fallthrough]];
       case 1:
         if (!done(request_)) return false;
-        if (!std::all_of(all_.begin(), all_.end(), [&](const Call& of) { return of == mine_; })) {
+        if (!std::all_of(all_.begin(), all_.end(), [&](const Wanted& of) { return of == mine_; })) {
           communicator_->state = ncclInvalidUsage;
           return false;
         }
@@ -148,12 +159,14 @@ class Reduction {
   }
 
  private:
-  struct Call {
+  // What all ranks must ask for alike.
+  struct Wanted {
     int64_t number;
     int64_t count;
     int64_t type;
     int64_t how;
-    bool operator==(const Call&) const = default;
+    int64_t together;
+    bool operator==(const Wanted&) const = default;
   };
 
   void send() {
@@ -175,8 +188,8 @@ class Reduction {
 
   ncclComm* communicator_;
   void* values_;
-  Call mine_;
-  std::vector<Call> all_;
+  Wanted mine_;
+  std::vector<Wanted> all_;
   Arrival arrival_;
   int stage_ = 0;
   MPI_Request request_ = MPI_REQUEST_NULL;
@@ -187,6 +200,9 @@ class Reduction {
 // Never given up: of a reduction that was aborted, messages may still arrive.
 std::list<ncclComm> communicators;
 std::list<Reduction> reductions;
+
+bool in_group = false;
+std::vector<Call> group;
 
 }  // namespace
 
@@ -275,6 +291,27 @@ ncclResult_t ncclCommDeregister(const ncclComm_t communicator, void* handle) {
   return ncclSuccess;
 }
 
+ncclResult_t ncclGroupStart() {
+  in_group = true;
+  return ncclSuccess;
+}
+
+// Reductions of a group are on their streams from here on.
+ncclResult_t ncclGroupEnd() {
+  const simt::InsideDouble inside;
+  if (!in_group) return ncclInvalidUsage;
+  in_group = false;
+  cudaError_t error = cudaSuccess;
+  for (const Call& call : group) {
+    Reduction* const reduction = &reductions.emplace_back(call, std::ssize(group));
+    if (error == cudaSuccess) {
+      error = simt::enqueue_until(call.stream, [reduction] { return reduction->advance(); });
+    }
+  }
+  group.clear();
+  return error == cudaSuccess ? ncclSuccess : ncclUnhandledCudaError;
+}
+
 ncclResult_t ncclAllReduce(const void* from, void* to, size_t count, ncclDataType_t type,
                            ncclRedOp_t how, ncclComm_t communicator, cudaStream_t stream) {
   const simt::InsideDouble inside;
@@ -286,12 +323,10 @@ ncclResult_t ncclAllReduce(const void* from, void* to, size_t count, ncclDataTyp
     return ncclInvalidArgument;
   }
   if (communicator->aborted || communicator->state != ncclSuccess) return ncclInvalidUsage;
-  if (simt::records_graph()) return ncclInvalidUsage;
+  if (simt::records_graph() || !in_group) return ncclInvalidUsage;  // the engine groups all
   memory_known.sums += registered(to) && registered(last);
-  Reduction* const reduction = &reductions.emplace_back(communicator, to, count, type, how);
-  const cudaError_t error =
-      simt::enqueue_until(stream, [reduction] { return reduction->advance(); });
-  return error == cudaSuccess ? ncclSuccess : ncclUnhandledCudaError;
+  group.push_back({communicator, to, count, type, how, stream});
+  return ncclSuccess;
 }
 
 const char* ncclGetErrorString(ncclResult_t result) {

@@ -84,6 +84,37 @@ void check_reductions(const Case& of, DeviceCommunicator& gpus) {
   }
 }
 
+// Of several kinds and sizes in one call, one of them empty.
+void check_together(const Case& of, DeviceCommunicator& gpus) {
+  const DeviceArray<float> floats(of.device, 7), none(of.device, 0);
+  const DeviceArray<double> doubles(of.device, 1009);
+  const DeviceArray<int64_t> integers(of.device, 1);
+  const auto with_each = [&](const auto& with) { with(floats), with(doubles), with(integers); };
+  const auto sum_of_ranks = [&](int64_t i) {
+    int64_t sum = 0;
+    for (int64_t rank = 0; rank < of.world.size(); ++rank) sum += value_of<int64_t>(rank, i);
+    return sum;
+  };
+  with_each([&]<class T>(const DeviceArray<T>& values) {
+    const HostArray<T> host(of.device, values.size());
+    for (int64_t i = 0; i < host.size(); ++i) host.data()[i] = value_of<T>(of.world.rank(), i);
+    of.queue.upload(values.data(), host.data(), host.bytes());
+    of.wait(gpus, "upload");
+  });
+  const DeviceNumbers together[] = {floats, none, doubles, integers};
+  gpus.all_reduce_sum(of.queue, together, "several");
+  with_each([&]<class T>(const DeviceArray<T>& values) {
+    const HostArray<T> host(of.device, values.size());
+    of.queue.download(host.data(), values.data(), host.bytes());
+    of.wait(gpus, "several");
+    bool right = true;
+    for (int64_t i = 0; i < host.size(); ++i) {
+      right = right && host.data()[i] == static_cast<T>(sum_of_ranks(i));
+    }
+    expect(right, of.world, std::to_string(values.size()) + " of several sums are wrong");
+  });
+}
+
 void sum_once(const Case& of, DeviceCommunicator& gpus, int64_t count) {
   const DeviceArray<float> values(of.device, count);
   gpus.all_reduce_sum(of.queue, values, "dense gradient");
@@ -160,6 +191,7 @@ void run(Communicator& world, const std::string& fault) {
   const auto gpus = make_gpu_communicator(world);
   expect(gpus->name() == (world.size() == 1 ? "self" : "nccl 2.99.1"), world, gpus->name());
   check_reductions(of, *gpus);
+  check_together(of, *gpus);
   world.barrier("reductions");
 }
 
