@@ -214,8 +214,9 @@ void check_graphs(Communicator& world, DeviceCommunicator& gpus) {
          format("%lld graphs were launched in %lld steps",
                 static_cast<long long>(found.calls.graph_launches), static_cast<long long>(kMore)));
   expect(found.calls.graphs == 0 && found.calls.allocations == 0 &&
-             found.calls.pageable_copies == 0 && found.calls.waits == 0,
-         world, "a settled step records, allocates, copies or waits");
+             found.calls.pageable_copies == 0 &&
+             found.calls.waits == (world.size() > 1 ? 0 : kMore),
+         world, "a settled step records, allocates, or waits for more than the step before");
 }
 
 // Once the step has ended.
