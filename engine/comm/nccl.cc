@@ -3,7 +3,6 @@
 //
 // No call blocks (blocking = 0): a rank that waits looks at the clock and at the state of the
 // communicator, and ends with words instead of waiting for ever.
-#include <dlfcn.h>
 #include <nccl.h>
 
 #include <map>
@@ -14,14 +13,20 @@
 
 #include "engine/comm/device_communicator.h"
 #include "kernels/base/clock.h"
+#include "kernels/base/dynamic_library.h"
 #include "kernels/base/text.h"
 #include "kernels/cuda/queue.h"
 
 namespace alm {
 namespace {
 
+std::string version_text(int version) {
+  return format("%d.%d.%d", version / 10000, version / 100 % 100, version % 100);
+}
+
+// Where the library has an obstacle, some of the rest is null.
 struct Library {
-  std::string obstacle;  // why it cannot be used; then the rest is null
+  DynamicLibrary file{"NCCL", "libnccl.so.2"};
   decltype(&ncclGetVersion) get_version = nullptr;
   decltype(&ncclGetUniqueId) get_unique_id = nullptr;
   decltype(&ncclCommInitRankConfig) start = nullptr;
@@ -31,47 +36,26 @@ struct Library {
   decltype(&ncclGroupStart) group_start = nullptr;
   decltype(&ncclGroupEnd) group_end = nullptr;
   decltype(&ncclGetErrorString) error_string = nullptr;
-  // Of later versions; null in others.
+  // Of later versions: both of a pair, or neither.
   decltype(&ncclCommRegister) register_memory = nullptr;
   decltype(&ncclCommDeregister) deregister_memory = nullptr;
   decltype(&ncclMemAlloc) allocate = nullptr;
   decltype(&ncclMemFree) release = nullptr;
 
   Library() {
-    void* const file = ::dlopen("libnccl.so.2", RTLD_NOW | RTLD_LOCAL);
-    if (file == nullptr) {
-      obstacle = std::string("NCCL cannot be loaded: ") + ::dlerror() +
-                 " (install it, or name its folder in LD_LIBRARY_PATH)";
-      return;
-    }
-    find(file, "ncclGetVersion", get_version);
-    find(file, "ncclGetUniqueId", get_unique_id);
-    find(file, "ncclCommInitRankConfig", start);
-    find(file, "ncclCommGetAsyncError", get_state);
-    find(file, "ncclCommAbort", abort);
-    find(file, "ncclAllReduce", all_reduce);
-    find(file, "ncclGroupStart", group_start);
-    find(file, "ncclGroupEnd", group_end);
-    find(file, "ncclGetErrorString", error_string);
-    find_both(file, "ncclCommRegister", register_memory, "ncclCommDeregister", deregister_memory);
-    find_both(file, "ncclMemAlloc", allocate, "ncclMemFree", release);
-  }
-
- private:
-  template <class Function>
-  void find(void* file, const char* name, Function& function) {
-    function = reinterpret_cast<Function>(::dlsym(file, name));
-    if (function == nullptr) obstacle = std::string("NCCL is too old: it has no ") + name;
-  }
-  template <class First, class Second>
-  void find_both(void* file, const char* first_name, First& first, const char* second_name,
-                 Second& second) {
-    first = reinterpret_cast<First>(::dlsym(file, first_name));
-    second = reinterpret_cast<Second>(::dlsym(file, second_name));
-    if (first == nullptr || second == nullptr) {
-      first = nullptr;
-      second = nullptr;
-    }
+    file.find("ncclGetVersion", get_version);
+    file.find("ncclGetUniqueId", get_unique_id);
+    file.find("ncclCommInitRankConfig", start);
+    file.find("ncclCommGetAsyncError", get_state);
+    file.find("ncclCommAbort", abort);
+    file.find("ncclAllReduce", all_reduce);
+    file.find("ncclGroupStart", group_start);
+    file.find("ncclGroupEnd", group_end);
+    file.find("ncclGetErrorString", error_string);
+    file.find_if_any("ncclCommDeregister", deregister_memory);
+    if (deregister_memory != nullptr) file.find_if_any("ncclCommRegister", register_memory);
+    file.find_if_any("ncclMemFree", release);
+    if (release != nullptr) file.find_if_any("ncclMemAlloc", allocate);
   }
 };
 
@@ -164,7 +148,8 @@ class NcclCommunicator final : public DeviceCommunicator {
   NcclCommunicator(Communicator& world, Patience patience) : world_(world), patience_(patience) {
     expect_all(world, patience.start);
     world.together("loading NCCL", [] {
-      if (!library().obstacle.empty()) throw MachineError(library().obstacle);
+      const std::string& obstacle = library().file.obstacle();
+      if (!obstacle.empty()) throw MachineError(obstacle);
     });
     ncclUniqueId id{};
     world.together("NCCL's id", [&] {
@@ -179,7 +164,7 @@ class NcclCommunicator final : public DeviceCommunicator {
   std::string name() const override {
     int version = 0;
     check_nccl(library().get_version(&version), "version");
-    return format("nccl %d.%d.%d", version / 10000, version / 100 % 100, version % 100);
+    return "nccl " + version_text(version);
   }
   int64_t size() const override { return world_.size(); }
   DeviceMemory& memory(Device& device) override {
@@ -298,7 +283,7 @@ class NcclCommunicator final : public DeviceCommunicator {
 }  // namespace
 
 std::string gpu_communicator_obstacle() {
-  return library().obstacle;
+  return library().file.obstacle();
 }
 
 std::unique_ptr<DeviceCommunicator> make_gpu_communicator(Communicator& world, Patience patience) {

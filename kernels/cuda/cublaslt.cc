@@ -5,13 +5,13 @@
 // leading dimension, so what is asked for is result^T = op(right)^T op(left)^T: its A is our right
 // factor, its B our left one, and a bias runs along the rows of its result.
 #include <cublasLt.h>
-#include <dlfcn.h>
 
 #include <algorithm>
 #include <array>
 #include <map>
 
 #include "kernels/base/check.h"
+#include "kernels/base/dynamic_library.h"
 #include "kernels/base/log.h"
 #include "kernels/base/text.h"
 #include "kernels/cuda/library_products.h"
@@ -19,8 +19,14 @@
 namespace alm::cuda {
 namespace {
 
+std::string version_text(size_t version) {
+  return format("%zu.%zu.%zu", version / 10000, version / 100 % 100, version % 100);
+}
+
+// Where the library has an obstacle, some of the rest is null.
 struct Library {
-  std::string obstacle;  // why it cannot be used; then some of the rest is null
+  // Enumerators may change with the major version: that of the header, no other.
+  DynamicLibrary file{"cuBLASLt", "libcublasLt.so." + std::to_string(CUBLAS_VER_MAJOR)};
   decltype(&cublasLtGetVersion) version = nullptr;
   decltype(&cublasLtGetStatusString) status_string = nullptr;
   decltype(&cublasLtCreate) create = nullptr;
@@ -37,35 +43,20 @@ struct Library {
   decltype(&cublasLtMatmul) multiply = nullptr;
 
   Library() {
-    // Enumerators may change with the major version: that of the header, no other.
-    const std::string name = "libcublasLt.so." + std::to_string(CUBLAS_VER_MAJOR);
-    void* const file = ::dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (file == nullptr) {
-      obstacle = std::string("cuBLASLt cannot be loaded: ") + ::dlerror() +
-                 "; install it, or name its folder in LD_LIBRARY_PATH";
-      return;
-    }
-    find(file, "cublasLtGetVersion", version);
-    find(file, "cublasLtGetStatusString", status_string);
-    find(file, "cublasLtCreate", create);
-    find(file, "cublasLtDestroy", destroy);
-    find(file, "cublasLtMatmulDescCreate", create_operation);
-    find(file, "cublasLtMatmulDescSetAttribute", set_operation);
-    find(file, "cublasLtMatmulDescDestroy", destroy_operation);
-    find(file, "cublasLtMatrixLayoutCreate", create_layout);
-    find(file, "cublasLtMatrixLayoutDestroy", destroy_layout);
-    find(file, "cublasLtMatmulPreferenceCreate", create_preference);
-    find(file, "cublasLtMatmulPreferenceSetAttribute", set_preference);
-    find(file, "cublasLtMatmulPreferenceDestroy", destroy_preference);
-    find(file, "cublasLtMatmulAlgoGetHeuristic", find_algorithm);
-    find(file, "cublasLtMatmul", multiply);
-  }
-
- private:
-  template <class Function>
-  void find(void* file, const char* name, Function& function) {
-    function = reinterpret_cast<Function>(::dlsym(file, name));
-    if (function == nullptr) obstacle = std::string("cuBLASLt is too old: it has no ") + name;
+    file.find("cublasLtGetVersion", version);
+    file.find("cublasLtGetStatusString", status_string);
+    file.find("cublasLtCreate", create);
+    file.find("cublasLtDestroy", destroy);
+    file.find("cublasLtMatmulDescCreate", create_operation);
+    file.find("cublasLtMatmulDescSetAttribute", set_operation);
+    file.find("cublasLtMatmulDescDestroy", destroy_operation);
+    file.find("cublasLtMatrixLayoutCreate", create_layout);
+    file.find("cublasLtMatrixLayoutDestroy", destroy_layout);
+    file.find("cublasLtMatmulPreferenceCreate", create_preference);
+    file.find("cublasLtMatmulPreferenceSetAttribute", set_preference);
+    file.find("cublasLtMatmulPreferenceDestroy", destroy_preference);
+    file.find("cublasLtMatmulAlgoGetHeuristic", find_algorithm);
+    file.find("cublasLtMatmul", multiply);
   }
 };
 
@@ -191,10 +182,7 @@ class CublasLt final : public LibraryProducts {
   CublasLt(const CublasLt&) = delete;
   CublasLt& operator=(const CublasLt&) = delete;
 
-  std::string name() const override {
-    const size_t version = library().version();
-    return format("cuBLASLt %zu.%zu.%zu", version / 10000, version / 100 % 100, version % 100);
-  }
+  std::string name() const override { return "cuBLASLt " + version_text(library().version()); }
 
   int64_t workspace_bytes() const override { return workspace_bytes_; }
 
@@ -269,7 +257,7 @@ class CublasLt final : public LibraryProducts {
 
 std::unique_ptr<LibraryProducts> make_library_products(int64_t workspace_bytes,
                                                        std::string& why_not) {
-  why_not = library().obstacle;
+  why_not = library().file.obstacle();
   if (!why_not.empty()) return nullptr;
   try {
     return std::make_unique<CublasLt>(workspace_bytes);
