@@ -24,6 +24,9 @@ constexpr Stage kStages[] = {
     {"ping", [](const Options&, Communicator& world) { return check_ping(world); }, nullptr,
      "hosts cannot reach each other: look at firewalls, and which network MPI takes (mpirun --mca "
      "btl_tcp_if_include NETWORK)"},
+    {"versions", [](const Options&, Communicator& world) { return check_versions(world); }, nullptr,
+     "a driver or a file system with libraries hangs: look at nvidia-smi and df on the hosts of "
+     "silent ranks first"},
     {"machine", check_machine, nullptr, "a host stopped answering: look at its load and memory"},
     {"gpu", check_gpu, nullptr,
      "a driver hangs: look at nvidia-smi on the hosts, those of silent ranks first; or GPUs do not "

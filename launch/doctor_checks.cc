@@ -12,6 +12,7 @@
 
 #include "kernels/base/clock.h"
 #include "kernels/base/text.h"
+#include "launch/front_page.h"
 #include "launch/log_flags.h"
 #include "launch/threads.h"
 
@@ -87,6 +88,32 @@ std::vector<Finding> check_ping(Communicator& world) {
         "that is slow: see below whether ranks share cores, else look at the network MPI takes";
   }
   return {finding};
+}
+
+std::vector<Finding> check_versions(Communicator& world) {
+  const auto lines_of = [](const std::string& text) {
+    std::vector<std::string> lines = split(text, '\n');
+    lines.pop_back();  // behind the last line's end
+    return lines;
+  };
+  const std::vector<std::string> texts =
+      world.all_gather_strings(version_text(world.name()) + gpu_version_text(), "versions");
+  const std::vector<std::string> of_first = lines_of(texts[0]);
+  std::vector<Finding> findings;
+  for (size_t line = 1; line < of_first.size(); ++line) {  // the first is the program's name
+    findings.push_back({Health::well, of_first[line].substr(2)});
+  }
+  const auto other = std::ranges::find_if(texts, [&](const auto& of) { return of != texts[0]; });
+  if (other == texts.end()) return findings;
+  const size_t rank = static_cast<size_t>(other - texts.begin());
+  const std::vector<std::string> of_other = lines_of(*other);
+  const auto [mine, theirs] = std::ranges::mismatch(of_first, of_other);
+  findings.push_back(
+      {Health::doubtful,
+       format("rank %zu on %s has %s", rank, places_of_ranks(world)[rank].host.c_str(),
+              theirs != of_other.end() ? theirs->substr(2).c_str() : "another program"),
+       "give all hosts the same program and the same libraries (LD_LIBRARY_PATH)"});
+  return findings;
 }
 
 std::vector<Finding> check_machine(const Options& options, Communicator& world) {

@@ -21,6 +21,8 @@ struct Finding {
 
 // Barriers: how long ranks take to meet.
 std::vector<Finding> check_ping(Communicator& world);
+// What `alm --version` says of rank 0, and ranks that find something else.
+std::vector<Finding> check_versions(Communicator& world);
 // Ranks by host, the cores each may use, memory.
 std::vector<Finding> check_machine(const Options& options, Communicator& world);
 // Whether each rank could train on a GPU of its own, and sums over them.

@@ -40,7 +40,8 @@ int run(const std::vector<std::string>& given, Communicator& world) {
   const std::vector<std::string> arguments = with_help_spelt_out(given);
   const std::string first = arguments.empty() ? "--help" : arguments[0];
   if (first == "--help" || first == "--version") {
-    const std::string text = first == "--version" ? version_text(world.name()) : front_page();
+    const std::string text =
+        first == "--version" ? version_text(world.name()) + gpu_version_text() : front_page();
     if (speaks) std::fputs(text.c_str(), stdout);
     return arguments.empty() ? 1 : 0;
   }

@@ -14,6 +14,7 @@
 #include "engine/comm/communicator.h"
 #include "engine/comm/launcher.h"
 #include "engine/comm/message_limit.h"
+#include "engine/comm/versions.h"
 #include "kernels/base/clock.h"
 #include "kernels/base/view.h"
 
@@ -293,6 +294,10 @@ std::unique_ptr<Communicator> make_world_communicator(int* argc, char*** argv) {
   }
   check_world_size(launcher, world->size());
   return world;
+}
+
+std::string mpi_version() {
+  return library_name();
 }
 
 }  // namespace alm

@@ -12,6 +12,7 @@
 #include <type_traits>
 
 #include "engine/comm/device_communicator.h"
+#include "engine/comm/versions.h"
 #include "kernels/base/clock.h"
 #include "kernels/base/dynamic_library.h"
 #include "kernels/base/text.h"
@@ -289,6 +290,12 @@ std::string gpu_communicator_obstacle() {
 std::unique_ptr<DeviceCommunicator> make_gpu_communicator(Communicator& world, Patience patience) {
   if (world.size() == 1) return make_self_device_communicator();
   return std::make_unique<NcclCommunicator>(world, patience);
+}
+
+std::string nccl_versions() {
+  int found = 0;
+  if (library().get_version != nullptr) library().get_version(&found);
+  return library().file.versions(version_text(NCCL_VERSION_CODE), version_text(found));
 }
 
 }  // namespace alm

@@ -1,5 +1,6 @@
 // What a build without NCCL says of several ranks on GPUs.
 #include "engine/comm/device_communicator.h"
+#include "engine/comm/versions.h"
 
 namespace alm {
 
@@ -10,6 +11,10 @@ std::string gpu_communicator_obstacle() {
 std::unique_ptr<DeviceCommunicator> make_gpu_communicator(Communicator& world, Patience) {
   if (world.size() == 1) return make_self_device_communicator();
   throw UserError("several ranks on GPUs: " + gpu_communicator_obstacle());
+}
+
+std::string nccl_versions() {
+  return "not built in";
 }
 
 }  // namespace alm

@@ -1,6 +1,7 @@
 // The world of a build without MPI.
 #include "engine/comm/communicator.h"
 #include "engine/comm/launcher.h"
+#include "engine/comm/versions.h"
 
 namespace alm {
 
@@ -13,6 +14,10 @@ std::unique_ptr<Communicator> make_world_communicator(int*, char***) {
                launcher->variable.c_str(), static_cast<long long>(launcher->size)));
   }
   return make_self_communicator();
+}
+
+std::string mpi_version() {
+  return "not built in";
 }
 
 }  // namespace alm

@@ -15,6 +15,7 @@
 #include "kernels/base/log.h"
 #include "kernels/base/text.h"
 #include "kernels/cuda/library_products.h"
+#include "kernels/gpu_versions.h"
 
 namespace alm::cuda {
 namespace {
@@ -268,3 +269,14 @@ std::unique_ptr<LibraryProducts> make_library_products(int64_t workspace_bytes,
 }
 
 }  // namespace alm::cuda
+
+namespace alm {
+
+std::string cublaslt_versions() {
+  const cuda::Library& library = cuda::library();
+  return library.file.versions(
+      cuda::version_text(CUBLAS_VERSION),
+      library.version != nullptr ? cuda::version_text(library.version()) : "");
+}
+
+}  // namespace alm

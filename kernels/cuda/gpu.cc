@@ -7,6 +7,7 @@
 
 #include "kernels/base/text.h"
 #include "kernels/cuda/queue.h"
+#include "kernels/gpu_versions.h"
 
 namespace alm {
 namespace {
@@ -27,12 +28,18 @@ std::string driver_obstacle() {
       version_text(driver).c_str(), version_text(CUDART_VERSION).c_str());
 }
 
+std::string architecture_list() {
+  std::string text;
+  for (const int architecture : kArchitectures) {
+    text += format("%s%d.%d", text.empty() ? "" : ", ", architecture / 10, architecture % 10);
+  }
+  return text;
+}
+
 // Machine code runs on GPUs of the same major version and no smaller minor one.
 std::string architecture_obstacle(int gpu, int major, int minor) {
-  std::string built;
   for (const int architecture : kArchitectures) {
     if (architecture / 10 == major && architecture % 10 <= minor) return "";
-    built += format("%s%d.%d", built.empty() ? "" : ", ", architecture / 10, architecture % 10);
   }
   constexpr int kLeastMajor = 8;  // the kernels' tensor-core product and asynchronous copies
   if (major < kLeastMajor) {
@@ -42,7 +49,7 @@ std::string architecture_obstacle(int gpu, int major, int minor) {
   return format(
       "GPU %d has compute capability %d.%d, this program was built for %s (configure it with "
       "-DALM_CUDA_ARCHITECTURES=%d%d)",
-      gpu, major, minor, built.c_str(), major, minor);
+      gpu, major, minor, architecture_list().c_str(), major, minor);
 }
 
 // How many GPUs there are, or why there is none.
@@ -118,6 +125,17 @@ std::unique_ptr<DeviceWithoutMemory> make_gpu_without_memory(Precision precision
   std::optional<cuda::ProductChoice> choice;
   if (products == Products::fastest) choice.emplace();
   return cuda::make_cuda_without_memory(precision, choice);
+}
+
+std::string cuda_versions() {
+  return "built with " + version_text(CUDART_VERSION) + ", for compute capability " +
+         architecture_list();
+}
+
+std::string cuda_driver_version() {
+  int driver = 0;
+  cudaDriverGetVersion(&driver);
+  return driver == 0 ? "not found" : "of CUDA " + version_text(driver);
 }
 
 }  // namespace alm

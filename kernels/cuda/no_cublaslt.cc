@@ -1,5 +1,6 @@
 // What a build without cublasLt.h has.
 #include "kernels/cuda/library_products.h"
+#include "kernels/gpu_versions.h"
 
 namespace alm::cuda {
 
@@ -9,3 +10,11 @@ std::unique_ptr<LibraryProducts> make_library_products(int64_t, std::string& why
 }
 
 }  // namespace alm::cuda
+
+namespace alm {
+
+std::string cublaslt_versions() {
+  return "not built in";
+}
+
+}  // namespace alm

@@ -7,6 +7,8 @@
 #include <set>
 #include <sstream>
 
+#include "kernels/base/text.h"
+#include "kernels/gpu.h"
 #include "launch/front_page.h"
 #include "launch/threads.h"
 #include "tests/source_dir.h"
@@ -67,12 +69,36 @@ TEST(Commands, OptionsPageInDocsIsFresh) {
       << "  ALM_WRITE=1 ./tests_launch --gtest_filter=Commands.OptionsPageInDocsIsFresh";
 }
 
-TEST(Version, NamesEveryLinkedLibrary) {
-  const std::string text = version_text("self");
-  for (const char* name :
-       {"self", "HDF5", "libdeflate", "zstd", "lz4", "OpenSSL", "oneDNN", "Boost"}) {
+TEST(Version, NamesEveryLinkedLibraryAndWhatGpusNeed) {
+  const std::string text = version_text("self") + gpu_version_text();
+  for (const char* name : {"self", "MPI", "HDF5", "libdeflate", "zstd", "lz4", "OpenSSL", "oneDNN",
+                           "Boost", "CUDA", "CUDA driver", "cuBLASLt", "NCCL"}) {
     EXPECT_NE(text.find(name), std::string::npos) << name << " missing in\n" << text;
   }
+}
+
+// Of each it is said whether it was built in, and if so what of it is here.
+TEST(Version, SaysInWordsWhatIsNotThere) {
+  const bool has_gpus = find_gpu().built_in;
+  int64_t said = 0;
+  for (const std::string& line : split(version_text("self") + gpu_version_text(), '\n')) {
+    const std::string name = line.substr(0, line.find("  ", 2));
+    const auto says = [&](const char* words) { return line.find(words) != line.npos; };
+    if (name == "  CUDA") {
+      EXPECT_TRUE(says(has_gpus ? "built with 1" : "not built in")) << line;
+    } else if (name == "  CUDA driver") {
+      EXPECT_TRUE(has_gpus ? says("not found") || says("of CUDA ") : says("not looked for"))
+          << line;
+    } else if (name == "  cuBLASLt" || name == "  NCCL") {
+      EXPECT_TRUE(says("not built in") ||
+                  (has_gpus && says("built with ") && (says(", found ") || says(", not found ("))))
+          << line;
+    } else {
+      continue;
+    }
+    ++said;
+  }
+  EXPECT_EQ(said, 4);
 }
 
 TEST(Threads, AreAsAskedOrTheCoresOfTheRank) {

@@ -59,11 +59,13 @@ def ranks_of(launcher):
 def sound_jobs():
     for ranks in (0, 1, 2, 3):
         text = doctor("--log", "log", "--out", "runs/one", ranks=ranks)
-        for stage in ("ping", "machine", "gpu", "bandwidth", "speed", "out", "log"):
+        for stage in ("ping", "versions", "machine", "gpu", "bandwidth", "speed", "out", "log"):
             mark = line_of(text, stage)[0]
             # Shared and idle cores of this machine may be warned of, rightly.
             check(mark in (("ok", "warn") if stage in ("ping", "machine", "bandwidth", "speed")
                            else ("ok",)), f"stage {stage} on {ranks} ranks:\n{text}")
+        for what in ("communicator", "HDF5", "CUDA driver"):
+            check(f"ok    versions   {what} " in text, f"no version of {what}:\n{text}")
         check("3,000 journeys" in line_of(text, "log")[1], text)
     check(not Path("runs").exists() and not list(Path(".").glob(".alm-doctor*")), "files are left")
     check(line_of(doctor(), "out") == ("-", "-     out        not looked at: give --out"), "no --out")
@@ -80,6 +82,15 @@ def what_is_wrong():
                    "-n", "1", ALM, "doctor", "--threads", "1", "--log", "other"], 1)
     mark, line = line_of(text, "log")
     check(mark == "FAIL" and "rank 1 on" in line and "other files" in line, text)
+    # Libraries of GPUs are loaded by those who want them: one that is broken for rank 1 alone is told.
+    Path("libraries").mkdir()
+    Path("libraries/libnccl.so.2").touch()
+    text = finish([*MPIRUN, "-n", "1", ALM, "doctor", "--threads", "1", ":",
+                   "-n", "1", "env", "LD_LIBRARY_PATH=libraries", ALM, "doctor", "--threads", "1"], 0)
+    if "NCCL           built with" in text:
+        lines = [line for line in text.splitlines() if line.startswith("warn  versions")]
+        check(len(lines) == 1 and "rank 1 on" in lines[0] and " has NCCL " in lines[0]
+              and "give all hosts the same" in lines[0], text)
     mark, line = line_of(doctor(threads=64), "machine")
     check(mark == "warn" and "more threads than cores" in line, line)
 

@@ -26,6 +26,7 @@ expect() {
 expect 0 'usage: alm' 40 "$alm" --help
 expect 1 'usage: alm' 40 "$alm"
 expect 0 'HDF5' 20 "$alm" --version
+expect 0 'CUDA driver *\(of CUDA\|not found\|not looked for\)' 20 "$alm" --version
 expect 1 'did you mean inspect' 1 "$alm" inspcet
 expect 1 'did you mean --log' 1 "$alm" inspect --lgo x
 expect 1 'needs --log' 1 "$alm" inspect

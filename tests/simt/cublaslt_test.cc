@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "kernels/cuda/queue.h"
+#include "kernels/gpu_versions.h"
 #include "tests/simt/cublaslt_double.h"
 #include "tests/simt/runtime.h"
 
@@ -45,6 +46,8 @@ class CublasLtTest : public testing::Test {
 TEST_F(CublasLtTest, SaysItsVersion) {
   ASSERT_NE(library_, nullptr) << why_not_;
   EXPECT_EQ(library_->name(), "cuBLASLt 99.1.0");
+  EXPECT_TRUE(cublaslt_versions().starts_with("built with ")) << cublaslt_versions();
+  EXPECT_TRUE(cublaslt_versions().ends_with(", found 99.1.0")) << cublaslt_versions();
 }
 
 TEST_F(CublasLtTest, LooksForAnAlgorithmOnceAShapeAndAllocatesNothing) {

@@ -1,5 +1,6 @@
 // What is said of GPUs that cannot be used, on machines that the double of the CUDA runtime plays.
 #include "kernels/gpu.h"
+#include "kernels/gpu_versions.h"
 
 #include <gtest/gtest.h>
 
@@ -46,6 +47,18 @@ TEST_F(GpuTest, EveryProcessOfAHostTakesTheOneOfItsNumberOrTheOnlyOneItIsShown) 
 
 TEST_F(GpuTest, WithoutADriver) {
   EXPECT_EQ(obstacle_of({.driver = 0}), "no NVIDIA driver is installed here");
+}
+
+TEST_F(GpuTest, SaysWhatItWasBuiltForAndWhichDriverThereIs) {
+  const std::string toolkit =
+      std::to_string(CUDART_VERSION / 1000) + "." + std::to_string(CUDART_VERSION % 1000 / 10);
+  EXPECT_EQ(cuda_versions().find("built with " + toolkit + ", for compute capability "), 0u)
+      << cuda_versions();
+  EXPECT_NE(cuda_versions().find("8.0, 9.0"), std::string::npos) << cuda_versions();
+  simt::machine() = {.driver = 0};
+  EXPECT_EQ(cuda_driver_version(), "not found");
+  simt::machine() = {.driver = 12080};
+  EXPECT_EQ(cuda_driver_version(), "of CUDA 12.8");
 }
 
 TEST_F(GpuTest, WithADriverThatIsTooOld) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/comm/device_communicator.h"
+#include "engine/comm/versions.h"
 #include "kernels/base/clock.h"
 #include "kernels/cuda/queue.h"
 #include "tests/simt/nccl_double.h"
@@ -190,6 +191,9 @@ void run(Communicator& world, const std::string& fault) {
   if (!fault.empty()) return check_fault(of, fault);
   const auto gpus = make_gpu_communicator(world);
   expect(gpus->name() == (world.size() == 1 ? "self" : "nccl 2.99.1"), world, gpus->name());
+  const std::string versions = nccl_versions();
+  expect(versions.starts_with("built with 2.") && versions.ends_with(", found 2.99.1"), world,
+         versions);
   check_reductions(of, *gpus);
   check_together(of, *gpus);
   world.barrier("reductions");
