@@ -13,6 +13,7 @@
 #include "kernels/base/log.h"
 #include "kernels/base/text.h"
 #include "launch/commands.h"
+#include "launch/environment.h"
 #include "launch/front_page.h"
 
 namespace alm {
@@ -46,6 +47,7 @@ int run(const std::vector<std::string>& given, Communicator& world) {
     return arguments.empty() ? 1 : 0;
   }
   const Command command = find_command(first);
+  for (const std::string& warning : warnings_of_variables()) log_warning(warning);
   const Options options = parse_options(command.spec, {arguments.begin() + 1, arguments.end()});
   if (options.flag("help")) {
     if (speaks) std::fputs(help_text(command.spec).c_str(), stdout);

@@ -239,11 +239,16 @@ std::vector<std::string> words(const std::string& text) {
   return parts;
 }
 
+bool may_come_from_environment(const OptionSpec& option) {
+  return option.name != "help";
+}
+
 Given read_environment(const CommandSpec& command) {
   Given given;
   for (const OptionSpec& option : whole_table(command)) {
+    if (!may_come_from_environment(option)) continue;
     const char* text = std::getenv(environment_name(option.name).c_str());
-    if (option.name == "help" || text == nullptr || *text == '\0') continue;
+    if (text == nullptr || *text == '\0') continue;
     given[option.name] = option.several ? words(text) : std::vector<std::string>{text};
   }
   return given;
@@ -454,6 +459,14 @@ Options parse_options(const CommandSpec& command, const std::vector<std::string>
     }
   }
   return options;
+}
+
+std::vector<std::string> environment_names(const CommandSpec& command) {
+  std::vector<std::string> names;
+  for (const OptionSpec& option : whole_table(command)) {
+    if (may_come_from_environment(option)) names.push_back(environment_name(option.name));
+  }
+  return names;
 }
 
 std::string options_library() {

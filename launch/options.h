@@ -59,6 +59,8 @@ class Options {
 // UserError with the nearest known name when an option is unknown, a value is malformed or out of
 // bounds.
 Options parse_options(const CommandSpec& command, const std::vector<std::string>& arguments);
+// Variables of the environment that parse_options() reads: "ALM_ROWS_PER_FILE".
+std::vector<std::string> environment_names(const CommandSpec& command);
 std::string help_text(const CommandSpec& command);
 // Name and version of the parsing library: "Boost 1_74".
 std::string options_library();

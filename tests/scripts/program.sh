@@ -32,6 +32,7 @@ expect 1 'did you mean --log' 1 "$alm" inspect --lgo x
 expect 1 'needs --log' 1 "$alm" inspect
 expect 1 'no-such-log' 1 "$alm" inspect --log no-such-log
 expect 1 'ALM_\|environment' 1 env ALM_THREADS=many "$alm" inspect --log x
+expect 1 'ALM_LGO is ignored.*did you mean ALM_LOG' 2 env ALM_LGO=x "$alm" inspect
 for command in $("$alm" --help | awk '/^  [a-z]+  / { print $1 }'); do
   expect 0 '--config' 400 "$alm" "$command" --help
 done
