@@ -152,6 +152,7 @@ void Fit::begin_refit() {
 }
 
 bool Fit::run(const std::function<void()>& checkpoint) {
+  if (in_.timeline != nullptr) in_.timeline->follow(progress_.step);
   while (true) {
     const End end = run_phase(checkpoint);
     if (end == End::stopped) return false;

@@ -21,14 +21,17 @@ class Timeline {
   // it.
   Timeline(std::string path, int64_t steps, Communicator& world);
 
+  // Before the first step: so many of the fit were taken before, for it may go on from a
+  // checkpoint.
+  void follow(int64_t steps_taken) { before_ = steps_taken; }
   // Whether there are steps to come.
   bool records() const { return steps_ < most_steps_; }
   bool last_step() const { return steps_ + 1 == most_steps_; }
-  // Of the step that is under way, from 0.
-  int64_t step() const { return steps_; }
+  // Number of the step that is under way, as in metrics.jsonl: the first of a fit is 1.
+  int64_t step() const { return before_ + steps_ + 1; }
   // now_seconds() of begin and end; `name` is kept as a pointer. Nothing once it has been written.
   void add(Lane lane, const char* name, double begin, double end) {
-    add(lane, name, begin, end, steps_);
+    add(lane, name, begin, end, step());
   }
   void add(Lane lane, const char* name, double begin, double end, int64_t step);
   // COLLECTIVE. A step has ended; the last that is wanted has the file written.
@@ -50,7 +53,8 @@ class Timeline {
   const int64_t most_steps_;
   Communicator& world_;
   double start_ = 0;
-  int64_t steps_ = 0;
+  int64_t before_ = 0;
+  int64_t steps_ = 0;  // that have ended, of those shown
   bool written_ = false;
   std::vector<Span> spans_;
 };

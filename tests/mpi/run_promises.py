@@ -286,7 +286,8 @@ def case_default_losses():
 
 
 def case_timeline():
-    """--timeline has the steps of every rank in order, and comm_share is what it shows of them."""
+    """--timeline has the steps of every rank in order, by the numbers of metrics.jsonl, also of a run that
+    goes on, and comm_share is what it shows of them."""
     log, steps = sequence_log(), 12
     train(log, "run", *SMALL, "--epochs", "2", "--checkpoint-every", 5, "--report-every", 1000,
           "--timeline", "timeline.json", "--timeline-steps", steps, ranks=2)
@@ -298,7 +299,7 @@ def case_timeline():
     phases = ("loader_wait", "compute", "reduce", "update")
     for rank, of_rank in spans.items():
         told = [span for span in sorted(of_rank) if span[2] in phases]
-        check([span[2:] for span in told] == [(phase, step) for step in range(steps)
+        check([span[2:] for span in told] == [(phase, step) for step in range(1, steps + 1)
                                               for phase in phases], f"phases of rank {rank}: {told}")
         check(all(a[1] <= b[0] + .01 for a, b in zip(told, told[1:])), f"overlap: {told}")
         names = [span[2] for span in of_rank]
@@ -316,11 +317,20 @@ def case_timeline():
 
     def seconds(*names):
         return sum(end - begin for begin, end, name, step in spans[0]
-                   if name in names and step < line["step"])
+                   if name in names and step <= line["step"])
 
     shown = seconds("losses and flags", "dense gradient") / seconds(*phases)
     check(0 < line["comm_share"] <= line["phase_shares"]["reduce"], str(line))
     check(abs(shown / line["comm_share"] - 1) < .02, f"comm_share {line['comm_share']}, shown {shown}")
+    # Stopped, at whichever step that is, and on from there.
+    train(log, "parted", *SMALL, "--max-minutes", ".0002", "--report-every", "1", wanted=75)
+    before = len(learned("parted"))
+    train(log, "parted", *SMALL, "--report-every", "1", "--resume", "--timeline", "parted.json",
+          "--timeline-steps", "3")
+    reported = [line["step"] for line in learned("parted")[before:]]
+    shown = [event["args"]["step"] for event in json.loads(Path("parted.json").read_text())["traceEvents"]
+             if event["ph"] == "X" and event["name"] == "compute"]
+    check(shown == reported[:3] and shown[0] > 1, f"steps shown {shown}, reported {reported[:5]}")
     train(log, "alone", *SMALL, "--epochs", "1", "--report-every", "5")
     check(first_line("alone")["comm_share"] < .01, "of one rank")
     refused(log, "nowhere", *SMALL, "--timeline", "no/such/folder/x", says=("--timeline", "no/such/folder"))

@@ -114,7 +114,7 @@ void check_timeline(Communicator& world, const std::string& path, int64_t steps)
   const io::Json timeline = io::read_json(path);
   int64_t early = 0;
   for (int64_t rank = 0; rank < world.size(); ++rank) {
-    for (int64_t step = 0; step < steps; ++step) {
+    for (int64_t step = 1; step <= steps; ++step) {
       std::map<int, std::vector<Span>> lanes;
       for (const io::Json& event : timeline["traceEvents"]) {
         if (event["ph"] != "X" || event["pid"] != rank || event["args"]["step"] != step) continue;
