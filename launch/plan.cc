@@ -18,7 +18,7 @@ namespace {
 
 constexpr const char* kNotCounted =
     "not counted: what the CUDA driver, NCCL (also where it rounds a rank's gradient up) and MPI "
-    "keep for themselves, the program, weights of --controls, the system's cache of files";
+    "keep for themselves, the program, the system's cache of files";
 
 // "80G", of 1,024.
 int64_t bytes_of(const std::string& text) {
@@ -65,7 +65,44 @@ struct Fitting {
   int64_t batch = 0;   // the largest that fits, 0: none
 };
 
-std::string memory_lines(const MemoryPlan& plan, bool gpu) {
+// Where a run makes more than one fit.
+std::string step_lines(const MemoryPlan& plan) {
+  std::string text = format("  %-26s %10s %14s\n", "", "fits", "steps at most");
+  FitSteps all{"total"};
+  const auto line = [&](const FitSteps& of) {
+    text += format("  %-26s %10s %14s\n", of.name.c_str(), with_commas(of.fits).c_str(),
+                   with_commas(of.steps).c_str());
+  };
+  for (const FitSteps& of : plan.fit_steps) {
+    line(of);
+    all.fits += of.fits;
+    all.steps += of.steps;
+  }
+  line(all);
+  return plan.fit_steps.size() > 1 ? text : "";
+}
+
+// This machine, as one that trains.
+struct Host {
+  int64_t memory = 0;  // bytes
+  int64_t ranks = 0;   // of the job, if all were here
+};
+
+// Whether its ranks fit together, and if not how many do; empty where they do.
+std::string host_line(const MemoryPlan& plan, const Host& host) {
+  const int64_t together = bytes_of_host(plan, host.ranks);
+  if (together <= host.memory) return "";
+  int64_t fitting = host.ranks - 1;
+  while (fitting > 0 && bytes_of_host(plan, fitting) > host.memory) --fitting;
+  const std::string most =
+      fitting > 0 ? format("at most %lld a host like it", static_cast<long long>(fitting))
+                  : "not even one fits a host like it";
+  return format("  %lld rank%s of one host take %s of it together, and this machine has %s: %s\n",
+                static_cast<long long>(host.ranks), host.ranks == 1 ? "" : "s",
+                bytes_text(together).c_str(), bytes_text(host.memory).c_str(), most.c_str());
+}
+
+std::string memory_lines(const MemoryPlan& plan, bool gpu, const Host& host) {
   std::string text = format("\nmemory of a rank, last fit   %10s %10s\n", gpu ? "GPU" : "", "host");
   const auto line = [&](const char* name, int64_t MemoryUse::*kind) {
     text += format("  %-26s %10s %10s\n", name, gpu ? bytes_text(plan.device.*kind).c_str() : "",
@@ -84,10 +121,11 @@ std::string memory_lines(const MemoryPlan& plan, bool gpu) {
       "the weights; about %s of the host at most\n",
       bytes_text(plan.checkpoint_copy).c_str(), bytes_text(plan.estimates).c_str(),
       bytes_text(plan.peak).c_str());
-  return text + "  " + kNotCounted + "\n";
+  return text + host_line(plan, host) + "  " + kNotCounted + "\n";
 }
 
-std::string plan_text(const MemoryPlan& plan, const PlanInputs& in, const Fitting& fitting) {
+std::string plan_text(const MemoryPlan& plan, const PlanInputs& in, const Fitting& fitting,
+                      const Host& host) {
   const PlannedSteps& steps = plan.main;
   std::string text = in.trains == nullptr
                          ? std::string("planned for the CPU (for GPUs: --device cuda)\n")
@@ -98,13 +136,15 @@ std::string plan_text(const MemoryPlan& plan, const PlanInputs& in, const Fittin
       with_commas(in.survey.fit_rows.front()).c_str(), static_cast<long long>(in.ranks),
       in.ranks == 1 ? "" : "s", static_cast<long long>(in.threads), in.threads == 1 ? "" : "s",
       static_cast<long long>(steps.batch), static_cast<long long>(steps.batch / in.ranks));
+  int64_t fits = 0;
+  for (const FitSteps& of : plan.fit_steps) fits += of.fits;
   text += format(
-      "main fit: %lld steps at most, %lld epochs of %lld and %lld steps of the second stage; "
-      "%lld fit%s in all, one after the other, each on its own journeys\n",
-      static_cast<long long>(steps.total()), static_cast<long long>(steps.epochs),
-      static_cast<long long>(steps.steps_per_epoch), static_cast<long long>(steps.refit),
-      static_cast<long long>(plan.fits), plan.fits == 1 ? "" : "s");
-  text += memory_lines(plan, in.trains != nullptr);
+      "%s fit: %lld steps at most, %lld epochs of %lld and %lld steps of the second stage; "
+      "%lld fit%s in all, one after the other\n",
+      plan.fit_steps.front().name.c_str(), static_cast<long long>(steps.total()),
+      static_cast<long long>(steps.epochs), static_cast<long long>(steps.steps_per_epoch),
+      static_cast<long long>(steps.refit), static_cast<long long>(fits), fits == 1 ? "" : "s");
+  text += step_lines(plan) + memory_lines(plan, in.trains != nullptr, host);
   if (fitting.memory > 0) {
     const bool all = fitting.batch > in.survey.fit_rows.front() - kLargestUnit;
     text += fitting.batch > 0 ? format("\nlargest batch that fits %s (%s): %s%s\n",
@@ -128,8 +168,13 @@ std::string plan_text(const MemoryPlan& plan, const PlanInputs& in, const Fittin
   return text;
 }
 
-io::Json plan_json(const MemoryPlan& plan, const PlanInputs& in, const Fitting& fitting) {
+io::Json plan_json(const MemoryPlan& plan, const PlanInputs& in, const Fitting& fitting,
+                   const Host& host) {
   const PlannedSteps& steps = plan.main;
+  io::Json fit_steps = io::Json::array();
+  for (const FitSteps& of : plan.fit_steps) {
+    fit_steps.push_back({{"name", of.name}, {"fits", of.fits}, {"steps", of.steps}});
+  }
   const auto known = [](int64_t value) { return value > 0 ? io::Json(value) : io::Json(); };
   return {{"schema", "alm-plan/1"},
           {"ranks", in.ranks},
@@ -139,12 +184,16 @@ io::Json plan_json(const MemoryPlan& plan, const PlanInputs& in, const Fitting& 
           {"steps_per_epoch", steps.steps_per_epoch},
           {"refit_steps", steps.refit},
           {"fits", plan.fits},
+          {"fit_steps", fit_steps},
           {"training_rows", in.survey.fit_rows.front()},
           {"device", in.trains != nullptr ? to_json(plan.device) : io::Json()},
           {"host", to_json(plan.host)},
           {"host_checkpoint_copy", plan.checkpoint_copy},
           {"host_estimates", plan.estimates},
           {"host_peak", plan.peak},
+          {"host_peak_of_others", plan.peak_of_others},
+          {"host_together", bytes_of_host(plan, host.ranks)},
+          {"host_memory", host.memory},
           {"checkpoint_bytes", plan.checkpoint},
           {"checkpoint_in_fit_bytes", plan.checkpoint_in_fit},
           {"memory", known(fitting.memory)},
@@ -173,14 +222,17 @@ int run_plan(const Options& options, Communicator& world) {
   const int64_t ranks = options.integer("ranks") > 0 ? options.integer("ranks") : world.size();
   const PlanInputs in{*log, survey, resolved, *model, *cpu, gpu.get(), ranks, pool.threads()};
   const MemoryPlan plan = plan_memory(in);
+  // Under a launcher the ranks of this host are known.
+  const Host host{::sysconf(_SC_PHYS_PAGES) * ::sysconf(_SC_PAGE_SIZE),
+                  options.integer("ranks") > 0 ? ranks : world.local_size()};
   if (fitting.memory == 0 && gpu == nullptr) {
-    fitting.memory = ::sysconf(_SC_PHYS_PAGES) * ::sysconf(_SC_PAGE_SIZE) / ranks;
+    fitting.memory = host.memory / ranks;
     fitting.of = ranks == 1 ? "this machine" : "this machine, shared by the ranks";
   }
   if (fitting.memory > 0) fitting.batch = largest_fitting_batch(in, fitting.memory);
   const std::string text = options.flag("json")
-                               ? io::json_text(plan_json(plan, in, fitting), 2) + "\n"
-                               : plan_text(plan, in, fitting);
+                               ? io::json_text(plan_json(plan, in, fitting, host), 2) + "\n"
+                               : plan_text(plan, in, fitting, host);
   if (world.rank() == 0) std::fputs(text.c_str(), stdout);
   if (!options.given("memory") || bounded_bytes(plan, in) <= fitting.memory) return 0;
   throw UserError(

@@ -84,6 +84,23 @@ io::Json shuffled(const ControlJob& of, Control control) {
   return control_result(control, found->json.at("effects"), reach);
 }
 
+// The proxies that a sweep leaves out, one at a time.
+std::vector<int64_t> proxies_dropped(const ModelOptions& own, const io::LogSchema& schema) {
+  std::vector<int64_t> columns;
+  for (int64_t column = 0; column < schema.proxies; ++column) {
+    if (reads_proxy(own, column, schema.proxy_leaky)) columns.push_back(column);
+  }
+  return columns;
+}
+
+std::vector<double> other_adversary_weights(const ModelOptions& own) {
+  std::vector<double> weights;
+  for (const double weight : kAdversaryWeights) {
+    if (weight != own.w_adversary) weights.push_back(weight);
+  }
+  return weights;
+}
+
 // What a sweep changes.
 struct Change {
   std::string what;
@@ -96,16 +113,14 @@ std::vector<Change> changes(const ControlJob& of, Control control) {
   const ModelOptions& own = of.bundle.options;
   std::vector<Change> all;
   if (control == Control::dropped_proxy) {
-    for (int64_t column = 0; column < schema.proxies; ++column) {
-      if (!reads_proxy(own, column, schema.proxy_leaky)) continue;
+    for (const int64_t column : proxies_dropped(own, schema)) {
       const size_t at = static_cast<size_t>(column);
       all.push_back({at < schema.proxy_names.size() ? schema.proxy_names[at] : format("%zu", at),
                      std::make_shared<DroppedProxyLog>(of.job.log, column), own});
     }
     return all;
   }
-  for (const double weight : kAdversaryWeights) {
-    if (weight == own.w_adversary) continue;
+  for (const double weight : other_adversary_weights(own)) {
     all.push_back({format("%g", weight), of.job.log, own});
     all.back().options.w_adversary = weight;
   }
@@ -137,6 +152,13 @@ io::Json make_control(const ControlJob& of, Control control) {
 }
 
 }  // namespace
+
+int64_t control_repeats(Control control, const ModelOptions& options, const io::LogSchema& schema) {
+  if (!why_no_control(control, options, schema).empty()) return 0;
+  if (control == Control::dropped_proxy) return std::ssize(proxies_dropped(options, schema));
+  if (control == Control::adversary_weight) return std::ssize(other_adversary_weights(options));
+  return 1;
+}
 
 bool run_controls(const ControlJob& of) {
   const std::vector<Control>& controls = of.job.options.controls;

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 
+#include "engine/estimate/control.h"
 #include "engine/model/bundle.h"
 #include "engine/train/fit_plan.h"
 #include "engine/train/trainer.h"
@@ -23,6 +24,9 @@ struct ControlJob {
       fit;
   std::function<void()> save;  // a checkpoint
 };
+
+// How often a control makes the scoring fits again; 0: it cannot be made of such a log.
+int64_t control_repeats(Control control, const ModelOptions& options, const io::LogSchema& schema);
 
 // COLLECTIVE. Makes those of job.options.controls that the bundle has no result of; false when
 // stopped, with a checkpoint that goes on from there.

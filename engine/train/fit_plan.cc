@@ -71,4 +71,16 @@ FitPlan plan_fits(const TrainOptions& options) {
   return plan;
 }
 
+std::vector<size_t> fits_made(const FitPlan& plan, std::span<const int64_t> rows) {
+  bool halves = true;
+  for (size_t at = 0; at < plan.fits.size(); ++at) {
+    halves = halves && (plan.fits[at].scores || rows[at] >= kHalfRows);
+  }
+  std::vector<size_t> made;
+  for (size_t at = 0; at < plan.fits.size(); ++at) {
+    if (plan.fits[at].scores || halves) made.push_back(at);
+  }
+  return made;
+}
+
 }  // namespace alm

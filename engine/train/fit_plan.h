@@ -1,6 +1,7 @@
 // Which fits a run makes and on whom: pure functions of the options and a user's hash.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -42,5 +43,10 @@ double kept_validation(double validation, int64_t rows);
 // but its scale), and there are no halves: every outcome is already in the fits that rank the
 // clusters, so none is left to judge that ranking by.
 FitPlan plan_fits(const TrainOptions& options);
+
+// Positions in the plan, ascending, of the fits that a run makes, by the training rows of all
+// [fits]. Those on the halves serve grouped_auuc alone: with too few users in one of them there are
+// none, and grouped_auuc says so.
+std::vector<size_t> fits_made(const FitPlan& plan, std::span<const int64_t> rows);
 
 }  // namespace alm

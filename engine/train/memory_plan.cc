@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "engine/estimate/estimate_memory.h"
+#include "engine/train/control_runs.h"
 #include "engine/train/critic_step.h"
 #include "engine/train/device_step.h"
 #include "engine/train/pass_memory.h"
@@ -29,10 +30,11 @@ MemoryUse set_of_weights(const Model& model) {
   return use;
 }
 
-PlannedSteps steps_of(const PlanInputs& in, int64_t batch) {
-  const int64_t rows = in.survey.fit_rows.front();
+// Of a fit of the plan. One batch for all fits: that of the first.
+PlannedSteps steps_of(const PlanInputs& in, size_t fit) {
+  const int64_t rows = in.survey.fit_rows[fit];
   PlannedSteps steps;
-  steps.batch = resolved_batch(batch, rows);
+  steps.batch = resolved_batch(in.options.batch, in.survey.fit_rows.front());
   const int64_t lanes = steps.batch / micro_block_rows(steps.batch);
   steps.steps_per_epoch = io::SamplePlan({{rows}, 1, steps.batch, lanes}).steps_per_epoch();
   steps.epochs = resolved_epochs(in.options.epochs, steps.steps_per_epoch);
@@ -41,15 +43,35 @@ PlannedSteps steps_of(const PlanInputs& in, int64_t batch) {
   return steps;
 }
 
-// As the trainer makes them.
-int64_t fits_of(const PlanInputs& in, const FitPlan& plan) {
-  int64_t fits = 0;
-  bool halves = true;
-  for (size_t at = 0; at < plan.fits.size(); ++at) {
-    halves = halves && (plan.fits[at].scores || in.survey.fit_rows[at] >= kHalfRows);
+// The fits of `made`, then the scoring ones again for bootstrap and controls.
+std::vector<FitSteps> fit_steps_of(const PlanInputs& in, const FitPlan& plan,
+                                   const std::vector<size_t>& made) {
+  std::vector<FitSteps> all;
+  FitSteps scoring;
+  for (const size_t at : made) {
+    const PlannedFit& fit = plan.fits[at];
+    all.push_back({fit.name, 1, steps_of(in, at).total()});
+    if (!fit.scores) continue;
+    ++scoring.fits;
+    scoring.steps += all.back().steps;
   }
-  for (const PlannedFit& fit : plan.fits) fits += fit.scores || halves;
-  return fits;
+  const auto add_again = [&](const char* name, int64_t times) {
+    if (times > 0) all.push_back({name, times * scoring.fits, times * scoring.steps});
+  };
+  add_again("bootstrap", in.options.bootstrap_fits);
+  for (const Control control : in.options.controls) {
+    add_again(control_name(control), control_repeats(control, in.options.model, in.log.schema()));
+  }
+  return all;
+}
+
+// Fits of the control that makes most: their weights are kept until it is done.
+int64_t most_control_fits(const PlanInputs& in, int64_t scoring) {
+  int64_t most = 0;
+  for (const Control control : in.options.controls) {
+    most = std::max(most, scoring * control_repeats(control, in.options.model, in.log.schema()));
+  }
+  return most;
 }
 
 // Of RowGradientSum and the uses that it sums, of one table. `uses` of a rank's batch, `unit_uses`
@@ -103,9 +125,11 @@ MemoryPlan plan_memory(const PlanInputs& in) {
   const Model& model = in.model;
   const TrainOptions& options = in.options;
   MemoryPlan plan;
-  plan.main = steps_of(in, options.batch);
+  plan.main = steps_of(in, 0);
   const FitPlan fit_plan = plan_fits(options);
-  plan.fits = fits_of(in, fit_plan);
+  const std::vector<size_t> made = fits_made(fit_plan, in.survey.fit_rows);
+  plan.fits = std::ssize(made);
+  plan.fit_steps = fit_steps_of(in, fit_plan, made);
   const int64_t batch = plan.main.batch;
   const int64_t block_rows = micro_block_rows(batch);
   const TouchCounts counts = touch_counts(in.log, in.survey.stats->longest);
@@ -117,7 +141,13 @@ MemoryPlan plan_memory(const PlanInputs& in) {
   // Weights that are learned, the best so far, and those of fits done before.
   const MemoryUse set = set_of_weights(model);
   const int64_t scoring = std::ranges::count_if(fit_plan.fits, &PlannedFit::scores);
-  const int64_t done = options.bootstrap_fits > 0 ? plan.fits + scoring - 1 : plan.fits - 1;
+  const int64_t of_control = most_control_fits(in, scoring);
+  const int64_t saved = plan.fits - 1 + of_control;  // in checkpoints, beside the last fit's own
+  int64_t done = saved;
+  // The scoring fits of one replicate, or of one repeat of a control, are held once more for their
+  // estimates.
+  if (of_control > 0) done += scoring - 1;
+  if (options.bootstrap_fits > 0) done = std::max(done, plan.fits + scoring - 1);
   MemoryUse& host = plan.host;
   for (int64_t one = 0; one < done + 2; ++one) host += set;
   host.optimiser += 3 * dense * kFloat;  // two moments, and which weights decay
@@ -157,13 +187,15 @@ MemoryPlan plan_memory(const PlanInputs& in) {
 
   const int64_t with_state = set.total();
   plan.checkpoint = plan.fits * with_state;
-  plan.checkpoint_in_fit = (done + 2) * with_state + 2 * dense * kFloat;
+  plan.checkpoint_in_fit = (saved + 2) * with_state + 2 * dense * kFloat;
   const bool within = options.checkpoint_every > 0;
-  plan.checkpoint_copy = within ? plan.checkpoint_in_fit : plan.checkpoint;
+  plan.checkpoint_copy = within ? plan.checkpoint_in_fit : (saved + 1) * with_state;
   const double touches = static_cast<double>(in.survey.scored_rows) * counts.mean;
   plan.estimates = estimate_bytes(model.stats().schema, std::llround(touches), in.threads);
-  plan.peak = std::max({host.total(), host.total() - (within ? 0 : readers) + plan.checkpoint_copy,
-                        plan.fits * with_state + plan.estimates});
+  const int64_t held = plan.fits + (of_control > 0 ? of_control + scoring : 0);
+  plan.peak_of_others = std::max(host.total(), held * with_state + plan.estimates);
+  plan.peak =
+      std::max(plan.peak_of_others, host.total() - (within ? 0 : readers) + plan.checkpoint_copy);
   return plan;
 }
 

@@ -193,21 +193,15 @@ class Trainer {
     }
   }
 
-  // False when stopped. The fits on the halves serve grouped_auuc alone: with too few users in one
-  // of them there are none, and grouped_auuc says so.
+  // False when stopped.
   bool run_fits() {
     // One batch for all fits: a half's own would have fewer micro-blocks than there may be ranks.
     fit_options_ = job_.options;
     fit_options_.batch = resolved_batch(job_.options.batch, total(fit_rows_[0]));
-    bool halves = true;
-    for (size_t at = 0; at < plan_.fits.size(); ++at) {
-      halves = halves && (plan_.fits[at].scores || total(fit_rows_[at]) >= kHalfRows);
-    }
-    for (size_t at = 0; at < plan_.fits.size(); ++at) {
-      const PlannedFit& fit = plan_.fits[at];
-      if (fit.scores || halves) {
-        if (!run_fit(fit, job_.log, *model_, fit_rows_[at], at == 0)) return false;
-      }
+    std::vector<int64_t> rows;
+    for (const std::vector<int64_t>& of_fit : fit_rows_) rows.push_back(total(of_fit));
+    for (const size_t at : fits_made(plan_, rows)) {
+      if (!run_fit(plan_.fits[at], job_.log, *model_, fit_rows_[at], at == 0)) return false;
     }
     return true;
   }

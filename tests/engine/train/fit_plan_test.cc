@@ -49,6 +49,16 @@ TEST(FitPlan, OfFoldsLeavesEachUserToTheOneFitMadeWithoutThem) {
   }
 }
 
+TEST(FitPlan, OfHalvesMakesBothOrNone) {
+  TrainOptions options;
+  const FitPlan plan = plan_fits(options);
+  using Made = std::vector<size_t>;
+  EXPECT_EQ(fits_made(plan, std::vector<int64_t>{100, kHalfRows, kHalfRows}), (Made{0, 1, 2}));
+  EXPECT_EQ(fits_made(plan, std::vector<int64_t>{100, kHalfRows, kHalfRows - 1}), Made{0});
+  options.folds = 3;
+  EXPECT_EQ(fits_made(plan_fits(options), std::vector<int64_t>{9, 9, 9}), (Made{0, 1, 2}));
+}
+
 TEST(FitPlan, InSampleFitsAndScoresEverybody) {
   TrainOptions options;
   options.holdout = 0;

@@ -3,9 +3,11 @@
 
 #include <cmath>
 #include <cstdio>
+#include <map>
 
 #include "engine/simulate/simulator.h"
 #include "engine/train/largest_batch.h"
+#include "engine/train/metrics_log.h"
 #include "tests/engine/train/counted_memory.h"
 #include "tests/engine/train/memory_run.h"
 
@@ -76,6 +78,93 @@ TEST_F(MemoryPlanTest, IsWhatARunOnTwoThreadsAsksFor) {
               0.01 * static_cast<double>(taken));
   std::printf("planned %lld, taken %lld bytes\n", static_cast<long long>(plan.peak),
               static_cast<long long>(taken));
+}
+
+// Their fits come when those of the run are all held, and the last of them is in a checkpoint.
+TEST_F(MemoryPlanTest, CountsTheFitsOfNegativeControls) {
+  options_.model = model_options_by_name("tiny");
+  options_.model.cat_rows = options_.model.item_rows = 1 << 20;
+  const int64_t without = plan().peak;
+  options_.controls = {Control::shuffled_treatment};
+  const MemoryPlan plan = this->plan();
+  EXPECT_GT(plan.peak, without);
+  const int64_t before = counted_memory::held;
+  counted_memory::peak = before;
+  trained(simulator_->schema(), rows_, options_, "run");
+  const int64_t log = rows_.bytes();  // in memory here, in files else
+  const int64_t taken = counted_memory::peak - before - log;
+  EXPECT_NEAR(static_cast<double>(plan.peak), static_cast<double>(taken),
+              0.01 * static_cast<double>(taken));
+  std::printf("planned %lld, taken %lld bytes, %lld without controls\n",
+              static_cast<long long>(plan.peak), static_cast<long long>(taken),
+              static_cast<long long>(without));
+}
+
+// By what metrics.jsonl says of each fit, and how many there were of a name.
+class StepsOfAPlan : public MemoryPlanTest {
+ protected:
+  StepsOfAPlan() {
+    options_.model = model_options_by_name("tiny");
+    options_.model.cat_rows = options_.model.item_rows = 64;
+    options_.patience = 100;
+    // Of no more blocks than a survey reads, so that it counts exactly, and with enough held out
+    // for fits on the halves.
+    rows_ = {};
+    simulator_->append(0, 4000, rows_);
+    options_.holdout = 0.9;
+    options_.batch = 64;
+  }
+  void expect_steps_of_a_run(const std::vector<FitSteps>& planned) {
+    trained(simulator_->schema(), rows_, options_, "run");
+    std::map<std::string, int64_t> steps;  // of a fit
+    for (const io::Json& line : read_metrics(run_dir("run") + "/metrics.jsonl")) {
+      int64_t& last = steps[line["fit"].get<std::string>()];
+      last = std::max(last, line["step"].get<int64_t>());
+    }
+    std::map<std::string, FitSteps> taken;  // "shuffled_mediator.fold1" is one of shuffled_mediator
+    for (const auto& [fit, of_fit] : steps) {
+      FitSteps& of_name = taken[fit.substr(0, fit.find('.'))];
+      ++of_name.fits;
+      of_name.steps += of_fit;
+    }
+    for (const FitSteps& of : planned) {
+      if (of.name == "bootstrap") continue;  // no line is written of a replicate
+      EXPECT_EQ(of.fits, taken[of.name].fits) << of.name;
+      EXPECT_EQ(of.steps, taken[of.name].steps) << of.name;
+    }
+    EXPECT_EQ(planned.size(), taken.size() + (options_.bootstrap_fits > 0 ? 1 : 0));
+  }
+};
+
+TEST_F(StepsOfAPlan, AreThoseOfAllFitsThatARunMakes) {
+  options_.bootstrap_fits = 2;
+  options_.controls = {Control::shuffled_mediator};
+  const std::vector<FitSteps> planned = plan().fit_steps;
+  ASSERT_EQ(planned.size(), 5u);  // main, two halves
+  EXPECT_EQ(planned[3].name, "bootstrap");
+  EXPECT_EQ(planned[3].fits, 2);
+  EXPECT_EQ(planned[3].steps, 2 * planned[0].steps);
+  expect_steps_of_a_run(planned);
+}
+
+TEST_F(StepsOfAPlan, AreThoseOfAllFolds) {
+  options_.folds = 2;
+  options_.controls = {Control::shuffled_treatment};
+  expect_steps_of_a_run(plan().fit_steps);
+}
+
+TEST_F(StepsOfAPlan, AreThoseOfASweepInProxyMode) {
+  options_.model.mediator = MediatorMode::proxy;
+  options_.controls = {Control::dropped_proxy, Control::adversary_weight};
+  expect_steps_of_a_run(plan().fit_steps);
+}
+
+TEST_F(MemoryPlanTest, OfAHostIsRankZeroAndTheOthers) {
+  const MemoryPlan plan = this->plan();
+  EXPECT_EQ(bytes_of_host(plan, 1), plan.peak);
+  EXPECT_EQ(bytes_of_host(plan, 3), plan.peak + 2 * plan.peak_of_others);
+  EXPECT_GE(plan.peak_of_others, plan.host.total());
+  EXPECT_GT(plan.peak, plan.peak_of_others) << "rank 0 writes checkpoints";
 }
 
 TEST_F(MemoryPlanTest, LargestBatchFitsAndTheNextDoesNot) {
