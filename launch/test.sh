@@ -2,7 +2,7 @@
 # usage: launch/test.sh [LABEL...]
 # Installs what is missing, builds everything and runs the tests, or only those of the given labels
 # (base kernels io engine launch mpi lint scripts fuzz cuda mutations). ALM_DATA names the folder of the real data sets,
-# ALM_REQUIRE what may not be skipped (cuda-toolkit,real-data). ALM_BUILD: another build folder.
+# ALM_REQUIRE what may not be skipped (cuda-toolkit,real-data,avx512-bf16). ALM_BUILD: another build folder.
 # ALM_WITHOUT: a label left out. ALM_CTEST: a further option of ctest. ALM_SANITIZE=address,undefined: built with these sanitizers, in a
 # folder of its own.
 set -eu
