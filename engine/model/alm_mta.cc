@@ -272,6 +272,7 @@ void AlmMta::do_refit_loss(const Pass& pass, const ModelInputs& inputs, const We
     pass.ops.squared_loss(pass.queue, {.output = inputs.weight,
                                        .target = inputs.weight,
                                        .weight = inputs.weight,
+                                       .d_output = {},
                                        .weight_sum = &sums.weight});
     removal_->loss(pass, inputs, context.out, {}, &sums.propensity);
     return;

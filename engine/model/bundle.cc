@@ -1,5 +1,6 @@
 #include "engine/model/bundle.h"
 
+#include <cstring>
 #include <set>
 #include <string_view>
 
@@ -111,7 +112,11 @@ void put_table(const RowTable& table, const std::string& prefix, io::CheckpointB
 
 void get_table(RowTable& table, const std::string& prefix, const io::CheckpointBlobs& checkpoint) {
   if (table.rows == 0) return;
-  table.weights = get_blob<float>(prefix + "." + table.name, checkpoint, table.rows * table.width);
+  table.allocate();
+  const std::span<float> weights = table.weights;
+  const std::span<const std::byte> bytes =
+      blob_bytes(prefix + "." + table.name, checkpoint, static_cast<int64_t>(weights.size_bytes()));
+  std::memcpy(weights.data(), bytes.data(), weights.size_bytes());
   table.state = get_blob<float>(prefix + "." + table.name + "_state", checkpoint, table.rows);
 }
 

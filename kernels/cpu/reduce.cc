@@ -5,6 +5,7 @@
 
 #include "kernels/cpu/level.h"
 #include "kernels/cpu/maths.h"
+#include "kernels/cpu/simd.h"
 
 namespace alm::ALM_SIMD {
 
@@ -26,7 +27,8 @@ static double power_of_two(int exponent) {
 }
 
 // The nearest whole number, ties to even; |value| < 2^62 and of 24 significant bits. Compilers do
-// not vectorise a conversion that rounds, and below avx512 there is none to vectorise it to. Below
+// not vectorise a conversion that rounds, and below avx512, where it is spelled out, there is none
+// to vectorise it to. Below
 // 2^51 a double is rounded by adding kMagic, whose last place is worth one: the low bits of the sum
 // are the whole number. Larger ones go in two digits, of which only the lower one is ever rounded.
 static int64_t rounded(double value) {
@@ -44,7 +46,17 @@ void quantise(Queue&, const Quantise& a) {
   const float* __restrict x = a.x.data();
   int64_t* __restrict sum = a.sum.data();
   const int64_t count = std::ssize(a.x);
-  for (int64_t i = 0; i < count; ++i) sum[i] += rounded(static_cast<double>(x[i]) * scale);
+  int64_t i = 0;
+#if defined(__AVX512DQ__)
+  constexpr __mmask8 kAll = 0xff;
+  for (; i + 8 <= count; i += 8) {
+    const __m512d scaled =
+        _mm512_mul_pd(_mm512_maskz_cvtps_pd(kAll, _mm256_loadu_ps(x + i)), _mm512_set1_pd(scale));
+    _mm512_storeu_si512(sum + i, _mm512_add_epi64(_mm512_loadu_si512(sum + i),
+                                                  _mm512_maskz_cvtpd_epi64(kAll, scaled)));
+  }
+#endif
+  for (; i < count; ++i) sum[i] += rounded(static_cast<double>(x[i]) * scale);
 }
 
 void dequantise(Queue&, const Dequantise& a) {
