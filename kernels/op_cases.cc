@@ -391,6 +391,7 @@ OpCase weighted_sum(const Shape& shape, int64_t width, bool backward, int64_t pa
   builder.journeys(shape.lengths)
       .normal("x", t, width)
       .normal("weight", t, 1)
+      .activations({"x"})
       .flops((backward ? 4 : 2) * product({t, width}));
   if (t == 0) builder.mostly_zero();
   if (!backward) return builder.output("out", n, width).done();
@@ -398,6 +399,7 @@ OpCase weighted_sum(const Shape& shape, int64_t width, bool backward, int64_t pa
       .normal("d_out", n, width)
       .output("d_x", t, width)
       .normal("d_weight", t, 1, Role::accumulated)
+      .activations({"d_x"})
       .forward("weighted_sum_forward")
       .done();
 }
@@ -920,16 +922,15 @@ const std::vector<Entry>& entries() {
                                             .d_w = a.floats("d_w"),
                                             .mask_dx = a.scalar("mask_dx") != 0}),
       ALM_ENTRY(weighted_sum_forward, WeightedSumForward{.touches = csr(a),
-                                                         .x = a.matrix("x"),
+                                                         .x = a.activations("x"),
                                                          .weight = a.floats("weight"),
                                                          .out = a.matrix("out")}),
-      ALM_ENTRY(weighted_sum_backward,
-                WeightedSumBackward{.touches = csr(a),
-                                    .x = a.matrix("x"),
-                                    .weight = a.floats("weight"),
-                                    .d_out = a.matrix("d_out"),
-                                    .d_x = a.matrix("d_x"),
-                                    .d_weight = a.floats("d_weight")}),
+      ALM_ENTRY(weighted_sum_backward, WeightedSumBackward{.touches = csr(a),
+                                                           .x = a.activations("x"),
+                                                           .weight = a.floats("weight"),
+                                                           .d_out = a.matrix("d_out"),
+                                                           .d_x = a.activations("d_x"),
+                                                           .d_weight = a.floats("d_weight")}),
       ALM_ENTRY(bilinear_forward, BilinearForward{.touches = csr(a),
                                                   .cluster = a.integers("cluster"),
                                                   .bias = a.floats("bias"),

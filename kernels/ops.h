@@ -163,17 +163,17 @@ struct PoolBackward {
 // x [t, W], weight [t], out [n, W].
 struct WeightedSumForward {
   Csr touches;
-  Matrix<const float> x;
+  MixedMatrix<const float> x;
   std::span<const float> weight;
   Matrix<float> out;
 };
 // d_x[j, :] = weight[j] d_out[i, :]; d_weight[j] += x[j, :] . d_out[i, :].
 struct WeightedSumBackward {
   Csr touches;
-  Matrix<const float> x;
+  MixedMatrix<const float> x;
   std::span<const float> weight;
   Matrix<const float> d_out;
-  Matrix<float> d_x;
+  MixedMatrix<float> d_x;
   std::span<float> d_weight;
 };
 

@@ -234,7 +234,7 @@ void AlmMta::do_loss(const Pass& pass, const ModelInputs& inputs, const WeightsV
   }
   const ConfoundingHead::Gradients of_confounding =
       confounding_.backward(pass, a.context.out, a.confounding, d_confounding, d_context);
-  Matrix<float> d_hidden;  // of the potency head
+  MixedMatrix<float> d_hidden;  // of the potency head
   if (general()) {
     d_hidden = general_->backward(pass, inputs, a.general, a.potency, of_confounding.joined,
                                   d_confounding, d_potency, d_mediator);

@@ -36,10 +36,10 @@ class GeneralHead {
             Matrix<float> d_eta) const;
   // Overwrites d_potency [t, 1], adds to d_mediator_logit what comes through unobserved mediators;
   // returns the gradient of the potency head's hidden layer. d_joined is used up.
-  Matrix<float> backward(const Pass& pass, const ModelInputs& inputs,
-                         const Activations& activations, const TouchHead::Activations& potency,
-                         Matrix<float> d_joined, Matrix<const float> d_eta, Matrix<float> d_potency,
-                         Matrix<float> d_mediator_logit) const;
+  MixedMatrix<float> backward(const Pass& pass, const ModelInputs& inputs,
+                              const Activations& activations, const TouchHead::Activations& potency,
+                              Matrix<float> d_joined, Matrix<const float> d_eta,
+                              Matrix<float> d_potency, Matrix<float> d_mediator_logit) const;
 
  private:
   Linear join_;  // w_s

@@ -97,6 +97,19 @@ void ArmTargets::add(std::span<const uint8_t> mediators, std::span<const float> 
   }
 }
 
+void LawTargets::clear() {
+  mediator.clear();
+  weight.clear();
+}
+
+void LawTargets::add(std::span<const uint8_t> mediators, float of_journey) {
+  constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
+  for (const uint8_t value : mediators) {
+    mediator.push_back(value == kMediatorMissing ? kNone : value);
+    weight.push_back(of_journey);
+  }
+}
+
 ProxyView ProxyInputs::view() const {
   const int64_t touches = touch_begin[1];
   return {.seen = {seen.data(), touches, columns},
@@ -139,6 +152,7 @@ ModelInputs Inputs::view() const {
           .weight = weight,
           .mediator = mediator,
           .arm = arm.view(),
+          .law = law.view(),
           .proxy = proxy.view(),
           .removal = removal.view()};
 }
@@ -150,6 +164,7 @@ void Inputs::clear() {
   for (auto* of : {&cat_rows, &item_rows, &cluster, &position, &log_row}) of->clear();
   mediator.clear();
   arm.clear();
+  law.clear();
 }
 
 // Position and scalars of a touch.
@@ -242,9 +257,17 @@ void Inputs::add(const JourneyRange& range, const FeatureStats& stats, const Mod
     const size_t begin = static_cast<size_t>(journeys - (last - first));
     arm.add(std::span(mediator).subspan(begin), std::span(outcome).subspan(begin));
   }
+  if (options.general_head()) {
+    for (size_t row = static_cast<size_t>(journeys - (last - first)); row < weight.size(); ++row) {
+      const size_t begin = static_cast<size_t>(touch_begin_[row]);
+      const size_t end = static_cast<size_t>(touch_begin_[row + 1]);
+      law.add(std::span(mediator).subspan(begin, end - begin), weight[row]);
+    }
+  }
 }
 
-void Inputs::pad(int64_t more_journeys, int64_t more_touches, const FeatureStats& stats) {
+void Inputs::pad(int64_t more_journeys, int64_t more_touches, const FeatureStats& stats,
+                 const ModelOptions& options) {
   constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
   const io::LogSchema& schema = stats.schema;
   for (int64_t one = 1; one <= more_journeys; ++one) {
@@ -267,6 +290,10 @@ void Inputs::pad(int64_t more_journeys, int64_t more_touches, const FeatureStats
   cat_rows.resize(n * static_cast<size_t>(schema.cat));
   for (std::vector<float>* of : {&outcome, &weight}) of->resize(n);
   mediator.resize(t, kMediatorMissing);
+  if (options.general_head()) {
+    law.mediator.resize(t, kNone);
+    law.weight.resize(t);
+  }
   if (!schema.is_arm_log()) return;
   arm.mediator_input.resize(n);
   for (std::vector<float>* of : {&arm.mediator, &arm.outcome}) of->resize(n, kNone);

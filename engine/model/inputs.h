@@ -64,6 +64,9 @@ struct LawTargets {
   std::vector<float> mediator;  // [t] NaN where it is missing
   std::vector<float> weight;    // [t] weight of the touch's journey
 
+  void clear();
+  // Touches of one journey of that weight.
+  void add(std::span<const uint8_t> mediators, float of_journey);
   LawTargetsView view() const { return {mediator, weight}; }
 };
 
@@ -119,7 +122,8 @@ struct Inputs {
             int64_t positions);
   // Adds journeys of weight 0 that share so many touches evenly; what they hold is missing, or the
   // first of its kind. They change no loss and no gradient. journeys > 0.
-  void pad(int64_t more_journeys, int64_t more_touches, const FeatureStats& stats);
+  void pad(int64_t more_journeys, int64_t more_touches, const FeatureStats& stats,
+           const ModelOptions& options);
   // These touches, on no journey, and no others: what the touch encoder reads.
   void fill_touches(const io::Journeys& from, std::span<const PlacedTouch> placed,
                     const FeatureStats& stats, const ModelOptions& options, int64_t positions);

@@ -51,6 +51,10 @@ InputsShape::InputsShape(DeviceWithoutMemory& device, int64_t journeys, int64_t 
     numbers(inputs_.arm.mediator, journeys);
     numbers(inputs_.arm.outcome, journeys);
   }
+  if (options.general_head()) {
+    numbers(inputs_.law.mediator, touches);
+    numbers(inputs_.law.weight, touches);
+  }
   if (!options.proxy_mode()) return;
   ProxyView& proxy = inputs_.proxy;
   rows(proxy.seen, touches, 2 * proxies_read(options, schema.proxies, schema.proxy_leaky));

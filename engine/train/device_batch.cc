@@ -37,6 +37,8 @@ void for_each_array(const With& with) {
   with([](ModelInputs & in) -> auto& { return in.arm.mediator_input; });
   with([](ModelInputs & in) -> auto& { return in.arm.mediator; });
   with([](ModelInputs & in) -> auto& { return in.arm.outcome; });
+  with([](ModelInputs & in) -> auto& { return in.law.mediator; });
+  with([](ModelInputs & in) -> auto& { return in.law.weight; });
   with([](ModelInputs & in) -> auto& { return in.proxy.seen; });
   with([](ModelInputs & in) -> auto& { return in.proxy.match; });
   with([](ModelInputs & in) -> auto& { return in.proxy.outcome; });
@@ -142,7 +144,7 @@ void BatchPacker::make_parts(ThreadPool& pool, std::span<const io::Journeys> blo
 void BatchPacker::pad(Inputs& part, int64_t journeys, int64_t touches) const {
   const BatchSizes whole = padded({journeys, touches}, Padding::shared_sizes, model_);
   part.clear();
-  part.pad(whole.journeys - journeys, whole.touches - touches, model_.stats());
+  part.pad(whole.journeys - journeys, whole.touches - touches, model_.stats(), model_.options());
 }
 
 // The sizes of all parts together, without numbers.

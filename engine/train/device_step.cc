@@ -12,7 +12,6 @@ namespace alm {
 
 std::string not_yet_on_device(const TrainOptions& options, Precision activations) {
   if (options.tabular) return "--nuisance is tabular";
-  if (options.model.general_head()) return "--outcome-head is general";
   if (options.pcgrad) return "--pcgrad is set";
   if (options.model.proxy_mode() && activations == Precision::bf16) {
     return "--mediator is proxy and --precision is bf16";

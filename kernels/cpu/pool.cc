@@ -89,18 +89,20 @@ void pool_backward(Queue&, const PoolBackward& a) {
 
 void weighted_sum_forward(Queue&, const WeightedSumForward& a) {
   const int64_t width = a.x.cols;
-  ALM_CHECK(a.touches.total() == a.x.rows && std::ssize(a.weight) == a.x.rows &&
+  ALM_CHECK(in_fp32(a.x) && a.touches.total() == a.x.rows && std::ssize(a.weight) == a.x.rows &&
             a.out.rows == a.touches.rows() && a.out.cols == width);
   for (int64_t i = 0; i < a.touches.rows(); ++i) {
-    weighted_sum(a.x, a.weight.data(), a.touches.begin[i], a.touches.begin[i + 1], a.out.row(i));
+    weighted_sum(a.x.floats(), a.weight.data(), a.touches.begin[i], a.touches.begin[i + 1],
+                 a.out.row(i));
   }
 }
 
 void weighted_sum_backward(Queue&, const WeightedSumBackward& a) {
   const int64_t width = a.x.cols;
-  ALM_CHECK(a.touches.total() == a.x.rows && std::ssize(a.weight) == a.x.rows &&
-            a.d_out.rows == a.touches.rows() && a.d_out.cols == width && a.d_x.rows == a.x.rows &&
-            a.d_x.cols == width && std::ssize(a.d_weight) == a.x.rows);
+  ALM_CHECK(in_fp32(a.x, a.d_x) && a.touches.total() == a.x.rows &&
+            std::ssize(a.weight) == a.x.rows && a.d_out.rows == a.touches.rows() &&
+            a.d_out.cols == width && a.d_x.rows == a.x.rows && a.d_x.cols == width &&
+            std::ssize(a.d_weight) == a.x.rows);
   for (int64_t i = 0; i < a.touches.rows(); ++i) {
     const float* const d_out = a.d_out.row(i);
     for (int64_t j = a.touches.begin[i]; j < a.touches.begin[i + 1]; ++j) {

@@ -61,6 +61,7 @@ __global__ void __launch_bounds__(kThreads) pool_backward_kernel(PoolBackward a,
   }
 }
 
+template <class Number>
 __global__ void __launch_bounds__(kThreads) weighted_sum_forward_kernel(WeightedSumForward a) {
   const int64_t i = warp_in_grid();
   if (i >= a.out.rows) return;
@@ -68,11 +69,14 @@ __global__ void __launch_bounds__(kThreads) weighted_sum_forward_kernel(Weighted
   const int64_t last = a.touches.begin.data()[i + 1];
   for (int64_t c = lane(); c < a.x.cols; c += kWarp) {
     float sum = 0;
-    for (int64_t j = first; j < last; ++j) sum += a.weight.data()[j] * a.x.row(j)[c];
+    for (int64_t j = first; j < last; ++j) {
+      sum += a.weight.data()[j] * to_float(a.x.row<Number>(j)[c]);
+    }
     a.out.row(i)[c] = sum;
   }
 }
 
+template <class Number>
 __global__ void __launch_bounds__(kThreads) weighted_sum_backward_kernel(WeightedSumBackward a) {
   const int64_t i = warp_in_grid();
   if (i >= a.d_out.rows) return;
@@ -80,8 +84,10 @@ __global__ void __launch_bounds__(kThreads) weighted_sum_backward_kernel(Weighte
   const float* const d_out = a.d_out.row(i);
   for (int64_t j = a.touches.begin.data()[i]; j < a.touches.begin.data()[i + 1]; ++j) {
     const float weight = a.weight.data()[j];
-    const float d_weight = warp_dot(a.x.row(j), d_out, width);
-    for (int64_t c = lane(); c < width; c += kWarp) a.d_x.row(j)[c] = weight * d_out[c];
+    const float d_weight = warp_dot(a.x.row<Number>(j), d_out, width);
+    for (int64_t c = lane(); c < width; c += kWarp) {
+      put(a.d_x.row<Number>(j)[c], weight * d_out[c]);
+    }
     if (lane() == 0) a.d_weight.data()[j] += d_weight;
   }
 }
@@ -123,15 +129,21 @@ cudaError_t launch_pool_backward(CudaQueue& queue, const PoolBackward& a) {
 }
 
 cudaError_t launch_weighted_sum_forward(CudaQueue& queue, const WeightedSumForward& a) {
-  return Launches(queue)
-      .run<weighted_sum_forward_kernel>(blocks_for(a.out.rows, kJourneys), kThreads, a)
-      .error();
+  Launches launches(queue);
+  for_numbers_of(a.x.precision, [&]<class Number>() {
+    launches.run<weighted_sum_forward_kernel<Number>>(blocks_for(a.out.rows, kJourneys), kThreads,
+                                                      a);
+  });
+  return launches.error();
 }
 
 cudaError_t launch_weighted_sum_backward(CudaQueue& queue, const WeightedSumBackward& a) {
-  return Launches(queue)
-      .run<weighted_sum_backward_kernel>(blocks_for(a.d_out.rows, kJourneys), kThreads, a)
-      .error();
+  Launches launches(queue);
+  for_numbers_of(a.x.precision, [&]<class Number>() {
+    launches.run<weighted_sum_backward_kernel<Number>>(blocks_for(a.d_out.rows, kJourneys),
+                                                       kThreads, a);
+  });
+  return launches.error();
 }
 
 }  // namespace alm::cuda

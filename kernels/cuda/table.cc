@@ -111,11 +111,13 @@ void pool_backward(Queue& queue, const PoolBackward& a) {
 }
 
 void weighted_sum_forward(Queue& queue, const WeightedSumForward& a) {
-  ALM_CHECK(std::ssize(a.weight) == a.x.rows && has_shape(a.out, a.touches.rows(), a.x.cols));
+  ALM_CHECK(held_alike(queue, a.x) && std::ssize(a.weight) == a.x.rows &&
+            has_shape(a.out, a.touches.rows(), a.x.cols));
   check(launch_weighted_sum_forward(queue_of(queue), a), "weighted_sum_forward");
 }
 
 void weighted_sum_backward(Queue& queue, const WeightedSumBackward& a) {
+  ALM_CHECK(held_alike(queue, a.x, a.d_x));
   ALM_CHECK(std::ssize(a.weight) == a.x.rows && a.d_weight.size() == a.weight.size() &&
             has_shape(a.d_out, a.touches.rows(), a.x.cols) && same_shape(a.d_x, a.x));
   check(launch_weighted_sum_backward(queue_of(queue), a), "weighted_sum_backward");

@@ -139,7 +139,8 @@ const std::map<std::string, std::function<void(reference::Arguments&)>>& referen
     // Between what these read and what they store nothing is rounded.
     for (const std::string name :
          {"join_context_forward", "join_context_backward", "attention_forward",
-          "attention_backward", "pool_forward", "pool_backward"}) {
+          "attention_backward", "pool_forward", "pool_backward", "weighted_sum_forward",
+          "weighted_sum_backward"}) {
       of[name] = [name](reference::Arguments& a) { reference::run(name, a); };
     }
     return of;

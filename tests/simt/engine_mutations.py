@@ -49,6 +49,8 @@ BUGS = (
     Bug("streams", "padding has weight", "engine/model/inputs.cc",
         "for (std::vector<float>* of : {&outcome, &weight}) of->resize(n);",
         "outcome.resize(n);\n  weight.resize(n, 1.0f);", "*CudaTraining*/arms"),
+    Bug("streams", "targets of the law stay on the host", BATCH,
+        "  with([](ModelInputs & in) -> auto& { return in.law.mediator; });\n", "", "*CudaTraining*/general"),
     Bug("streams", "more alignment is promised than there is", "kernels/cuda/cublaslt.cc",
         "ALIGNMENT_B_BYTES, alignment_of(p.left.data)", "ALIGNMENT_B_BYTES, uint32_t{256}",
         "*CudaTraining*/library"),

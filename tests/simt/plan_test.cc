@@ -20,6 +20,7 @@ struct PlannedCase {
   Precision precision = Precision::bf16;
   bool deterministic = false;
   std::optional<cuda::ProductChoice> choice = std::nullopt;  // with a library
+  OutcomeHead head = OutcomeHead::separable;
 };
 // The library's: every layer but those to or from a few numbers.
 constexpr cuda::ProductChoice kWide{
@@ -32,7 +33,9 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(PlannedCase{"tiny", "tiny", 32, Precision::fp32},
                     PlannedCase{"tables", "reference", 16},
                     PlannedCase{"library", "tiny", 32, Precision::bf16, false, kWide},
-                    PlannedCase{"exact", "reference", 16, Precision::fp32, true}),
+                    PlannedCase{"exact", "reference", 16, Precision::fp32, true},
+                    PlannedCase{"general", "tiny", 32, Precision::bf16, false, std::nullopt,
+                                OutcomeHead::general}),
     [](const auto& test) { return test.param.name; });
 
 TEST_P(GpuMemoryPlan, IsWhatTheRuntimeIsAskedFor) {
@@ -51,6 +54,7 @@ TEST_P(GpuMemoryPlan, IsWhatTheRuntimeIsAskedFor) {
   options.refit_epochs = 0;
   options.deterministic = GetParam().deterministic;
   options.model = model_options_by_name("tiny");
+  options.model.outcome_head = GetParam().head;
   options.model.cat_rows = options.model.item_rows = 61;
   Compute compute(make_cpu_device("auto"), 1);
   const FitPlan fits = plan_fits(options);

@@ -58,14 +58,16 @@ class BatchPackerTest : public testing::TestWithParam<TrainingCase> {
 };
 
 std::string name_of(const testing::TestParamInfo<TrainingCase>& test) {
-  constexpr const char* kHeads[] = {"Separable", "Additive", "Arms"};
+  constexpr const char* kHeads[] = {"Separable", "Additive", "Arms",
+                                    "Proxy",     "General",  "GeneralContinuous"};
   return kHeads[static_cast<int>(test.param.head)] + test.param.shape;
 }
 
 INSTANTIATE_TEST_SUITE_P(Case, BatchPackerTest,
                          testing::Values(TrainingCase{"tiny", 16}, TrainingCase{"reference", 64},
                                          TrainingCase{"reference", 64, Head::additive},
-                                         TrainingCase{"tiny", 64, Head::arms}),
+                                         TrainingCase{"tiny", 64, Head::arms},
+                                         TrainingCase{"tiny", 64, Head::general}),
                          name_of);
 
 template <class T>
@@ -91,6 +93,8 @@ void expect_begins_with(const ModelInputs& whole, const ModelInputs& part) {
   expect_begins_with(whole.mediator, part.mediator, "mediator");
   expect_begins_with(whole.arm.mediator, part.arm.mediator, "mediator of arms");
   expect_begins_with(whole.arm.outcome, part.arm.outcome, "outcome of arms");
+  expect_begins_with(whole.law.mediator, part.law.mediator, "mediator of the law");
+  expect_begins_with(whole.law.weight, part.law.weight, "weight of the law");
   expect_begins_with(whole.dense_scales.mean, part.dense_scales.mean, "mean");
 }
 
@@ -132,6 +136,16 @@ TEST_P(BatchPackerTest, PadsToSharedSizesWithWhatWeighsNothing) {
   expect_rows_of(batch.items, inputs.item_rows);
   if (GetParam().head == Head::arms) {
     EXPECT_EQ(inputs.touches, inputs.journeys);
+  }
+  const bool law = GetParam().head == Head::general;
+  ASSERT_EQ(std::ssize(inputs.law.mediator), law ? inputs.touches : 0);
+  ASSERT_EQ(inputs.law.weight.size(), inputs.law.mediator.size());
+  for (size_t touch = 0; touch < inputs.law.weight.size(); ++touch) {
+    const bool padding = static_cast<int64_t>(touch) >= wanted.touches;
+    const bool missing = inputs.mediator[touch] == kMediatorMissing;
+    EXPECT_EQ(std::isnan(inputs.law.mediator[touch]), missing) << touch;
+    EXPECT_TRUE(missing || inputs.law.mediator[touch] == inputs.mediator[touch]) << touch;
+    EXPECT_EQ(inputs.law.weight[touch] > 0, !padding) << touch;
   }
 }
 

@@ -18,7 +18,8 @@ namespace {
 class DeviceStepTest : public testing::TestWithParam<TrainingCase> {};
 
 std::string name_of(const testing::TestParamInfo<TrainingCase>& test) {
-  constexpr const char* kHeads[] = {"Separable", "Additive", "Arms", "Proxy"};
+  constexpr const char* kHeads[] = {"Separable", "Additive", "Arms",
+                                    "Proxy",     "General",  "GeneralContinuous"};
   return kHeads[static_cast<int>(test.param.head)] + test.param.shape +
          std::to_string(test.param.batch);
 }
@@ -28,6 +29,8 @@ INSTANTIATE_TEST_SUITE_P(Case, DeviceStepTest,
                                          TrainingCase{"reference", 256},
                                          TrainingCase{"reference", 64, Head::additive},
                                          TrainingCase{"tiny", 128, Head::arms},
+                                         TrainingCase{"reference", 64, Head::general},
+                                         TrainingCase{"tiny", 64, Head::general_continuous},
                                          TrainingCase{"tiny", 256, Head::proxy},
                                          TrainingCase{"reference", 128, Head::proxy}),
                          name_of);
@@ -146,6 +149,9 @@ TEST(DeviceStep, SaysWhatItDoesNotTrainYet) {
   EXPECT_EQ(reason(Precision::bf16, nothing), "");
   EXPECT_EQ(reason(Precision::fp32, proxy), "");
   EXPECT_NE(reason(Precision::bf16, proxy), "");
+  const auto general = [](TrainOptions& of) { of.model.outcome_head = OutcomeHead::general; };
+  EXPECT_EQ(reason(Precision::fp32, general), "");
+  EXPECT_EQ(reason(Precision::bf16, general), "");
   EXPECT_NE(reason(Precision::fp32, [](TrainOptions& of) { of.tabular = true; }), "");
   EXPECT_NE(reason(Precision::fp32, [](TrainOptions& of) { of.pcgrad = true; }), "");
   EXPECT_NE(reason(Precision::fp32, [](TrainOptions& of) { of.discriminator_steps = 2; }), "");

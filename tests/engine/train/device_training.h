@@ -12,7 +12,7 @@
 
 namespace alm {
 
-enum class Head { separable, additive, arms, proxy };
+enum class Head { separable, additive, arms, proxy, general, general_continuous };
 
 struct TrainingCase {
   std::string shape;   // of the journeys; arm logs have their own
@@ -36,6 +36,9 @@ class DeviceTraining {
       options_.mediator = MediatorMode::proxy;
       options_.proxy_input = ProxyInput::all;
     }
+    if (of.head == Head::general || of.head == Head::general_continuous) {
+      options_.outcome_head = OutcomeHead::general;
+    }
     if (of.head_hidden > 0) options_.head_hidden = of.head_hidden;
     if (of.paper) make_paper();
     shape_ = shape_by_name(of.shape);
@@ -46,7 +49,7 @@ class DeviceTraining {
                                   .compute = compute_,
                                   .world = world_},
                                  4);
-    if (of.head == Head::additive) make_additive();
+    if (of.head == Head::additive || of.head == Head::general_continuous) make_continuous();
     if (of.head == Head::arms) make_arms();
     for (std::vector<io::Journeys>& blocks : data_.batches) {
       for (io::Journeys& block : blocks) {  // some mediators nobody observed
@@ -94,7 +97,7 @@ class DeviceTraining {
     }
     options_.heads = paper.heads;
   }
-  void make_additive() {
+  void make_continuous() {
     auto stats = std::make_shared<FeatureStats>(*data_.stats);
     stats->schema.outcome = io::OutcomeKind::continuous;
     data_.stats = stats;
