@@ -141,6 +141,10 @@ void check_timeline(Communicator& world, const std::string& path, int64_t steps)
               static_cast<long long>(early), static_cast<long long>(world.size() * steps));
 }
 
+const char* name_of(Head head) {
+  return head == Head::proxy ? ", proxy" : head == Head::general ? ", general" : "";
+}
+
 void check_curve(Communicator& world, DeviceCommunicator& gpus, const TrainingCase& of,
                  int64_t steps) {
   const std::string path = std::filesystem::temp_directory_path() /
@@ -167,8 +171,8 @@ void check_curve(Communicator& world, DeviceCommunicator& gpus, const TrainingCa
          "losses miss those of the CPU by " + std::to_string(largest_miss));
   if (world.rank() == 0) {
     std::printf("%s%s, %lld steps, %lld ranks: largest relative miss of a loss %.2e\n",
-                of.shape.c_str(), of.head == Head::proxy ? ", proxy" : "",
-                static_cast<long long>(steps), static_cast<long long>(world.size()), largest_miss);
+                of.shape.c_str(), name_of(of.head), static_cast<long long>(steps),
+                static_cast<long long>(world.size()), largest_miss);
   }
 }
 
@@ -195,7 +199,7 @@ void check_exact(Communicator& world, DeviceCommunicator& gpus, const TrainingCa
   expect(found == wanted, world, "not as alone, but " + found + " in place of " + wanted);
   if (world.rank() == 0) {
     std::printf("%s%s, %lld steps, %lld ranks: weights, losses, norms %s\n", of.shape.c_str(),
-                of.head == Head::proxy ? ", proxy" : "", static_cast<long long>(steps),
+                name_of(of.head), static_cast<long long>(steps),
                 static_cast<long long>(world.size()), found.c_str());
   }
 }
@@ -236,12 +240,14 @@ void run(Communicator& world, bool exact) {
     if (all_failures(world) == 0) check_exact(world, *gpus, {"reference", 16}, 2);
     if (world.size() == 3 && all_failures(world) == 0) {  // one number of ranks is enough
       check_exact(world, *gpus, {"tiny", 32, Head::proxy}, 2);
+      if (all_failures(world) == 0) check_exact(world, *gpus, {"tiny", 32, Head::general}, 2);
     }
   } else {
     check_curve(world, *gpus, {"reference", 16}, 4);
     check_memory(world);
     if (all_failures(world) == 0) check_graphs(world, *gpus);
     if (all_failures(world) == 0) check_curve(world, *gpus, {"tiny", 64, Head::proxy}, 4);
+    if (all_failures(world) == 0) check_curve(world, *gpus, {"tiny", 32, Head::general}, 4);
     if (all_failures(world) == 0) check_curve(world, *gpus, {"tiny", 32}, 50);
   }
 }
