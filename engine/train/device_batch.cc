@@ -233,20 +233,30 @@ void BatchPacker::place_groups(Staging& to, ProxyView& whole) {
 
 // The ids of rows go by the host; their gradients follow on the device.
 void BatchPacker::find_rows(ThreadPool& pool, Padding padding, RowsOf rows, Communicator& world) {
-  const auto find = [&](DistinctRows& distinct, auto uses) {
-    if (rows == RowsOf::batch_before) return distinct.locate(views_.front().*uses);
-    distinct.clear();
-    for (const ModelInputs& part : views_) distinct.add(part.*uses);
+  struct Table {
+    DistinctRows& rows;
+    std::span<const int64_t> ModelInputs::*uses;
   };
-  const auto of_table = [&](int64_t table, int64_t) {
-    table == 0 ? find(cats_, &ModelInputs::cat_rows) : find(items_, &ModelInputs::item_rows);
+  const Table tables[] = {{cats_, &ModelInputs::cat_rows}, {items_, &ModelInputs::item_rows}};
+  const auto with_each = [&](const auto& with) {
+    const auto body = [&](int64_t table, int64_t) { with(tables[table]); };
+    pool.parallel_for(std::ssize(tables), std::cref(body));
   };
-  pool.parallel_for(2, std::cref(of_table));
-  for (DistinctRows* distinct : {&cats_, &items_}) {
-    if (rows == RowsOf::all_ranks) distinct->join(world, "rows of a batch");
-    if (padding == Padding::none) continue;
-    distinct->pad(shared_size(std::ssize(distinct->rows()), kSharesOfRows));
+  if (rows == RowsOf::batch_before) {
+    return with_each([&](const Table& of) { of.rows.locate(views_.front().*of.uses); });
   }
+  with_each([&](const Table& of) {
+    of.rows.clear();
+    for (const ModelInputs& part : views_) of.rows.add(part.*of.uses);
+  });
+  if (rows == RowsOf::all_ranks) {
+    for (const Table& of : tables) of.rows.join(world, "rows of a batch");
+  }
+  with_each([&](const Table& of) {
+    of.rows.find();
+    if (padding == Padding::none) return;
+    of.rows.pad(shared_size(std::ssize(of.rows.rows()), kSharesOfRows));
+  });
 }
 
 void BatchPacker::copy_parts(ThreadPool& pool) {
