@@ -17,6 +17,7 @@ using namespace simt::lt;
 
 simt::CublasLtCalls calls;
 int64_t most_columns = -1;
+bool lacks_sums = false;
 
 struct Handle {
   int gpu;
@@ -56,6 +57,9 @@ CublasLtCalls& cublaslt_calls() {
 }
 int64_t& cublaslt_most_columns() {
   return most_columns;
+}
+bool& cublaslt_lacks_sums() {
+  return lacks_sums;
 }
 
 }  // namespace simt

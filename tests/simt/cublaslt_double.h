@@ -16,5 +16,7 @@ CublasLtCalls& cublaslt_calls();
 // Products of whose results more columns than these are asked for it has no algorithm; -1: it has
 // for all.
 int64_t& cublaslt_most_columns();
+// Nor for products that sum up a factor beside, if this says so.
+bool& cublaslt_lacks_sums();
 
 }  // namespace simt

@@ -146,6 +146,9 @@ cublasStatus_t judged(const Operation& of, const std::array<MatrixLayout, 4>& la
   }
   const int64_t most_columns = cublaslt_most_columns();
   if (most_columns >= 0 && d.rows > most_columns) return CUBLAS_STATUS_NOT_SUPPORTED;
+  if (cublaslt_lacks_sums() && of.epilogue == CUBLASLT_EPILOGUE_BGRADA) {
+    return CUBLAS_STATUS_NOT_SUPPORTED;
+  }
   return CUBLAS_STATUS_SUCCESS;
 }
 

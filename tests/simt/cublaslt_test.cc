@@ -23,6 +23,7 @@ class CublasLtTest : public testing::Test {
   }
   ~CublasLtTest() override {
     simt::cublaslt_most_columns() = -1;
+    simt::cublaslt_lacks_sums() = false;
     device_->release(numbers_);
     device_->release(workspace_);
   }
@@ -96,9 +97,15 @@ TEST_F(CublasLtTest, TellsTheLibrarysErrorsInItsWords) {
 TEST_F(CublasLtTest, LeavesShapesWithoutCodeToOwnKernels) {
   constexpr cuda::ProductChoice kAll{
       .library_from_bf16 = 1, .library_from_fp32 = 1, .library_bytes = kRoom};
+  struct Lack {
+    int64_t most_columns;
+    bool sums;
+    int64_t products;
+  };
   std::vector<std::vector<float>> results;
-  for (const int64_t most : {int64_t{-1}, int64_t{15}, int64_t{16}}) {
-    simt::cublaslt_most_columns() = most;
+  for (const Lack& lack : {Lack{-1, false, 2}, {15, false, 0}, {16, false, 2}, {-1, true, 2}}) {
+    simt::cublaslt_most_columns() = lack.most_columns;
+    simt::cublaslt_lacks_sums() = lack.sums;
     const auto device = cuda::make_cuda_device(Precision::fp32, 0, kAll);
     const std::unique_ptr<Queue> queue = device->make_queue();
     std::vector<float> start(2048);
@@ -112,7 +119,7 @@ TEST_F(CublasLtTest, LeavesShapesWithoutCodeToOwnKernels) {
                                            .d_x = matrix(768, 9, 16),
                                            .d_w = {numbers_ + 1024, 16, 16},
                                            .d_bias = {numbers_ + 1280, 16}});
-    EXPECT_EQ(simt::cublaslt_calls().products - before.products, most == 15 ? 0 : 2);
+    EXPECT_EQ(simt::cublaslt_calls().products - before.products, lack.products);
     results.emplace_back(2048);
     queue->download(results.back().data(), numbers_, std::ssize(start) * int64_t{sizeof(float)});
     queue->wait();
@@ -120,6 +127,7 @@ TEST_F(CublasLtTest, LeavesShapesWithoutCodeToOwnKernels) {
   EXPECT_EQ(results[0], results[2]);
   for (size_t i = 0; i < results[0].size(); ++i) {
     EXPECT_NEAR(results[0][i], results[1][i], 1e-5) << i;
+    EXPECT_NEAR(results[0][i], results[3][i], 1e-5) << i;
   }
 }
 
