@@ -1,7 +1,8 @@
 // One list of op cases serves four questions: is an op right (against a double-precision
 // reference), is its gradient the gradient of its forward pass, how fast is it, and which backend
 // has it. A case is data: named arrays and scalars; the names are those of the op's argument struct
-// in kernels/ops.h.
+// in kernels/ops.h. All of it is made in kernels/cases/: a file per family of ops says how their
+// cases are built and how their arguments are bound; the files named below hold the rest.
 #pragma once
 
 #include <functional>
@@ -13,6 +14,8 @@
 #include "kernels/device.h"
 
 namespace alm {
+
+class OpArguments;
 
 // One array argument. `values` is dense, row-major and double whatever the type on the device;
 // `stride` is the row stride there. A vector is [n, 1].
@@ -44,10 +47,17 @@ struct OpCase {
   double scalar(const std::string& name_of_scalar) const;
 };
 
+// --- cases/table.cc: the ops by name
+
 // Every entry of Ops by name, in the order of the table.
 std::vector<std::string> op_names();
 // Whether a table fills the entry of that name.
 bool has_op(const Ops& ops, const std::string& op);
+// A call of `op` on those arguments, ready to be repeated. All four arguments must outlive it.
+std::function<void()> bind_op(const std::string& op, const Ops& ops, Queue& queue,
+                              OpArguments& arguments);
+
+// --- cases/correctness.cc, performance.cc, step.cc: the lists
 
 // Sizes that break things: 0, 1, primes, ragged and empty journeys, missing mediators, column
 // slices.
@@ -57,6 +67,8 @@ std::vector<OpCase> performance_cases();
 // The ops of a training step of the reference model on journeys of its shape, one rank, all
 // journeys at once: as many of each as the model and the optimiser call.
 std::vector<OpCase> step_cases(int64_t journeys);
+
+// --- cases/arguments.cc: a case in memory
 
 // The arrays of a case in memory of their own types, rows padded to the stride with NaN;
 // activations as asked. Not thread-safe.
@@ -102,9 +114,7 @@ class OpArguments {
   std::map<std::string, double> scalars_;
 };
 
-// A call of `op` on those arguments, ready to be repeated. All four arguments must outlive it.
-std::function<void()> bind_op(const std::string& op, const Ops& ops, Queue& queue,
-                              OpArguments& arguments);
+// --- cases/timing.cc: how long a case takes
 
 // Processor time of the calling thread so far.
 double thread_cpu_seconds();

@@ -106,7 +106,7 @@ def page(kernels, budget):
         "docs/performance_gpu.md", "",
         f"A training step of `reference` on {JOURNEYS:,} journeys, five touches each on average, one GPU, "
         "products and activations of touches in bf16, without the sum over ranks. The ops are those that the model and the "
-        "optimiser call (`step_cases()`, `kernels/op_cases.cc`). The model is fixed: a kernel takes the "
+        "optimiser call (`step_cases()`, `kernels/cases/step.cc`). The model is fixed: a kernel takes the "
         "longer of its FLOPs at half the peak and its memory at 0.7 of the bandwidth; a launch outside a "
         "graph 3 us; copies to the device run at 25 GB/s. Memory is the 32-byte sectors that a launch "
         "touches, each once; what is requested more than once is taken to come from the caches. The engine pads "
