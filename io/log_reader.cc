@@ -1,13 +1,10 @@
+// A log in HDF5 files: opening them, and reading a block of rows.
 #include "io/log_reader.h"
 
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
-#include <filesystem>
 #include <map>
-#include <utility>
 
 #include "io/column_reader.h"
 #include "io/digest.h"
@@ -15,7 +12,9 @@
 #include "io/hdf5_child.h"
 #include "io/loader_phases.h"
 #include "io/log_files.h"
+#include "io/log_warnings.h"
 #include "io/log_writer.h"
+#include "io/read_rows.h"
 #include "io/row_checks.h"
 #include "io/schema.h"
 #include "kernels/base/check.h"
@@ -33,86 +32,6 @@ constexpr int64_t kMostBlocks = int64_t{1} << 22;  // of a file
 constexpr size_t kCacheBytes = size_t{64} << 20;
 constexpr int64_t kMostPlaceBytes = int64_t{32} << 20;  // of keep_chunks(), a place
 
-// Copies `count` stored values of type From to `out`; `misfit(i)` is called for those that do not
-// fit.
-template <class From, class To, class Misfit>
-void convert_from(const std::byte* data, int64_t count, To* out, Misfit misfit) {
-  const From* in = reinterpret_cast<const From*>(data);
-  if constexpr (std::is_same_v<From, To>) {
-    std::memcpy(out, in, static_cast<size_t>(count) * sizeof(To));
-  } else {
-    const auto fits = [](From value) {
-      if constexpr (std::is_integral_v<From> && std::is_integral_v<To>) {
-        return std::in_range<To>(value);
-      } else if constexpr (std::is_floating_point_v<From> && std::is_floating_point_v<To>) {
-        return std::isinf(static_cast<To>(value)) == std::isinf(value);
-      } else {
-        return std::is_integral_v<From>;  // integer outcomes; their values are checked later
-      }
-    };
-    bool all = true;
-    for (int64_t index = 0; index < count; ++index) {
-      const bool good = fits(in[index]);
-      out[index] = good ? static_cast<To>(in[index]) : To{};
-      all &= good;
-    }
-    for (int64_t index = 0; !all && index < count; ++index) {
-      if (!fits(in[index])) misfit(index);
-    }
-  }
-}
-
-template <class To, class Misfit>
-void convert(NumberType type, const std::byte* data, int64_t count, To* out, Misfit misfit) {
-  const auto from = [&]<class From>(From) { convert_from<From>(data, count, out, misfit); };
-  if (type.kind == NumberKind::floating) {
-    if constexpr (std::is_floating_point_v<To>) {
-      return type.bytes == 4 ? from(float{}) : from(double{});
-    } else {
-      ALM_CHECK(false, "a float column among the integers");
-    }
-  }
-  const bool is_signed = type.kind == NumberKind::signed_integer;
-  switch (type.bytes) {
-    case 1:
-      return is_signed ? from(int8_t{}) : from(uint8_t{});
-    case 2:
-      return is_signed ? from(int16_t{}) : from(uint16_t{});
-    case 4:
-      return is_signed ? from(int32_t{}) : from(uint32_t{});
-    default:
-      return is_signed ? from(int64_t{}) : from(uint64_t{});
-  }
-}
-
-template <class To>
-bool is_type(NumberType type) {
-  const NumberKind kind = std::is_floating_point_v<To> ? NumberKind::floating
-                          : std::is_signed_v<To>       ? NumberKind::signed_integer
-                                                       : NumberKind::unsigned_integer;
-  return type.kind == kind && type.bytes == static_cast<int64_t>(sizeof(To));
-}
-
-// Reads rows [first, last) of a data set over `out`.
-template <class To, class Misfit>
-void read_rows(ColumnReader& reader, const FileIndex& index, int64_t slot, int64_t first,
-               int64_t last, std::vector<To>& out, Misfit misfit) {
-  const DatasetIndex& set = *index.sets[static_cast<size_t>(slot)];
-  out.resize(static_cast<size_t>((last - first) * set.width));
-  if (is_type<To>(set.type)) {
-    reader.read(slot, first, last, reinterpret_cast<std::byte*>(out.data()));
-    return;
-  }
-  for (int64_t row = first; row < last;) {
-    const ColumnReader::Run run = reader.next(slot, row, last);
-    const PhaseTimer timer(thread_phases().decode);
-    const int64_t at = (row - first) * set.width;
-    convert(set.type, run.data, run.rows * set.width, out.data() + at,
-            [&](int64_t value) { misfit((at + value) / set.width); });
-    row += run.rows;
-  }
-}
-
 // Buffers of one reading thread.
 struct Desk {
   std::vector<int64_t> offsets;
@@ -123,69 +42,6 @@ struct Desk {
 Desk& desk() {
   thread_local Desk instance;
   return instance;
-}
-
-// One warning for all files that share it.
-class WarningList {
- public:
-  void add(const std::string& path, const std::string& what) {
-    auto [place, fresh] = places_.try_emplace(what, entries_.size());
-    if (fresh) entries_.push_back({path, what, 0});
-    ++entries_[place->second].files;
-  }
-  std::vector<std::string> lines() const {
-    std::vector<std::string> lines;
-    for (const Entry& entry : entries_) {
-      lines.push_back(entry.path +
-                      (entry.files > 1
-                           ? format(" and %lld more: ", static_cast<long long>(entry.files - 1))
-                           : ": ") +
-                      entry.what);
-    }
-    return lines;
-  }
-
- private:
-  struct Entry {
-    std::string path;
-    std::string what;
-    int64_t files;
-  };
-  std::map<std::string, size_t> places_;
-  std::vector<Entry> entries_;
-};
-
-void warn_of(const std::string& path, const FileIndex& index, WarningList& warnings) {
-  for (const std::string& note : index.notes) warnings.add(path, note);
-  std::vector<std::string> unchecked = index.unchecked_names;
-  std::vector<std::string> slow;
-  for (const auto& set : index.sets) {
-    if (!set || set->rows == 0) continue;
-    if (!set->detects_damage) unchecked.push_back(set->path);
-    if (set->layout == Layout::hdf5) slow.push_back(set->path);
-    if (static_cast<int64_t>(set->chunks.size()) > kManyChunks) {
-      warnings.add(
-          path, format("data set %s has %zu chunks; above %lld the first opening is slow: "
-                       "write larger chunks",
-                       set->path.c_str(), set->chunks.size(), static_cast<long long>(kManyChunks)));
-    }
-  }
-  // One line, however much of the file is unchecked.
-  if (index.old_format || !unchecked.empty()) {
-    std::vector<std::string> parts;
-    if (index.old_format) parts.push_back("its structure (HDF5's old format)");
-    if (!unchecked.empty()) parts.push_back(join(unchecked, ", "));
-    warnings.add(path,
-                 "no checksum over " + join(parts, " and ") +
-                     ": damage there cannot be seen; write it anew with h5py "
-                     "(libver=\"latest\", fletcher32=True) or by h5repack --latest -f FLET "
-                     "IN OUT" +
-                     (index.unchecked_names.empty() ? "" : ", names as texts of a fixed length"));
-  }
-  if (!slow.empty()) {
-    warnings.add(path, "stored in a way that only HDF5 reads, slowly: " + join(slow, ", ") +
-                           " (alm inspect gives advice)");
-  }
 }
 
 class Hdf5Log final : public Log {

@@ -5,49 +5,19 @@
 #include <algorithm>
 #include <boost/program_options.hpp>
 #include <boost/version.hpp>
-#include <charconv>
-#include <cmath>
+#include <cctype>
 #include <cstdlib>
 #include <fstream>
 #include <map>
-#include <optional>
 
 #include "kernels/base/check.h"
 #include "kernels/base/text.h"
+#include "launch/option_table.h"
 
 namespace alm {
 namespace {
 
 namespace po = boost::program_options;
-
-constexpr size_t kWidth = 96;       // columns of --help
-constexpr size_t kHelpColumn = 30;  // where the sentences start
-
-std::vector<OptionSpec> common_options() {
-  return {
-      {.name = "help",
-       .type = OptionType::flag,
-       .default_text = "false",
-       .help = "Print this and end."},
-      {.name = "config", .help = "INI file of options, one `name = value` a line."},
-      {.name = "quiet",
-       .type = OptionType::flag,
-       .default_text = "false",
-       .help = "Say nothing but results, warnings and errors."},
-      {.name = "threads",
-       .type = OptionType::integer,
-       .default_text = "0",
-       .help = "Threads per rank; 0: the cores this rank may use, shared with the ranks beside it.",
-       .lowest = 0,
-       .highest = 4096},
-  };
-}
-
-std::vector<OptionSpec> whole_table(const CommandSpec& command) {
-  std::vector<OptionSpec> table = command.options;
-  for (OptionSpec& option : common_options()) table.push_back(std::move(option));
-  return table;
-}
 
 std::string environment_name(const std::string& option) {
   std::string name = "ALM_";
@@ -67,98 +37,6 @@ std::string environment_name(const std::string& option) {
       format("%sunknown option --%s of alm %s%s", place.c_str(), name.c_str(), command.name.c_str(),
              nearest.empty() ? format("; see alm %s --help", command.name.c_str()).c_str()
                              : format("; did you mean --%s?", nearest.c_str()).c_str()));
-}
-
-// 1,000,000 and 1e15 and 1e-6.
-std::string as_typed(double value) {
-  if (std::floor(value) == value && std::fabs(value) < 1e12) {
-    return (value < 0 ? "-" : "") + with_commas(static_cast<int64_t>(std::fabs(value)));
-  }
-  std::string text = format("%g", value);
-  const size_t exponent = text.find('e');
-  if (exponent == text.npos) return text;
-  const std::string sign = text[exponent + 1] == '-' ? "-" : "";
-  text.replace(exponent + 1, text.find_first_not_of("+-0", exponent + 1) - exponent - 1, sign);
-  return text;
-}
-
-std::string bounds_text(const OptionSpec& option) {
-  const bool low = option.lowest > -1e300, high = option.highest < 1e300;
-  if (low && high) return as_typed(option.lowest) + " to " + as_typed(option.highest);
-  if (low) return "at least " + as_typed(option.lowest);
-  return high ? "at most " + as_typed(option.highest) : "";
-}
-
-// What check_value() wants of a number: "a whole number, 0 to 1e15".
-std::string wanted_number(const OptionSpec& option) {
-  const std::string bounds = bounds_text(option);
-  return (option.type == OptionType::integer ? "a whole number" : "a number") +
-         (bounds.empty() ? "" : ", " + bounds);
-}
-
-std::optional<double> parse_real(const std::string& text) {
-  double value = 0;
-  const char* end = text.data() + text.size();
-  const auto result = std::from_chars(text.data(), end, value);
-  if (text.empty() || result.ec != std::errc() || result.ptr != end || !std::isfinite(value)) {
-    return std::nullopt;
-  }
-  return value;
-}
-
-// "300000" and "3e5" alike.
-std::optional<int64_t> parse_integer(const std::string& text) {
-  int64_t value = 0;
-  const char* end = text.data() + text.size();
-  const auto result = std::from_chars(text.data(), end, value);
-  if (!text.empty() && result.ec == std::errc() && result.ptr == end) return value;
-  const auto real = parse_real(text);
-  if (!real || std::floor(*real) != *real || std::fabs(*real) > 0x1p53) return std::nullopt;
-  return static_cast<int64_t>(*real);
-}
-
-std::optional<bool> parse_flag(const std::string& text) {
-  for (const char* word : {"true", "1", "yes", "on"}) {
-    if (text == word) return true;
-  }
-  for (const char* word : {"false", "0", "no", "off"}) {
-    if (text == word) return false;
-  }
-  return std::nullopt;
-}
-
-// Throws unless `text` is a value of the option. `source` names where it was given.
-void check_value(const OptionSpec& option, const std::string& text, const std::string& source) {
-  const auto refuse = [&](const std::string& wanted) {
-    throw UserError(format("--%s %s (%s): wanted %s", option.name.c_str(), text.c_str(),
-                           source.c_str(), wanted.c_str()));
-  };
-  const auto check_bounds = [&](double value) {
-    if (value < option.lowest || value > option.highest) refuse(wanted_number(option));
-  };
-  switch (option.type) {
-    case OptionType::text:
-      if (!option.choices.empty() &&
-          std::find(option.choices.begin(), option.choices.end(), text) == option.choices.end()) {
-        refuse(join(option.choices, " or "));
-      }
-      return;
-    case OptionType::integer: {
-      const auto value = parse_integer(text);
-      if (!value) refuse(wanted_number(option));
-      check_bounds(static_cast<double>(*value));
-      return;
-    }
-    case OptionType::real: {
-      const auto value = parse_real(text);
-      if (!value) refuse(wanted_number(option));
-      check_bounds(*value);
-      return;
-    }
-    case OptionType::flag:
-      if (!parse_flag(text)) refuse("true or false");
-      return;
-  }
 }
 
 po::options_description boost_table(const CommandSpec& command) {
@@ -231,14 +109,6 @@ Given parse_command_line(const CommandSpec& command, std::vector<std::string> ar
   return given;
 }
 
-std::vector<std::string> words(const std::string& text) {
-  std::vector<std::string> parts;
-  for (std::string& part : split(text, ' ')) {
-    if (!part.empty()) parts.push_back(std::move(part));
-  }
-  return parts;
-}
-
 bool may_come_from_environment(const OptionSpec& option) {
   return option.name != "help";
 }
@@ -278,88 +148,6 @@ Given read_config_file(const CommandSpec& command, const std::string& path) {
     throw UserError(path + ": " + error.what());
   }
   return given;
-}
-
-// "N", "X", "A|B", ...
-std::string value_word(const OptionSpec& option) {
-  if (option.type == OptionType::flag) return "";
-  if (!option.choices.empty()) return join(option.choices, "|");
-  if (option.type == OptionType::integer) return "N";
-  if (option.type == OptionType::real) return "X";
-  return option.several ? "TEXT..." : "TEXT";
-}
-
-// What stands after the sentence: bounds, default, duty.
-std::string remark(const OptionSpec& option) {
-  std::vector<std::string> parts;
-  if (option.required) parts.push_back("required");
-  const bool number = option.type == OptionType::integer || option.type == OptionType::real;
-  if (number && !bounds_text(option).empty()) parts.push_back(bounds_text(option));
-  if (option.type != OptionType::flag && !option.required && !option.default_text.empty()) {
-    parts.push_back("default " + option.default_text);
-  }
-  return parts.empty() ? "" : " (" + join(parts, "; ") + ")";
-}
-
-// `text` broken at spaces; every line but the first begins with `indent` spaces.
-std::string wrapped(const std::string& text, size_t column, size_t indent) {
-  std::string lines;
-  for (const std::string& paragraph : split(text, '\n')) {
-    if (!lines.empty()) lines += "\n" + std::string(indent, ' '), column = indent;
-    bool first = true;
-    for (const std::string& word : words(paragraph)) {
-      if (!first && column + 1 + word.size() > kWidth) {
-        lines += "\n" + std::string(indent, ' ');
-        column = indent;
-        first = true;
-      }
-      if (!first) lines += ' ', ++column;
-      lines += word;
-      column += word.size();
-      first = false;
-    }
-  }
-  return lines;
-}
-
-std::string help_lines(const std::vector<OptionSpec>& options) {
-  std::string text;
-  for (const OptionSpec& option : options) {
-    std::string head = "  --" + option.name;
-    if (!value_word(option).empty()) head += " " + value_word(option);
-    if (head.size() + 2 > kHelpColumn) {
-      text += head + "\n" + std::string(kHelpColumn, ' ');
-    } else {
-      text += head + std::string(kHelpColumn - head.size(), ' ');
-    }
-    text += wrapped(option.help + remark(option), kHelpColumn, kHelpColumn) + "\n";
-  }
-  return text;
-}
-
-std::string markdown_cell(const std::string& text) {
-  std::string cell;
-  for (const char letter : text) {
-    if (letter == '|') cell += '\\';
-    cell += letter;
-  }
-  return cell;
-}
-
-std::string markdown_table(const std::vector<OptionSpec>& options) {
-  std::string text = "| option | value | default | meaning |\n|---|---|---|---|\n";
-  for (const OptionSpec& option : options) {
-    std::string values = value_word(option);
-    const std::string bounds = bounds_text(option);
-    if (!bounds.empty()) values += ", " + bounds;
-    const std::string fallback = option.required               ? "required"
-                                 : option.default_text.empty() ? ""
-                                                               : "`" + option.default_text + "`";
-    text +=
-        format("| `--%s` | %s | %s | %s |\n", option.name.c_str(), markdown_cell(values).c_str(),
-               markdown_cell(fallback).c_str(), markdown_cell(option.help).c_str());
-  }
-  return text;
 }
 
 const Options::Value& find_value(const Options& options, const std::string& name) {
@@ -471,44 +259,6 @@ std::vector<std::string> environment_names(const CommandSpec& command) {
 
 std::string options_library() {
   return std::string("Boost ") + BOOST_LIB_VERSION;
-}
-
-std::string help_text(const CommandSpec& command) {
-  std::string usage = "usage: alm " + command.name;
-  for (const OptionSpec& option : command.options) {
-    if (!option.required) continue;
-    usage +=
-        (option.name == command.subject ? " " : " --" + option.name + " ") + value_word(option);
-  }
-  std::string text = format("alm %s: %s\n\n", command.name.c_str(), command.summary.c_str());
-  if (!command.details.empty()) text += wrapped(command.details, 0, 0) + "\n\n";
-  return text + wrapped(usage + " [options]", 0, 4) + "\n\noptions:\n" +
-         help_lines(command.options) + "\noptions of every subcommand:\n" +
-         help_lines(common_options()) +
-         "\nAn option may also be the environment variable ALM_<OPTION> or stand in the file of "
-         "--config;\n"
-         "the command line is strongest, then the environment, the file, the default.\n";
-}
-
-std::string options_page(const std::vector<CommandSpec>& commands) {
-  std::string text =
-      "# Options\n\n"
-      "Made from the table the program parses with (a test keeps it fresh). Every option can be "
-      "given on\n"
-      "the command line (`--rows-per-file 1000`), in the environment (`ALM_ROWS_PER_FILE=1000`; "
-      "several\n"
-      "values are split at spaces) or in the INI file of `--config` (`rows-per-file = 1000`). The "
-      "command\n"
-      "line is strongest, then the environment, the file, the default. Whole numbers may be typed "
-      "as `3e5`.\n\n"
-      "## Every subcommand\n\n" +
-      markdown_table(common_options());
-  for (const CommandSpec& command : commands) {
-    text += format("\n## alm %s\n\n%s", command.name.c_str(), command.summary.c_str());
-    if (!command.details.empty()) text += "\n\n" + command.details;
-    text += "\n\n" + markdown_table(command.options);
-  }
-  return text;
 }
 
 }  // namespace alm

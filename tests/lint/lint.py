@@ -38,7 +38,7 @@ ONE_PLACE = (
     (r"zlib\.h", "io/*.cc", 1),
     (r"openssl/.*", "io/digest.cc", 1),
     (r"faiss/.*", "io/cluster_fit.cc", 1),
-    (r"(libdeflate|zstd|lz4)\w*\.h", "io/codec.cc", 1),
+    (r"(libdeflate|zstd|lz4)\w*\.h", "io/compressors.cc", 1),
     (r"cublasLt\.h", "kernels/cuda/cublaslt.cc", 1),
     (r"(cuda|cublas|nvtx|nvrtc|cub/|thrust/|cooperative).*", "kernels/cuda/*", None),
     (r"nccl\.h", "engine/comm/nccl.cc", 1),

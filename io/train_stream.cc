@@ -1,107 +1,15 @@
-#include "io/batch_stream.h"
-
+// The stream of training batches: lanes, the blocks that they read ahead, and the ring of steps.
 #include <algorithm>
-#include <condition_variable>
-#include <exception>
-#include <mutex>
-#include <numeric>
-#include <thread>
 #include <utility>
 
+#include "io/batch_stream.h"
+#include "io/block_buffers.h"
+#include "io/stream_crew.h"
 #include "kernels/base/check.h"
 #include "kernels/base/clock.h"
 #include "kernels/base/text.h"
 
 namespace alm::io {
-
-namespace {
-
-// The threads of a stream with what they share: one lock, the wish to stop, the first failure.
-// Joins when destroyed: the last member of whoever owns the data the turns work on. A turn is
-// called with the lock held, may release it for the length of its work, and returns false when
-// there was nothing to do, true otherwise; after every turn all sleepers look again.
-class Crew {
- public:
-  template <class Turn>
-  void start(int64_t threads, Turn turn) {
-    for (int64_t thread = 0; thread < threads; ++thread) {
-      threads_.emplace_back([this, turn, thread] { work(turn, thread); });
-    }
-  }
-
-  ~Crew() {
-    {
-      std::lock_guard lock(mutex_);
-      stop_ = true;
-    }
-    changed_.notify_all();
-    for (std::thread& thread : threads_) thread.join();
-  }
-
-  std::unique_lock<std::mutex> lock() { return std::unique_lock(mutex_); }
-  bool halted() const { return stop_ || failure_; }
-  // With the lock.
-  const LoaderPhases& phases() const { return phases_; }
-  void notify() { changed_.notify_all(); }
-
-  // Sleeps until `ready` or the crew halts; false when it halted first. For turns.
-  template <class Ready>
-  bool wait(std::unique_lock<std::mutex>& lock, Ready ready) {
-    changed_.wait(lock, [&] { return halted() || ready(); });
-    return !halted();
-  }
-
-  // Sleeps until `ready`; throws the failure of a thread if that comes first. For the consumer.
-  template <class Ready>
-  void await(std::unique_lock<std::mutex>& lock, Ready ready) {
-    changed_.wait(lock, [&] { return ready() || failure_; });
-    if (!ready()) std::rethrow_exception(failure_);
-  }
-
- private:
-  template <class Turn>
-  void work(Turn& turn, int64_t thread) {
-    std::unique_lock<std::mutex> lock(mutex_);
-    while (!halted()) {
-      try {
-        const bool worked = turn(lock, thread);
-        phases_ += std::exchange(thread_phases(), {});
-        if (worked) {
-          changed_.notify_all();
-        } else {
-          changed_.wait(lock);
-        }
-      } catch (...) {
-        if (!lock.owns_lock()) lock.lock();
-        if (!failure_) failure_ = std::current_exception();
-        changed_.notify_all();
-      }
-    }
-  }
-
-  std::vector<std::thread> threads_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool stop_ = false;
-  std::exception_ptr failure_;
-  LoaderPhases phases_;
-};
-
-// Rows of `block` that take part, as indices into it.
-void select_rows(const Journeys& block, const UserFilter& filter, std::vector<int64_t>& selected) {
-  const PhaseTimer timer(thread_phases().batch);
-  if (!filter) {
-    selected.resize(static_cast<size_t>(block.size()));
-    std::iota(selected.begin(), selected.end(), 0);
-    return;
-  }
-  selected.clear();
-  for (int64_t row = 0; row < block.size(); ++row) {
-    if (filter(block.user[static_cast<size_t>(row)])) selected.push_back(row);
-  }
-}
-
-}  // namespace
 
 // Every owned lane walks through its pieces and holds (pins) the decoded block of the piece it is
 // in and of the piece after that, so that decoding runs ahead of the change of blocks. Lanes that
@@ -173,21 +81,10 @@ class TrainStream::Impl {
   }
 
  private:
-  enum class State { wanted, loading, ready };
-
-  struct Buffer {
-    int64_t block = -1;
-    State state = State::ready;
-    int64_t pins = 0;
-    int64_t last_pinned = 0;
-    Journeys rows;
-    std::vector<int64_t> training;  // indices into rows
-  };
-
   struct Place {
     int64_t epoch = 0;
     LanePiece piece;
-    Buffer* buffer = nullptr;
+    BlockBuffer* buffer = nullptr;
     int64_t size() const { return piece.end - piece.begin; }
   };
 
@@ -215,28 +112,6 @@ class TrainStream::Impl {
 
   Slot& slot_of(int64_t step) { return slots_[static_cast<size_t>(step % options_.depth)]; }
 
-  // With the lock (or before the threads start).
-  Buffer* pin(int64_t block) {
-    Buffer* chosen = nullptr;
-    for (Buffer& buffer : buffers_) {
-      if (buffer.block == block) {
-        chosen = &buffer;
-        break;
-      }
-      if (buffer.pins == 0 && (chosen == nullptr || buffer.last_pinned < chosen->last_pinned)) {
-        chosen = &buffer;
-      }
-    }
-    ALM_CHECK(chosen != nullptr, "more blocks pinned than buffers");
-    if (chosen->block != block) {
-      chosen->block = block;
-      chosen->state = State::wanted;
-    }
-    ++chosen->pins;
-    chosen->last_pinned = ++pin_count_;
-    return chosen;
-  }
-
   // With the lock: the next piece in the lane's endless sequence.
   Place next_place(Lane& lane) {
     if (lane.upcoming == lane.pieces.size()) {
@@ -245,7 +120,7 @@ class TrainStream::Impl {
       lane.upcoming = 0;
     }
     const LanePiece& piece = lane.pieces[lane.upcoming++];
-    return {lane.epoch, piece, pin(piece.block)};
+    return {lane.epoch, piece, buffers_.pin(piece.block)};
   }
 
   // Puts a lane where the stream begins.
@@ -291,10 +166,10 @@ class TrainStream::Impl {
     lane.step = (lane.step + 1) % plan_->steps_per_epoch();
     out.clear();
     while (wanted > 0) {
-      Buffer& buffer = *lane.current.buffer;
-      while (buffer.state != State::ready) {
+      BlockBuffer& buffer = *lane.current.buffer;
+      while (buffer.state != BlockBuffer::State::ready) {
         if (decode_one(lock)) continue;
-        const auto changed = [&] { return buffer.state != State::loading; };
+        const auto changed = [&] { return buffer.state != BlockBuffer::State::loading; };
         if (!crew_.wait(lock, changed)) return false;
       }
       lock.unlock();
@@ -330,10 +205,10 @@ class TrainStream::Impl {
   // The block behind the one read last if it is wanted, as the two share chunks; else the one
   // needed first, and of those needed at once the first of the log.
   bool decode_one(std::unique_lock<std::mutex>& lock) {
-    Buffer* first = nullptr;
+    BlockBuffer* first = nullptr;
     int64_t first_needed = 0;
-    const auto consider = [&](Buffer* buffer, int64_t needed) {
-      if (buffer == nullptr || buffer->state != State::wanted) return;
+    const auto consider = [&](BlockBuffer* buffer, int64_t needed) {
+      if (buffer == nullptr || buffer->state != BlockBuffer::State::wanted) return;
       if (buffer->block == last_read_ + 1) needed = -1;
       if (first == nullptr ||
           std::pair(needed, buffer->block) < std::pair(first_needed, first->block)) {
@@ -352,8 +227,8 @@ class TrainStream::Impl {
   }
 
   // Decodes a wanted buffer, without the lock meanwhile.
-  void load(std::unique_lock<std::mutex>& lock, Buffer& buffer) {
-    buffer.state = State::loading;
+  void load(std::unique_lock<std::mutex>& lock, BlockBuffer& buffer) {
+    buffer.state = BlockBuffer::State::loading;
     lock.unlock();
     log_->read_block(buffer.block, options_.columns, buffer.rows);
     select_rows(buffer.rows, options_.filter, buffer.training);
@@ -366,7 +241,7 @@ class TrainStream::Impl {
                  static_cast<long long>(block.first_row)));
     }
     lock.lock();
-    buffer.state = State::ready;
+    buffer.state = BlockBuffer::State::ready;
     crew_.notify();
   }
 
@@ -374,13 +249,12 @@ class TrainStream::Impl {
   std::shared_ptr<const SamplePlan> plan_;
   Options options_;
   std::shared_ptr<const void> chunks_;  // room for them
-  std::vector<Buffer> buffers_;
+  BlockBuffers buffers_;
   std::vector<Lane> lanes_;
   std::vector<Slot> slots_;
   int64_t next_task_ = 0;  // step * lanes + lane, steps from the start of the stream
   int64_t consumed_ = 0;   // steps given back by the consumer
   bool handed_out_ = false;
-  int64_t pin_count_ = 0;
   int64_t last_read_ = -1;  // block
   double wait_seconds_ = 0;
   Crew crew_;
@@ -397,139 +271,6 @@ double TrainStream::wait_seconds() const {
   return impl_->wait_seconds();
 }
 LoaderPhases TrainStream::phases() const {
-  return impl_->phases();
-}
-
-// A ring of `depth` blocks, each cut into its micro-batches by whichever thread read it. Besides
-// the ring, every thread has one decoded block.
-class ScanStream::Impl {
- public:
-  Impl(std::shared_ptr<const Log> log, Options options)
-      : log_(std::move(log)), options_(std::move(options)) {
-    ALM_CHECK(options_.rows > 0 && options_.depth > 0 && options_.threads > 0);
-    ALM_CHECK(options_.first_block >= 0 && options_.first_block <= options_.last_block &&
-              options_.last_block <= static_cast<int64_t>(log_->blocks().size()));
-    next_task_ = options_.first_block;
-    consumed_ = options_.first_block;
-    slots_.resize(static_cast<size_t>(options_.depth));
-    desks_.resize(static_cast<size_t>(options_.threads));
-    crew_.start(options_.threads, [this](std::unique_lock<std::mutex>& lock, int64_t thread) {
-      return read_one(lock, desks_[static_cast<size_t>(thread)]);
-    });
-  }
-
-  const std::vector<Journeys>* next(int64_t* block) {
-    std::unique_lock<std::mutex> lock = crew_.lock();
-    if (handed_out_) {
-      slot_of(consumed_).full = false;
-      ++consumed_;
-      handed_out_ = false;
-      crew_.notify();
-    }
-    if (consumed_ == options_.last_block) return nullptr;
-    Slot& slot = slot_of(consumed_);
-    {
-      const PhaseTimer timer(wait_seconds_);
-      crew_.await(lock, [&] { return slot.full; });
-    }
-    handed_out_ = true;
-    report_.add(slot.report);
-    *block = consumed_;
-    return &slot.batches;
-  }
-
-  const ReadReport& report() const { return report_; }
-  double wait_seconds() const { return wait_seconds_; }
-
-  LoaderPhases phases() {
-    const auto lock = crew_.lock();
-    return crew_.phases();
-  }
-
- private:
-  struct Slot {
-    std::vector<Journeys> batches;
-    std::vector<Journeys> spare;  // batches a longer block needed: kept for their memory
-    ReadReport report;
-    bool full = false;
-  };
-
-  struct Desk {
-    Journeys block;
-    std::vector<int64_t> selected;
-  };
-
-  Slot& slot_of(int64_t block) {
-    return slots_[static_cast<size_t>((block - options_.first_block) % options_.depth)];
-  }
-
-  bool read_one(std::unique_lock<std::mutex>& lock, Desk& desk) {
-    if (next_task_ == options_.last_block || next_task_ >= consumed_ + options_.depth) return false;
-    const int64_t block = next_task_++;
-    Slot& slot = slot_of(block);
-    lock.unlock();
-    slot.report = log_->read_block(block, options_.columns, desk.block);
-    select_rows(desk.block, options_.filter, desk.selected);
-    cut(desk, slot);
-    lock.lock();
-    slot.full = true;
-    return true;
-  }
-
-  void cut(Desk& desk, Slot& slot) const {
-    const PhaseTimer timer(thread_phases().batch);
-    const int64_t rows = static_cast<int64_t>(desk.selected.size());
-    const size_t count = static_cast<size_t>((rows + options_.rows - 1) / options_.rows);
-    while (slot.batches.size() > count) {
-      slot.spare.push_back(std::move(slot.batches.back()));
-      slot.batches.pop_back();
-    }
-    while (slot.batches.size() < count) {
-      if (slot.spare.empty()) slot.spare.emplace_back();
-      slot.batches.push_back(std::move(slot.spare.back()));
-      slot.spare.pop_back();
-    }
-    if (count == 1 && rows == desk.block.size()) {
-      std::swap(slot.batches.front(), desk.block);
-      return;
-    }
-    for (size_t batch = 0; batch < count; ++batch) {
-      Journeys& out = slot.batches[batch];
-      out.clear();
-      const int64_t first = static_cast<int64_t>(batch) * options_.rows;
-      const int64_t last = std::min(rows, first + options_.rows);
-      out.append_rows(desk.block,
-                      std::span(desk.selected)
-                          .subspan(static_cast<size_t>(first), static_cast<size_t>(last - first)),
-                      log_->schema());
-    }
-  }
-
-  std::shared_ptr<const Log> log_;
-  Options options_;
-  std::vector<Slot> slots_;
-  std::vector<Desk> desks_;
-  int64_t next_task_ = 0;  // block
-  int64_t consumed_ = 0;   // first block the consumer has not given back
-  bool handed_out_ = false;
-  double wait_seconds_ = 0;
-  ReadReport report_;
-  Crew crew_;
-};
-
-ScanStream::ScanStream(std::shared_ptr<const Log> log, Options options)
-    : impl_(std::make_unique<Impl>(std::move(log), std::move(options))) {}
-ScanStream::~ScanStream() = default;
-const std::vector<Journeys>* ScanStream::next(int64_t* block) {
-  return impl_->next(block);
-}
-const ReadReport& ScanStream::report() const {
-  return impl_->report();
-}
-double ScanStream::wait_seconds() const {
-  return impl_->wait_seconds();
-}
-LoaderPhases ScanStream::phases() const {
   return impl_->phases();
 }
 
