@@ -224,7 +224,8 @@ std::vector<OptionSpec> train_flags() {
   }
   const std::vector<OptionSpec> device =
       device_flags({"auto", "cpu", "cuda"},
-                   "Where the training steps before the refit are taken; auto: on a GPU where one "
+                   "Where training steps are taken, but those of the critic and, with "
+                   "--deterministic, of the second stage; auto: on a GPU where one "
                    "can be used, else, like all other work, on the CPU.");
   flags.insert(flags.end(), device.begin(), device.end());
   flags.push_back(precision_flag());

@@ -133,6 +133,8 @@ struct Inputs {
         {csr, cluster, mediator, weight, log_row, stats.schema.clusters, stats.touch_share}, absent,
         draw, with_present);
   }
+  // After pad(): pairs of weight 0 in place of others.
+  void pad_removal(int64_t pairs) { removal.pad(journeys, touches, pairs); }
 
  private:
   void add_touches(const JourneyRange& range, const FeatureStats& stats,

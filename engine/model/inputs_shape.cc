@@ -8,17 +8,19 @@ namespace alm {
 namespace {
 
 // Of the largest array, and some more: space costs nothing.
-int64_t largest_array(int64_t journeys, int64_t touches, const io::LogSchema& schema) {
+int64_t largest_array(int64_t journeys, int64_t touches, int64_t pairs,
+                      const io::LogSchema& schema) {
   const int64_t of_journeys = std::max<int64_t>({schema.dense, schema.cat, 1});
   const int64_t of_touches = std::max<int64_t>({schema.touch_dense, 2 * schema.proxies, 2});
-  return (journeys + 1) * of_journeys + touches * of_touches + schema.dense + schema.touch_dense;
+  return (journeys + 1) * of_journeys + touches * of_touches + schema.dense + schema.touch_dense +
+         2 * pairs + 1;
 }
 
 }  // namespace
 
 InputsShape::InputsShape(DeviceWithoutMemory& device, int64_t journeys, int64_t touches,
-                         const FeatureStats& stats, const ModelOptions& options)
-    : space_(device, largest_array(journeys, touches, stats.schema)) {
+                         const FeatureStats& stats, const ModelOptions& options, int64_t pairs)
+    : space_(device, largest_array(journeys, touches, pairs, stats.schema)) {
   const io::LogSchema& schema = stats.schema;
   const auto numbers = [&]<class T>(std::span<const T>& array, int64_t count) {
     array = any<T>(count);
@@ -54,6 +56,19 @@ InputsShape::InputsShape(DeviceWithoutMemory& device, int64_t journeys, int64_t 
   if (options.general_head()) {
     numbers(inputs_.law.mediator, touches);
     numbers(inputs_.law.weight, touches);
+  }
+  if (pairs > 0) {
+    RemovalView& removal = inputs_.removal;
+    numbers(removal.by_journey.begin, journeys + 1);
+    numbers(removal.journey, pairs);
+    numbers(removal.cluster, pairs);
+    numbers(removal.parts.begin, pairs + 1);
+    numbers(removal.part_weight, 2 * pairs);
+    for (auto* of : {&removal.log_left, &removal.start, &removal.present, &removal.weight,
+                     &removal.weight_of_presence}) {
+      numbers(*of, pairs);
+    }
+    numbers(removal.touch_weight, touches);
   }
   if (!options.proxy_mode()) return;
   ProxyView& proxy = inputs_.proxy;

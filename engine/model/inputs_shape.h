@@ -12,9 +12,10 @@ namespace alm {
 class InputsShape {
  public:
   // As Inputs of so many journeys and touches have it. In proxy mode each touch matches an upload
-  // of its own, and each journey is a group: so many there can be.
+  // of its own, and each journey is a group: so many there can be. `pairs` of the removal net; 0:
+  // not of its step.
   InputsShape(DeviceWithoutMemory& device, int64_t journeys, int64_t touches,
-              const FeatureStats& stats, const ModelOptions& options);
+              const FeatureStats& stats, const ModelOptions& options, int64_t pairs = 0);
   const ModelInputs& inputs() const { return inputs_; }
   // `count` numbers anywhere in that space, of an array that is no larger than the largest of the
   // inputs.

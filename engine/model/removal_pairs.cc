@@ -40,43 +40,40 @@ void draw_absent(std::span<const int64_t> touched, int64_t clusters, int64_t cou
   }
 }
 
-void RemovalPairs::clear(const Source& from, int64_t absent) {
-  const int64_t touches = from.touches.total();
-  const size_t pairs = static_cast<size_t>(most(from.touches.rows(), touches, absent));
-  for (std::vector<int64_t>* of : {&journey, &cluster}) of->clear(), of->reserve(pairs);
+// With room for so many pairs.
+void RemovalPairs::clear(int64_t touches, int64_t pairs) {
+  const size_t room = static_cast<size_t>(pairs);
+  for (std::vector<int64_t>* of : {&journey, &cluster}) of->clear(), of->reserve(room);
   for (auto* of : {&log_left, &start, &present, &weight, &weight_of_presence}) {
     of->clear();
-    of->reserve(pairs);
+    of->reserve(room);
   }
   part_weight.clear();
-  part_weight.reserve(2 * pairs);
-  part_begin.reserve(pairs + 1);
+  part_weight.reserve(2 * room);
+  part_begin.reserve(room + 1);
   part_begin.assign(1, 0);
   pair_begin.assign(1, 0);
   touch_weight.assign(static_cast<size_t>(touches), 1.0f);
-  touched_.reserve(static_cast<size_t>(touches));
-  drawn_.reserve(static_cast<size_t>(absent));
 }
 
-void RemovalPairs::add(const Source& from, int64_t of_journey, int64_t of, int64_t left,
-                       int64_t of_cluster, double share) {
-  const bool is_present = of_cluster > 0;
-  journey.push_back(of_journey);
-  cluster.push_back(of);
+void RemovalPairs::add(const Pair& pair) {
+  const bool is_present = pair.of_cluster > 0;
+  journey.push_back(pair.journey);
+  cluster.push_back(pair.cluster);
   part_weight.push_back(1);
-  part_weight.push_back(-static_cast<float>(of_cluster));
+  part_weight.push_back(-static_cast<float>(pair.of_cluster));
   part_begin.push_back(part_begin.back() + 2);
-  log_left.push_back(std::log1p(static_cast<float>(left)));
-  start.push_back(from.touch_share.empty() ? 0.0f
-                                           : logit_of(from.touch_share[static_cast<size_t>(of)]));
+  log_left.push_back(std::log1p(static_cast<float>(pair.left)));
+  start.push_back(pair.start);
   present.push_back(is_present ? 1.0f : 0.0f);
-  weight.push_back(
-      static_cast<float>(double{from.weight[static_cast<size_t>(of_journey)]} / share));
+  weight.push_back(static_cast<float>(pair.weight));
   weight_of_presence.push_back(is_present ? weight.back() : 0.0f);
 }
 
 void RemovalPairs::fill(const Source& from, int64_t absent, uint64_t draw, bool with_present) {
-  clear(from, absent);
+  clear(from.touches.total(), most(from.touches.rows(), from.touches.total(), absent));
+  touched_.reserve(touch_weight.size());
+  drawn_.reserve(static_cast<size_t>(absent));
   for (int64_t of = 0; of < from.touches.rows(); ++of) {
     const size_t i = static_cast<size_t>(of);
     const size_t begin = static_cast<size_t>(from.touches.begin[i]);
@@ -88,6 +85,11 @@ void RemovalPairs::fill(const Source& from, int64_t absent, uint64_t draw, bool 
     touched_.erase(std::unique(touched_.begin(), touched_.end()), touched_.end());
     const int64_t distinct = std::ssize(touched_);
 
+    const double of_journey = double{from.weight[i]};
+    const auto start_of = [&](int64_t k) {
+      return from.touch_share.empty() ? 0 : logit_of(from.touch_share[static_cast<size_t>(k)]);
+    };
+
     for (const int64_t k : touched_) {
       if (!with_present || distinct == 1) break;
       bool observed = true;
@@ -97,13 +99,22 @@ void RemovalPairs::fill(const Source& from, int64_t absent, uint64_t draw, bool 
         ++of_cluster;
         observed = observed && from.mediator[touch] != kMediatorMissing;
       }
-      if (observed) add(from, of, k, touches - of_cluster, of_cluster, 1);
+      if (observed) add({of, k, touches - of_cluster, of_cluster, start_of(k), of_journey});
     }
     draw_absent(touched_, from.clusters, touches > 0 ? absent : 0, draw, from.row[i], drawn_);
     const double share =
         static_cast<double>(drawn_.size()) / static_cast<double>(from.clusters - distinct);
-    for (const int64_t k : drawn_) add(from, of, k, touches, 0, share);
+    for (const int64_t k : drawn_) add({of, k, touches, 0, start_of(k), of_journey / share});
     pair_begin.push_back(pairs());
+  }
+}
+
+void RemovalPairs::pad(int64_t journeys, int64_t touches, int64_t count) {
+  clear(touches, count);
+  for (int64_t of = 0; of < journeys; ++of) {
+    const int64_t last = count * (of + 1) / journeys;
+    while (pairs() < last) add({.journey = of});
+    pair_begin.push_back(last);
   }
 }
 

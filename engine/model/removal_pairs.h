@@ -47,6 +47,8 @@ struct RemovalPairs {
   // At most `absent` absent clusters a journey, drawn by (draw, row). `with_present`: also one pair
   // for each cluster whose touches all have an observed mediator, as an estimate asks.
   void fill(const Source& from, int64_t absent, uint64_t draw, bool with_present);
+  // Pairs of weight 0 in place of others, spread evenly over journeys that have so many touches.
+  void pad(int64_t journeys, int64_t touches, int64_t count);
   int64_t pairs() const { return static_cast<int64_t>(cluster.size()); }
   // Pairs that journeys of so many touches in all have at most.
   static int64_t most(int64_t journeys, int64_t touches, int64_t absent) {
@@ -68,10 +70,16 @@ struct RemovalPairs {
   }
 
  private:
-  void clear(const Source& from, int64_t absent);
-  // `left`: touches of the journey that are not of the cluster, `of_cluster` that are.
-  void add(const Source& from, int64_t of_journey, int64_t of, int64_t left, int64_t of_cluster,
-           double share);
+  void clear(int64_t touches, int64_t pairs);
+  struct Pair {
+    int64_t journey = 0;
+    int64_t cluster = 0;
+    int64_t left = 0;        // touches of the journey that are not of the cluster
+    int64_t of_cluster = 0;  // and that are
+    float start = 0;
+    double weight = 0;
+  };
+  void add(const Pair& pair);
 
   std::vector<int64_t> touched_;  // distinct clusters of a journey, ascending
   std::vector<int64_t> drawn_;

@@ -48,6 +48,14 @@ void for_each_array(const With& with) {
   with([](ModelInputs & in) -> auto& { return in.proxy.pair_weight; });
   with([](ModelInputs & in) -> auto& { return in.proxy.pair_ids; });
   with([](ModelInputs & in) -> auto& { return in.proxy.touch_ids; });
+  with([](ModelInputs & in) -> auto& { return in.removal.cluster; });
+  with([](ModelInputs & in) -> auto& { return in.removal.part_weight; });
+  with([](ModelInputs & in) -> auto& { return in.removal.log_left; });
+  with([](ModelInputs & in) -> auto& { return in.removal.start; });
+  with([](ModelInputs & in) -> auto& { return in.removal.present; });
+  with([](ModelInputs & in) -> auto& { return in.removal.weight; });
+  with([](ModelInputs & in) -> auto& { return in.removal.weight_of_presence; });
+  with([](ModelInputs & in) -> auto& { return in.removal.touch_weight; });
 }
 // The same for arrays that all parts share; with(array).
 template <class With>
@@ -93,6 +101,7 @@ BatchSizes padded(BatchSizes of, Padding padding, const Model& model) {
   of.touches = one_each ? of.journeys : shared_size(of.touches, kSharesOfTouches);
   of.cat_rows = shared_size(of.cat_rows, kSharesOfRows);
   of.item_rows = shared_size(of.item_rows, kSharesOfRows);
+  of.pairs = shared_size(of.pairs, kSharesOfTouches);
   return of;
 }
 
@@ -102,8 +111,10 @@ int64_t staging_room(ModelInputs shape, int64_t cat_rows, int64_t item_rows) {
   const auto add = [&]<class T>(std::span<const T> array) {
     bytes += Staging::room<T>(std::ssize(array));
   };
-  for (const auto& array : {shape.csr.begin, shape.proxy.pair_upload, shape.proxy.pair_touch,
-                            shape.proxy.pair_begin, shape.proxy.touch_begin}) {
+  for (const auto& array :
+       {shape.csr.begin, shape.proxy.pair_upload, shape.proxy.pair_touch, shape.proxy.pair_begin,
+        shape.proxy.touch_begin, shape.removal.by_journey.begin, shape.removal.journey,
+        shape.removal.parts.begin}) {
     add(array);
   }
   for_each_array([&](const auto& array) { add(numbers(array(shape))); });
@@ -120,35 +131,41 @@ BatchPacker::BatchPacker(const Model& model)
 
 // One a block, and the padding.
 void BatchPacker::make_parts(ThreadPool& pool, std::span<const io::Journeys> blocks,
-                             Padding padding) {
+                             Padding padding, std::optional<uint64_t> refit) {
   if (parts_.size() <= blocks.size()) parts_.resize(blocks.size() + 1);
   const auto make = [&](int64_t at, int64_t) {
     const io::Journeys& block = blocks[static_cast<size_t>(at)];
     Inputs& part = parts_[static_cast<size_t>(at)];
     part.fill(block, model_.stats(), model_.options(), model_.positions());
+    if (refit) part.fill_removal(model_.stats(), kAbsentInTraining, *refit, true);
   };
   pool.parallel_for(std::ssize(blocks), std::cref(make));
-  int64_t journeys = 0, touches = 0;
+  BatchSizes sizes;
   for (size_t at = 0; at < blocks.size(); ++at) {
-    journeys += parts_[at].journeys;
-    touches += parts_[at].touches;
+    sizes.journeys += parts_[at].journeys;
+    sizes.touches += parts_[at].touches;
+    if (refit) sizes.pairs += parts_[at].removal.pairs();
   }
   views_.clear();
   for (size_t at = 0; at < blocks.size(); ++at) views_.push_back(parts_[at].view());
-  if (padding == Padding::none) return;
-  Inputs& padding_part = parts_[blocks.size()];
-  pad(padding_part, journeys, touches);
-  views_.push_back(padding_part.view());
+  if (padding == Padding::shared_sizes) {
+    pad(parts_[blocks.size()], sizes);
+    views_.push_back(parts_[blocks.size()].view());
+  }
+  if (refit) return;
+  for (ModelInputs& part : views_) part.removal = {};  // of a step before
 }
 
-void BatchPacker::pad(Inputs& part, int64_t journeys, int64_t touches) const {
-  const BatchSizes whole = padded({journeys, touches}, Padding::shared_sizes, model_);
+void BatchPacker::pad(Inputs& part, const BatchSizes& of) const {
+  const BatchSizes whole = padded(of, Padding::shared_sizes, model_);
   part.clear();
-  part.pad(whole.journeys - journeys, whole.touches - touches, model_.stats(), model_.options());
+  part.pad(whole.journeys - of.journeys, whole.touches - of.touches, model_.stats(),
+           model_.options());
+  part.pad_removal(whole.pairs - of.pairs);
 }
 
 // The sizes of all parts together, without numbers.
-ModelInputs BatchPacker::joined_shape() {
+ModelInputs BatchPacker::joined_shape(bool refit) {
   ModelInputs whole = views_.front();
   whole.journeys = whole.touches = 0;
   for (const ModelInputs& part : views_) {
@@ -160,14 +177,19 @@ ModelInputs BatchPacker::joined_shape() {
     for (ModelInputs& part : views_) of_rows += rows(array(part));
     set(array(whole), numbers(array(whole)).data(), of_rows);
   });
-  whole.csr.begin = {whole.csr.begin.data(), static_cast<size_t>(whole.journeys + 1)};
+  const auto sized = [](std::span<const int64_t>& array, int64_t size) {
+    array = {array.data(), static_cast<size_t>(size)};
+  };
+  sized(whole.csr.begin, whole.journeys + 1);
+  if (refit) {
+    sized(whole.removal.by_journey.begin, whole.journeys + 1);
+    sized(whole.removal.journey, whole.removal.pairs());
+    sized(whole.removal.parts.begin, whole.removal.pairs() + 1);
+  }
   if (!model_.options().proxy_mode()) {
     whole.proxy = {};
     return whole;
   }
-  const auto sized = [](std::span<const int64_t>& array, int64_t size) {
-    array = {array.data(), static_cast<size_t>(size)};
-  };
   sized(whole.proxy.pair_upload, whole.proxy.pairs());
   sized(whole.proxy.pair_touch, whole.proxy.pairs());
   sized(whole.proxy.pair_begin, std::ssize(views_) + 1);
@@ -203,6 +225,26 @@ void BatchPacker::place_parts(Staging& to, ModelInputs& whole) {
   if (model_.options().proxy_mode()) place_groups(to, whole.proxy);
 }
 
+// Journeys and pairs are counted through all parts.
+void BatchPacker::place_pairs(Staging& to, ModelInputs& whole) {
+  const int64_t pairs = whole.removal.pairs();
+  const auto by_journey = to.take<int64_t>(whole.journeys + 1);
+  const auto journey = to.take<int64_t>(pairs);
+  const auto parts = to.take<int64_t>(pairs + 1);
+  int64_t *next_end = by_journey.host, *next = journey.host, first_journey = 0;
+  *next_end = 0;
+  for (const ModelInputs& part : views_) {
+    const int64_t first = *next_end;
+    for (const int64_t end : part.removal.by_journey.begin.subspan(1)) *++next_end = first + end;
+    for (const int64_t of : part.removal.journey) *next++ = first_journey + of;
+    first_journey += part.journeys;
+  }
+  for (int64_t pair = 0; pair <= pairs; ++pair) parts.host[pair] = 2 * pair;
+  whole.removal.by_journey.begin = {by_journey.on_device, static_cast<size_t>(whole.journeys + 1)};
+  whole.removal.journey = {journey.on_device, static_cast<size_t>(pairs)};
+  whole.removal.parts.begin = {parts.on_device, static_cast<size_t>(pairs + 1)};
+}
+
 // Each part is a group; uploads and touches are counted through all of them.
 void BatchPacker::place_groups(Staging& to, ProxyView& whole) {
   const int64_t pairs = whole.pairs();
@@ -233,6 +275,10 @@ void BatchPacker::place_groups(Staging& to, ProxyView& whole) {
 
 // The ids of rows go by the host; their gradients follow on the device.
 void BatchPacker::find_rows(ThreadPool& pool, Padding padding, RowsOf rows, Communicator& world) {
+  if (rows == RowsOf::none) {
+    for (DistinctRows* distinct : {&cats_, &items_}) distinct->clear();
+    return;
+  }
   struct Table {
     DistinctRows& rows;
     std::span<const int64_t> ModelInputs::*uses;
@@ -269,12 +315,14 @@ void BatchPacker::copy_parts(ThreadPool& pool) {
 
 DeviceBatch BatchPacker::pack(ThreadPool& pool, std::span<const io::Journeys> blocks,
                               const StepSettings& settings, Padding padding, RowsOf rows,
-                              Communicator& world, Staging& to) {
+                              Communicator& world, Staging& to, std::optional<uint64_t> refit) {
   ALM_CHECK(rows != RowsOf::batch_before || (blocks.size() == 1 && padding == Padding::none));
   ALM_CHECK(!model_.options().proxy_mode() || padding == Padding::none);
-  make_parts(pool, blocks, padding);
+  ALM_CHECK(refit.has_value() == (rows == RowsOf::none));
+  make_parts(pool, blocks, padding, refit);
   find_rows(pool, padding, rows, world);
   DeviceBatch batch;
+  batch.refit = refit.has_value();
   if (model_.options().proxy_mode()) {
     for (size_t at = 0; at < blocks.size(); ++at) {
       LossSums of_block;
@@ -282,9 +330,10 @@ DeviceBatch BatchPacker::pack(ThreadPool& pool, std::span<const io::Journeys> bl
       batch.known.add(of_block);
     }
   }
-  batch.inputs = joined_shape();
+  batch.inputs = joined_shape(batch.refit);
   to.begin(staging_room(batch.inputs, std::ssize(cats_.rows()), std::ssize(items_.rows())));
   place_parts(to, batch.inputs);
+  if (batch.refit) place_pairs(to, batch.inputs);
   copy_parts(pool);
   batch.cats = {to.put(cats_.rows()), to.put(cats_.places())};
   batch.items = {to.put(items_.rows()), to.put(items_.places())};

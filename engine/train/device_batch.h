@@ -1,6 +1,7 @@
 // The inputs of a batch, made on the host by all threads and packed for a device.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "engine/model/inputs.h"
@@ -25,6 +26,7 @@ struct DeviceBatch {
   Rows cats;
   Rows items;
   const StepSettings* settings = nullptr;
+  bool refit = false;  // of a step of the second stage: with pairs of the removal net
 };
 
 // Sizes of most batches are those of no other. Padded, they are of a few sizes: a graph recorded
@@ -37,6 +39,7 @@ struct BatchSizes {
   int64_t touches = 0;
   int64_t cat_rows = 0;  // distinct rows of the tables, see RowsOf
   int64_t item_rows = 0;
+  int64_t pairs = 0;  // of the removal net, in a step of the second stage
 };
 // The same with what `padding` adds; an arm log has a touch a journey.
 BatchSizes padded(BatchSizes of, Padding padding, const Model& model);
@@ -44,9 +47,9 @@ BatchSizes padded(BatchSizes of, Padding padding, const Model& model);
 int64_t staging_room(ModelInputs shape, int64_t cat_rows, int64_t item_rows);
 
 // Which distinct rows a batch has, and its uses their places among: those it uses itself; those
-// that the batches of all ranks use (COLLECTIVE), ascending; or those of the batch before, of which
-// it is a part.
-enum class RowsOf { batch, all_ranks, batch_before };
+// that the batches of all ranks use (COLLECTIVE), ascending; those of the batch before, of which it
+// is a part; or none, where no row learns.
+enum class RowsOf { batch, all_ranks, batch_before, none };
 
 class BatchPacker {
  public:
@@ -54,10 +57,10 @@ class BatchPacker {
   explicit BatchPacker(const Model& model);
   // Each block is made by one thread, and is a group of the matching loss. Padding (not in proxy
   // mode) adds journeys of weight 0 and rows that no touch uses, which change no loss and no
-  // weight.
+  // weight. `refit`: the batch is of a step of the second stage, whose pairs are drawn by this.
   DeviceBatch pack(ThreadPool& pool, std::span<const io::Journeys> blocks,
                    const StepSettings& settings, Padding padding, RowsOf rows, Communicator& world,
-                   Staging& to);
+                   Staging& to, std::optional<uint64_t> refit = std::nullopt);
 
  private:
   struct Copy {
@@ -65,12 +68,14 @@ class BatchPacker {
     const void* from;
     size_t bytes;
   };
-  void make_parts(ThreadPool& pool, std::span<const io::Journeys> blocks, Padding padding);
-  void pad(Inputs& part, int64_t journeys, int64_t touches) const;
+  void make_parts(ThreadPool& pool, std::span<const io::Journeys> blocks, Padding padding,
+                  std::optional<uint64_t> refit);
+  void pad(Inputs& part, const BatchSizes& of) const;
   void find_rows(ThreadPool& pool, Padding padding, RowsOf rows, Communicator& world);
-  ModelInputs joined_shape();
+  ModelInputs joined_shape(bool refit);
   void place_parts(Staging& to, ModelInputs& whole);
   void place_groups(Staging& to, ProxyView& whole);
+  void place_pairs(Staging& to, ModelInputs& whole);
   void copy_parts(ThreadPool& pool);
 
   const Model& model_;

@@ -65,9 +65,10 @@ void DeviceStep::begin_times(Slot& slot, const Timeline* timeline) {
 
 // The slot's memory, on both sides, is free: the host has waited for the step that had it last.
 void DeviceStep::send(Slot& slot, StepState& state, std::span<const io::Journeys> blocks,
-                      const StepSettings& settings, Padding padding, RowsOf rows) {
+                      const StepSettings& settings, Padding padding, RowsOf rows,
+                      std::optional<uint64_t> refit) {
   slot.batch = packer_.pack(state.compute.pool(), blocks, settings, padding, rows, state.world,
-                            slot.staging);
+                            slot.staging, refit);
   if (model_.options().proxy_mode() && rows == RowsOf::all_ranks) {
     int64_t unused = 0;
     slot.batch.known.reduce(state.world, &unused);
@@ -90,9 +91,17 @@ DeviceSpan<float> DeviceStep::sum_rows(const DeviceWeights::Table& table,
   return sums;
 }
 
+DeviceSpan<float> DeviceStep::learnt(const DeviceArray<float>& arena,
+                                     const DeviceBatch& batch) const {
+  const int64_t first = batch.refit ? model_.refit_first() : 0;
+  const int64_t last = batch.refit ? model_.refit_last() : model_.loss_last();
+  return DeviceSpan<float>(arena).part(first, last - first);
+}
+
 // Losses and gradient of this rank.
 DeviceStep::Gradient DeviceStep::pass_through(const DeviceBatch& batch,
                                               const std::function<void(int64_t)>* complete) {
+  if (batch.refit) return pass_of_refit(batch);
   queue_->clear(weights_.gradient.data(), weights_.gradient.bytes());
   queue_->clear(sums_.data(), sums_.bytes());
   Pass pass{*queue_, ops_, memory_, weights_.dense.data(), weights_.gradient.data()};
@@ -100,7 +109,7 @@ DeviceStep::Gradient DeviceStep::pass_through(const DeviceBatch& batch,
   pass.complete = complete;
   RowGradients of_uses;
   model_.loss(pass, batch.inputs, weights_.view(), sums_.data()->losses, &of_uses);
-  return {.dense = DeviceSpan<float>(weights_.gradient).part(0, model_.loss_last()),
+  return {.dense = learnt(weights_.gradient, batch),
           .cats = sum_rows(weights_.cats, of_uses.cats, batch.cats),
           .items = sum_rows(weights_.items, of_uses.items, batch.items)};
 }
@@ -123,12 +132,12 @@ void DeviceStep::update(Slot& slot, const Gradient& gradient) {
                                 .squares = sums->squares,
                                 .settings = slot.batch.settings,
                                 .scale = &sums->scale});
-  const size_t count = static_cast<size_t>(gradient.dense.size());
-  ops_.adamw(*queue_, {.weights = weights_.dense.span().first(count),
+  const auto part = [&](const DeviceArray<float>& of) { return learnt(of, slot.batch).span(); };
+  ops_.adamw(*queue_, {.weights = part(weights_.dense),
                        .gradient = gradient.dense.span(),
-                       .first_moment = weights_.first_moment.span().first(count),
-                       .second_moment = weights_.second_moment.span().first(count),
-                       .decay_mask = weights_.decay_mask.span().first(count),
+                       .first_moment = part(weights_.first_moment),
+                       .second_moment = part(weights_.second_moment),
+                       .decay_mask = part(weights_.decay_mask),
                        .gradient_scale = &sums->scale,
                        .settings = slot.batch.settings});
   const auto update_rows = [&](const DeviceWeights::Table& table, const DeviceBatch::Rows& rows,
@@ -165,7 +174,12 @@ void DeviceStep::begin(StepState& state, std::span<const io::Journeys> blocks, i
   reversal_ = state.reversal;
   begin_times(slot, state.phases.timeline);
   const StepSettings of_step = step_settings(step, settings, state.clip_norm);
-  if (state.options.deterministic) {
+  if (state.refit) {
+    ALM_CHECK(!state.options.deterministic);
+    send(slot, state, blocks, of_step, padding(false), RowsOf::none, static_cast<uint64_t>(step));
+    phase.next(Phase::compute, "queue");
+    run(slot);
+  } else if (state.options.deterministic) {
     send(slot, state, blocks, of_step, padding(true), RowsOf::all_ranks);
     phase.next(Phase::compute);
     step_exactly(slot, state, blocks, phase);
@@ -216,18 +230,20 @@ StepResult DeviceStep::result(StepState& state) {
   const double scale = result.losses.weight > 0 ? 1 / result.losses.weight : 0;
   result.gradient_norm = std::sqrt(sums.squares[0] + sums.squares[1] + sums.squares[2]) * scale;
   result.skipped = std::isnan(sums.scale);
-  if (result.skipped && unread() == 0) result.bad_tensor = first_bad_tensor(sums);
+  if (result.skipped && unread() == 0) result.bad_tensor = first_bad_tensor(slot);
   return result;
 }
 
-std::string DeviceStep::first_bad_tensor(const Sums& sums) const {
+std::string DeviceStep::first_bad_tensor(const Slot& slot) const {
+  const Sums& sums = *slot.sums.data();
   if (!std::isfinite(sums.squares[0])) {
-    std::vector<float> gradient(static_cast<size_t>(model_.loss_last()));
-    queue_->download(gradient.data(), weights_.gradient.data(),
-                     std::ssize(gradient) * int64_t{sizeof(float)});
+    const DeviceSpan<float> on_device = learnt(weights_.gradient, slot.batch);
+    std::vector<float> gradient(static_cast<size_t>(on_device.size()));
+    queue_->download(gradient.data(), on_device.data(), on_device.bytes());
     queue_->wait();
     const auto bad = std::ranges::find_if(gradient, [](float of) { return !std::isfinite(of); });
-    return bad != gradient.end() ? model_.layout().name_at(bad - gradient.begin())
+    const int64_t first = on_device.data() - weights_.gradient.data();
+    return bad != gradient.end() ? model_.layout().name_at(first + (bad - gradient.begin()))
                                  : "of the dense weights";
   }
   if (!std::isfinite(sums.squares[1])) return "cats";

@@ -36,6 +36,9 @@ namespace alm {
 // person; empty: all has.
 std::string not_yet_on_device(const TrainOptions& options, Precision activations);
 
+// What of a training takes the steps of its second stage on the host none the less, likewise.
+std::string refit_not_yet_on_device(const TrainOptions& options);
+
 class DeviceStep {
  public:
   // Device and `ranks` must outlive it. Without graphs every kernel is launched by itself; the
@@ -44,8 +47,9 @@ class DeviceStep {
   DeviceStep(const Model& model, Device& device, DeviceCommunicator& ranks, bool graphs);
 
   // Takes what steps and validations of batches up to this size ask for at once: what is too much
-  // is known before the first, and none moves memory. Before the first step.
-  void reserve(const LargestBatch& largest, bool deterministic);
+  // is known before the first, and none moves memory. `refit`: of the second stage, too. Before the
+  // first step.
+  void reserve(const LargestBatch& largest, bool deterministic, bool refit);
   // Of the device. `batches` once more in page-locked memory of the host.
   MemoryUse memory() const;
 
@@ -54,13 +58,18 @@ class DeviceStep {
     weights_.upload(*queue_, weights, optimizer);
   }
   void download(ModelWeights& weights, Optimizer& optimizer) const {
-    weights_.download(*queue_, weights, optimizer);
+    weights_.download(*queue_, weights, optimizer, {0, model_.layout().size()});
+    weights_.download_tables(*queue_, weights);
+  }
+  // Of what steps of the second stage move alone.
+  void download_refit(ModelWeights& weights, Optimizer& optimizer) const {
+    weights_.download(*queue_, weights, optimizer, {model_.refit_first(), model_.refit_last()});
   }
 
   // Steps whose results may be unread when another is begun.
   static constexpr int64_t kUnread = 1;
-  // COLLECTIVE. Queues a step, as train_step() takes one. Of `state` it reads the options and keeps
-  // the phases.
+  // COLLECTIVE. Queues a step, as train_step() takes one. Of `state` it reads the options and
+  // whether only the second stage learns, and keeps the phases.
   void begin(StepState& state, std::span<const io::Journeys> blocks, int64_t step,
              const OptimizerSettings& settings);
   int64_t unread() const { return begun_ - read_; }
@@ -82,12 +91,14 @@ class DeviceStep {
   // What recorded work depends on: sizes, and where memory lies that may grow.
   struct Situation {
     int64_t journeys = 0, touches = 0, cat_rows = 0, item_rows = 0;
+    int64_t pairs = 0;  // of a step of the second stage; -1: of another
     const void* memory = nullptr;
     const void* scratch = nullptr;
     const void* staging = nullptr;
     bool operator==(const Situation&) const = default;
   };
-  // The gradient of a batch; rows: [distinct rows, width].
+  // The gradient of a batch; dense: of the part of the arena that learns, rows: [distinct rows,
+  // width].
   struct Gradient {
     DeviceSpan<float> dense;
     DeviceSpan<float> cats;
@@ -132,7 +143,8 @@ class DeviceStep {
   void timed_part(Slot& slot, const char* name, const Work& work);
   void note_times(const Slot& slot, Phases& phases, double began, double waited);
   void send(Slot& slot, StepState& state, std::span<const io::Journeys> blocks,
-            const StepSettings& settings, Padding padding, RowsOf rows);
+            const StepSettings& settings, Padding padding, RowsOf rows,
+            std::optional<uint64_t> refit = std::nullopt);
   void queue_step(Slot& slot);
   // `complete`: see Pass.
   Gradient pass_through(const DeviceBatch& batch,
@@ -141,6 +153,11 @@ class DeviceStep {
   DeviceSpan<float> sum_rows(const DeviceWeights::Table& table, Matrix<const float> of_uses,
                              const DeviceBatch::Rows& rows);
   void update(Slot& slot, const Gradient& gradient);
+  // Of an array of the arena the part that learns from such a batch.
+  DeviceSpan<float> learnt(const DeviceArray<float>& arena, const DeviceBatch& batch) const;
+
+  // In device_step_refit.cc.
+  Gradient pass_of_refit(const DeviceBatch& batch);
 
   // In device_step_sums.cc.
   void send_sum(Slot& slot, const RankSum& sum);
@@ -175,7 +192,7 @@ class DeviceStep {
                             const With& with);
   void wait_for_queue(const char* what);
 
-  std::string first_bad_tensor(const Sums& sums) const;
+  std::string first_bad_tensor(const Slot& slot) const;
 
   const Model& model_;
   Device& device_;

@@ -15,6 +15,7 @@ DeviceStep::Situation DeviceStep::situation(const Slot& slot) const {
           .touches = slot.batch.inputs.touches,
           .cat_rows = std::ssize(slot.batch.cats.rows),
           .item_rows = std::ssize(slot.batch.items.rows),
+          .pairs = slot.batch.refit ? slot.batch.inputs.removal.pairs() : -1,
           .memory = memory_.address(),
           .scratch = queue_->scratch(0),
           .staging = slot.staging.address()};

@@ -22,7 +22,8 @@ BatchSizes with_rows(PassSize of, PassSize uses, const Model& model, const Devic
 // workspace hands out. `pass`: what goes through the model at once; `step`: whose rows are updated.
 int64_t DeviceStep::rehearse(const BatchSizes& step, const BatchSizes& pass, bool exact) {
   const std::unique_ptr<DeviceWithoutMemory> space = device_.without_memory();
-  const InputsShape shape(*space, pass.journeys, pass.touches, model_.stats(), model_.options());
+  const InputsShape shape(*space, pass.journeys, pass.touches, model_.stats(), model_.options(),
+                          pass.pairs);
   constexpr int64_t kLeast = 64;  // room for the settings
   const InputsShape of_rows(*space, std::max({step.cat_rows, step.item_rows, kLeast}), kLeast,
                             model_.stats(), model_.options());
@@ -31,7 +32,8 @@ int64_t DeviceStep::rehearse(const BatchSizes& step, const BatchSizes& pass, boo
                 .known = {},
                 .cats = {of_rows.any<int64_t>(step.cat_rows), shape.inputs().cat_rows},
                 .items = {of_rows.any<int64_t>(step.item_rows), shape.inputs().item_rows},
-                .settings = of_rows.any<StepSettings>(1).data()};
+                .settings = of_rows.any<StepSettings>(1).data(),
+                .refit = pass.pairs > 0};
   memory_.reset();
   Gradient gradient = pass_through(slot.batch);
   int64_t numbers = memory_.handed_out();
@@ -50,7 +52,7 @@ int64_t DeviceStep::rehearse(const BatchSizes& step, const BatchSizes& pass, boo
   return numbers;
 }
 
-void DeviceStep::reserve(const LargestBatch& largest, bool deterministic) {
+void DeviceStep::reserve(const LargestBatch& largest, bool deterministic, bool refit) {
   BatchSizes step = padded(with_rows(largest.mine, largest.all, model_, weights_),
                            padding(deterministic), model_);
   step.cat_rows = std::min(step.cat_rows, weights_.cats.rows);
@@ -63,22 +65,28 @@ void DeviceStep::reserve(const LargestBatch& largest, bool deterministic) {
     exact_->sums = {device_, model_.loss_last() + step.cat_rows * weights_.cats.width +
                                  step.item_rows * weights_.items.width};
   }
+  BatchSizes of_refit = {.journeys = largest.mine.journeys, .touches = largest.mine.touches};
+  of_refit.pairs = RemovalPairs::most(of_refit.journeys, of_refit.touches, kAbsentInTraining);
+  of_refit = padded(of_refit, padding(false), model_);
   const std::unique_ptr<DeviceWithoutMemory> nowhere = device_.without_memory();
   const std::unique_ptr<DeviceCommunicator> alone = make_self_device_communicator();
   DeviceStep rehearsal(model_, *nowhere, *alone, false);
   if (deterministic) rehearsal.exact_ = std::make_unique<Exact>(*nowhere);
-  memory_.reserve(std::max(rehearsal.rehearse(step, pass, deterministic),
-                           pass_numbers(model_, device_, largest.validations, false)));
+  memory_.reserve(std::max({rehearsal.rehearse(step, pass, deterministic),
+                            refit ? rehearsal.rehearse(of_refit, of_refit, false) : 0,
+                            pass_numbers(model_, device_, largest.validations, false)}));
   queue_->scratch(nowhere->scratch_wanted());
 
   const auto room = [&](const BatchSizes& of) {
-    const InputsShape shape(*nowhere, of.journeys, of.touches, model_.stats(), model_.options());
+    const InputsShape shape(*nowhere, of.journeys, of.touches, model_.stats(), model_.options(),
+                            of.pairs);
     return staging_room(shape.inputs(), of.cat_rows, of.item_rows);
   };
+  const int64_t of_step = std::max(room(step), refit ? room(of_refit) : 0);
   // Validation goes by the first slot.
   slots_.front().staging.reserve(std::max(
-      room(step), room(with_rows(largest.validations, largest.validations, model_, weights_))));
-  slots_.back().staging.reserve(room(step));
+      of_step, room(with_rows(largest.validations, largest.validations, model_, weights_))));
+  slots_.back().staging.reserve(of_step);
   if (exact_) exact_->staging.reserve(room(pass));
 }
 

@@ -37,9 +37,9 @@ void DeviceStep::await_sums(Slot& slot) {
 
 // COLLECTIVE. Losses and gradient over all ranks, which are the same on each. The dense gradient is
 // sent in pieces, last modules first, as the backward pass comes to their borders; a rank without
-// journeys comes to none, and sends the same.
+// journeys comes to none, and sends the same. Of the second stage it is one piece.
 DeviceStep::Gradient DeviceStep::summed_gradient(Slot& slot) {
-  const DeviceSpan<float> dense = DeviceSpan<float>(weights_.gradient).part(0, model_.loss_last());
+  const DeviceSpan<float> dense = learnt(weights_.gradient, slot.batch);
   int64_t unsent = dense.size();
   const auto send_from = [&](int64_t from) {
     send_sum(slot, {dense.part(from, unsent - from), std::nullopt});
@@ -49,7 +49,7 @@ DeviceStep::Gradient DeviceStep::summed_gradient(Slot& slot) {
   const Gradient gradient = own_gradient(slot, &complete);
   const Range range("sums over ranks");
   for (const int64_t cut : gradient_cuts_) {
-    if (cut < unsent) send_from(cut);
+    if (cut < unsent && !slot.batch.refit) send_from(cut);
   }
   send_sum(slot, {dense.part(0, unsent), gradient});
   await_sums(slot);

@@ -8,9 +8,10 @@ void upload_array(Queue& queue, const DeviceArray<float>& to, const std::vector<
   queue.upload(to.data(), from.data(), to.bytes());
 }
 
-void download_array(Queue& queue, std::vector<float>& to, const DeviceArray<float>& from) {
+void download_array(Queue& queue, std::vector<float>& to, const DeviceArray<float>& from,
+                    int64_t first, int64_t last) {
   to.resize(static_cast<size_t>(from.size()));
-  queue.download(to.data(), from.data(), from.bytes());
+  queue.download(to.data() + first, from.data() + first, (last - first) * int64_t{sizeof(float)});
 }
 
 }  // namespace
@@ -39,14 +40,21 @@ void DeviceWeights::upload(Queue& queue, const ModelWeights& weights, const Opti
   queue.wait();
 }
 
-void DeviceWeights::download(Queue& queue, ModelWeights& weights, Optimizer& optimizer) const {
-  download_array(queue, weights.dense, dense);
-  download_array(queue, optimizer.first_moment, first_moment);
-  download_array(queue, optimizer.second_moment, second_moment);
-  download_array(queue, weights.cats.weights, cats.weights);
-  download_array(queue, weights.cats.state, cats.state);
-  download_array(queue, weights.items.weights, items.weights);
-  download_array(queue, weights.items.state, items.state);
+void DeviceWeights::download(Queue& queue, ModelWeights& weights, Optimizer& optimizer,
+                             std::pair<int64_t, int64_t> range) const {
+  const auto [first, last] = range;
+  download_array(queue, weights.dense, dense, first, last);
+  download_array(queue, optimizer.first_moment, first_moment, first, last);
+  download_array(queue, optimizer.second_moment, second_moment, first, last);
+  queue.wait();
+}
+
+void DeviceWeights::download_tables(Queue& queue, ModelWeights& weights) const {
+  for (const auto& [to, from] :
+       {std::pair(&weights.cats, &cats), std::pair(&weights.items, &items)}) {
+    download_array(queue, to->weights, from->weights, 0, from->weights.size());
+    download_array(queue, to->state, from->state, 0, from->state.size());
+  }
   queue.wait();
 }
 

@@ -1,6 +1,8 @@
 // One set of parameters, their optimiser's state and their gradient in memory of a device.
 #pragma once
 
+#include <utility>
+
 #include "engine/model/model.h"
 #include "engine/train/optimizer.h"
 #include "kernels/device_array.h"
@@ -14,7 +16,10 @@ class DeviceWeights {
   DeviceWeights(const Model& model, Device& device, DeviceMemory& for_gradient);
   // Both ways wait for the copies: not of a step.
   void upload(Queue& queue, const ModelWeights& weights, const Optimizer& optimizer);
-  void download(Queue& queue, ModelWeights& weights, Optimizer& optimizer) const;
+  // Dense weights and their moments, of an arena range [first, last).
+  void download(Queue& queue, ModelWeights& weights, Optimizer& optimizer,
+                std::pair<int64_t, int64_t> range) const;
+  void download_tables(Queue& queue, ModelWeights& weights) const;
 
   WeightsView view() const { return {dense.data(), cats.view(), items.view()}; }
 

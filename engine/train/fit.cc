@@ -134,6 +134,10 @@ int64_t Fit::phase_end() const {
   return refitting() ? progress_.refit_start + refit_steps() : epochs_ * steps_per_epoch_;
 }
 
+bool Fit::refits_on_device() const {
+  return on_device_ && refit_steps() > 0 && refit_not_yet_on_device(in_.options).empty();
+}
+
 void Fit::leave_device() {
   if (on_device_) of_accelerator_ = on_device_->memory();
   on_device_.reset();
@@ -145,10 +149,10 @@ void Fit::begin_refit() {
                     " fit: no validation had a finite loss, so nothing usable was learned: "
                     "lower --learning-rate, or look for extreme values with alm inspect");
   }
-  leave_device();
   weights_ = best_;
   state_->optimizer.reset_moments();
   progress_.refit_start = progress_.step;
+  refits_on_device() ? on_device_->upload(weights_, state_->optimizer) : leave_device();
 }
 
 bool Fit::run(const std::function<void()>& checkpoint) {
@@ -156,7 +160,11 @@ bool Fit::run(const std::function<void()>& checkpoint) {
   while (true) {
     const End end = run_phase(checkpoint);
     if (end == End::stopped) return false;
-    if (refitting()) return true;
+    if (refitting()) {
+      fetch();
+      leave_device();
+      return true;
+    }
     begin_refit();
   }
 }

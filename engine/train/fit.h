@@ -34,8 +34,9 @@ struct FitInputs {
   bool with_critic = false;            // where the model has one
   double deadline = 0;                 // now_seconds() at which to stop with a checkpoint; 0: none
   bool quiet = false;                  // one of many: whoever makes them tells how far they are
-  // Where the steps before the refit are taken; null: on `compute`, as all else. Only what
-  // not_yet_on_device() has no reason against.
+  // Where steps are taken, but those of the critic and of what refit_not_yet_on_device() has a
+  // reason against; null: on `compute`, as all else. Only what not_yet_on_device() has no reason
+  // against.
   Device* accelerator = nullptr;
   DeviceCommunicator* accelerators = nullptr;  // of all ranks; not null where there is one
   Timeline* timeline = nullptr;                // of the steps to come; null: none
@@ -95,11 +96,13 @@ class Fit {
   void reserve();
   LossTotals validation_totals();
   Losses validate();
-  // Brings weights_ and the optimiser's state up to date with the accelerator's.
+  // Brings weights_ and the optimiser's state up to date with the accelerator's, in the refit those
+  // of the second stage: the rest stands still there, and what a critic moves is the host's.
   void fetch();
   // After a validation: keeps the best, says whether patience is at its end.
   bool patience_over(const Losses& validation);
   End run_phase(const std::function<void()>& checkpoint);
+  bool refits_on_device() const;
   void leave_device();
   void begin_refit();
   void report(const StepResult& result, const Losses* validation, double rate_seconds,
@@ -118,7 +121,8 @@ class Fit {
   ModelWeights weights_;
   ModelWeights best_;
   std::unique_ptr<StepState> state_;
-  std::unique_ptr<DeviceStep> on_device_;  // null without an accelerator, and in the refit
+  std::unique_ptr<DeviceStep>
+      on_device_;  // null without an accelerator, and when all its steps are taken
   MemoryUse of_accelerator_;
   std::unique_ptr<CriticStep> critic_;  // null without
   double critic_loss_ = NAN;            // of the step just taken

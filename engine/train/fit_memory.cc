@@ -10,7 +10,7 @@ void Fit::reserve() {
   const TouchCounts counts = touch_counts(*in_.log, in_.model.stats().longest);
   const LargestBatch largest = largest_batch(in_.model, counts, batch_, in_.world.size(),
                                              compute.threads(), in_.options.deterministic);
-  if (on_device_) on_device_->reserve(largest, in_.options.deterministic);
+  if (on_device_) on_device_->reserve(largest, in_.options.deterministic, refits_on_device());
   int64_t numbers = 0, of_critic = 0;
   try {
     numbers = fit_numbers(in_.model, in_.compute.device(), largest);

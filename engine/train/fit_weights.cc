@@ -36,7 +36,9 @@ void Fit::start_from(const Bundle& bundle, const std::string& fit) {
 }
 
 void Fit::fetch() {
-  if (on_device_) on_device_->download(weights_, state_->optimizer);
+  if (!on_device_) return;
+  refitting() ? on_device_->download_refit(weights_, state_->optimizer)
+              : on_device_->download(weights_, state_->optimizer);
 }
 
 void Fit::save(io::CheckpointBlobs& checkpoint) const {
@@ -66,7 +68,7 @@ void Fit::load(const io::CheckpointBlobs& checkpoint) {
   const int64_t size = in_.model.layout().size();
   state_->optimizer.first_moment = get_blob<float>("first_moment", checkpoint, size);
   state_->optimizer.second_moment = get_blob<float>("second_moment", checkpoint, size);
-  if (refitting()) leave_device();
+  if (refitting() && !refits_on_device()) leave_device();
   if (on_device_) on_device_->upload(weights_, state_->optimizer);
 }
 

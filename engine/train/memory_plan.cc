@@ -180,7 +180,8 @@ MemoryPlan plan_memory(const PlanInputs& in) {
     const std::unique_ptr<DeviceWithoutMemory> space = in.trains->without_memory();
     const std::unique_ptr<DeviceCommunicator> alone = make_self_device_communicator();
     DeviceStep step(model, *space, *alone, false);
-    step.reserve(largest, options.deterministic);
+    const bool refits = plan.main.refit > 0 && refit_not_yet_on_device(options).empty();
+    step.reserve(largest, options.deterministic, refits);
     plan.device = step.memory();
     host.batches += plan.device.batches;  // page-locked
   }

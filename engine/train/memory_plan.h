@@ -15,7 +15,7 @@ struct PlanInputs {
   const TrainOptions& options;
   const Model& model;      // of survey.stats
   const Device& computes;  // what the host computes with
-  const Device* trains;    // takes the steps before the refit; null: the host
+  const Device* trains;    // takes the steps; null: the host
   int64_t ranks = 1;
   int64_t threads = 1;  // of a rank
 };

@@ -243,6 +243,11 @@ class Trainer {
                       static_cast<long long>(fit.batch()), static_cast<long long>(fit.epochs()),
                       static_cast<long long>(fit.steps_per_epoch()),
                       static_cast<long long>(model_->layout().size())));
+      const std::string not_yet = refit_not_yet_on_device(job_.options);
+      if (job_.accelerator != nullptr && model.refit_last() > model.refit_first() &&
+          !not_yet.empty()) {
+        log_info("steps of the second stage are taken on the CPU: " + not_yet);
+      }
     }
     const int64_t steps = fit.epochs() * fit.steps_per_epoch();
     fit_options_.warmup_steps = fit.warmup_of(job_.options.warmup_steps);

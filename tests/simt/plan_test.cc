@@ -19,6 +19,7 @@ struct PlannedCase {
   int64_t batch = 32;
   Precision precision = Precision::bf16;
   bool deterministic = false;
+  int64_t refit_epochs = 0;
   std::optional<cuda::ProductChoice> choice = std::nullopt;  // with a library
   OutcomeHead head = OutcomeHead::separable;
 };
@@ -32,9 +33,10 @@ INSTANTIATE_TEST_SUITE_P(
     Case, GpuMemoryPlan,
     testing::Values(PlannedCase{"tiny", "tiny", 32, Precision::fp32},
                     PlannedCase{"tables", "reference", 16},
-                    PlannedCase{"library", "tiny", 32, Precision::bf16, false, kWide},
+                    PlannedCase{"refit", "reference", 16, Precision::bf16, false, 1},
+                    PlannedCase{"library", "tiny", 32, Precision::bf16, false, 0, kWide},
                     PlannedCase{"exact", "reference", 16, Precision::fp32, true},
-                    PlannedCase{"general", "tiny", 32, Precision::bf16, false, std::nullopt,
+                    PlannedCase{"general", "tiny", 32, Precision::bf16, false, 0, std::nullopt,
                                 OutcomeHead::general}),
     [](const auto& test) { return test.param.name; });
 
@@ -51,7 +53,7 @@ TEST_P(GpuMemoryPlan, IsWhatTheRuntimeIsAskedFor) {
   TrainOptions options;
   options.batch = GetParam().batch;
   options.epochs = 1;
-  options.refit_epochs = 0;
+  options.refit_epochs = GetParam().refit_epochs;
   options.deterministic = GetParam().deterministic;
   options.model = model_options_by_name("tiny");
   options.model.outcome_head = GetParam().head;

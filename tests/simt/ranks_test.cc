@@ -46,6 +46,7 @@ struct Trained {
 struct How {
   bool deterministic = false;
   bool graphs = true;
+  bool refit = false;  // steps of the second stage
   Timeline* timeline = nullptr;
 };
 Trained trained_on_device(const TrainingCase& of, Communicator& world, DeviceCommunicator& gpus,
@@ -56,6 +57,7 @@ Trained trained_on_device(const TrainingCase& of, Communicator& world, DeviceCom
   const std::unique_ptr<StepState> state =
       training.state(weights, nullptr, {.deterministic = how.deterministic});
   state->phases.timeline = timeline;
+  state->refit = how.refit;
   const std::unique_ptr<Device> device = cuda::make_cuda_device();
   DeviceStep on_device(training.model(), *device, gpus, how.graphs);
   on_device.upload(weights, state->optimizer);
@@ -81,10 +83,11 @@ Trained trained_on_device(const TrainingCase& of, Communicator& world, DeviceCom
   return trained;
 }
 
-std::vector<Losses> trained_on_cpu(const TrainingCase& of, int64_t steps) {
+std::vector<Losses> trained_on_cpu(const TrainingCase& of, int64_t steps, bool refit = false) {
   DeviceTraining training(of);
   ModelWeights weights = start(training);
   const std::unique_ptr<StepState> state = training.state(weights);
+  state->refit = refit;
   std::vector<Losses> losses;
   for (int64_t step = 1; step <= steps; ++step) {
     state->clip_norm = step % 2 == 0 ? 0.02 : 0;
@@ -223,6 +226,33 @@ void check_graphs(Communicator& world, DeviceCommunicator& gpus) {
          world, "a settled step records, allocates, or waits for more than the step before");
 }
 
+// Steps of the second stage have the losses of the CPU, and graphs change no bit.
+void check_refit(Communicator& world, DeviceCommunicator& gpus) {
+  constexpr int64_t kSteps = 12;
+  const TrainingCase of{"reference", 32};
+  const Trained found = trained_on_device(of, world, gpus, kSteps, {.refit = true});
+  const Trained singly =
+      trained_on_device(of, world, gpus, kSteps, {.graphs = false, .refit = true});
+  expect_equal_on_ranks(world, found.digest);
+  expect(found.digest == singly.digest, world, "graphs change what the second stage learns");
+  const std::vector<Losses> wanted = trained_on_cpu(of, kSteps, true);
+  double largest_miss = 0;
+  for (size_t step = 0; step < wanted.size(); ++step) {
+    const Losses& is = found.losses[step];
+    const Losses& should = wanted[step];
+    expect(is.weight == should.weight, world, "journeys of step " + std::to_string(step + 1));
+    for (const auto part : {&Losses::second_stage, &Losses::propensity}) {
+      largest_miss = std::max(largest_miss, std::fabs(is.*part / should.*part - 1));
+    }
+  }
+  expect(largest_miss <= 1e-4, world,
+         "losses of the second stage miss those of the CPU by " + std::to_string(largest_miss));
+  if (world.rank() == 0) {
+    std::printf("second stage, %lld steps, %lld ranks: largest relative miss of a loss %.2e\n",
+                static_cast<long long>(kSteps), static_cast<long long>(world.size()), largest_miss);
+  }
+}
+
 // Once the step has ended.
 void check_memory(Communicator& world) {
   const simt::NcclMemory memory = simt::nccl_memory();
@@ -246,6 +276,7 @@ void run(Communicator& world, bool exact) {
     check_curve(world, *gpus, {"reference", 16}, 4);
     check_memory(world);
     if (all_failures(world) == 0) check_graphs(world, *gpus);
+    if (all_failures(world) == 0) check_refit(world, *gpus);
     if (all_failures(world) == 0) check_curve(world, *gpus, {"tiny", 64, Head::proxy}, 4);
     if (all_failures(world) == 0) check_curve(world, *gpus, {"tiny", 32, Head::general}, 4);
     if (all_failures(world) == 0) check_curve(world, *gpus, {"tiny", 32}, 50);

@@ -159,6 +159,77 @@ TEST_P(CudaTraining, HasTheLossCurveOfTheCpu) {
       miss_of_watched / static_cast<double>(GetParam().steps), first, last);
 }
 
+class CudaRefit : public testing::TestWithParam<Curve> {};
+
+INSTANTIATE_TEST_SUITE_P(
+    Case, CudaRefit,
+    testing::Values(
+        Curve{"tiny", {"tiny", 32}, 24},
+        Curve{"tables", {"reference", 16}, 20, Precision::fp32, 1e-4, 3},
+        Curve{"additive", {"reference", 16, Head::additive}, 20, Precision::fp32, 1e-4, 4},
+        Curve{"proxy", {"tiny", 64, Head::proxy}, 8, Precision::fp32, 1e-4, 8},
+        Curve{"tables_bf16", {"reference", 16}, 20, Precision::bf16, 5e-3, 6}),
+    [](const auto& test) { return test.param.name; });
+
+// Steps of the second stage alone.
+TEST_P(CudaRefit, HasTheLossCurveOfTheCpu) {
+  const simt::HostGuard guard;
+  simt::set_stream_schedule(GetParam().seed);
+  DeviceTraining training(GetParam().of);
+  ModelWeights found = training.fresh_weights();
+  const std::unique_ptr<StepState> state = training.state(found);
+  const std::unique_ptr<Device> device = cuda::make_cuda_device(GetParam().precision);
+  DeviceStep on_device = training.step_on(*device);
+  const int64_t longest = training.model().stats().longest;
+  on_device.reserve(largest_batch(training.model(), {static_cast<double>(longest), longest},
+                                  GetParam().of.batch, 1, 1, false),
+                    false, true);
+  on_device.upload(found, state->optimizer);
+  // After steps of training, as in a fit: by then their batches have graphs of their own, and no
+  // memory moves.
+  for (int64_t step = 1; step <= 12; ++step) {
+    ASSERT_FALSE(training.take(on_device, *state, step).skipped);
+  }
+  on_device.download(found, state->optimizer);
+  state->optimizer.reset_moments();
+  on_device.upload(found, state->optimizer);
+  const ModelWeights start = found;
+  ModelWeights on_host = start;
+  const std::unique_ptr<StepState> host = training.state(on_host);
+  host->refit = state->refit = true;
+  double largest_miss = 0;
+  for (int64_t step = 1; step <= GetParam().steps; ++step) {
+    const Losses wanted =
+        train_step(*host, training.batch(step), step, DeviceTraining::settings(), false).losses;
+    const simt::RuntimeCalls before = simt::runtime_calls();
+    const StepResult result = training.take(on_device, *state, step);
+    SCOPED_TRACE("step " + std::to_string(step));
+    if (step > kSettled) {
+      expect_steady(before, simt::runtime_calls(), GetParam().of.head != Head::proxy);
+    }
+    ASSERT_FALSE(result.skipped) << result.bad_tensor;
+    EXPECT_EQ(result.losses.weight, wanted.weight);
+    // The second stage's loss, a small square of a difference, has no digits of its own in bf16.
+    const double all = wanted.second_stage + wanted.propensity;
+    const bool in_bf16 = GetParam().precision == Precision::bf16;
+    for (const auto& [is, should] : {std::pair(result.losses.second_stage, wanted.second_stage),
+                                     std::pair(result.losses.propensity, wanted.propensity)}) {
+      if (should == 0) continue;
+      largest_miss = std::max(largest_miss, std::fabs(is - should) / (in_bf16 ? all : should));
+    }
+  }
+  EXPECT_LE(largest_miss, GetParam().most);
+  on_device.download(found, state->optimizer);
+  const size_t first = static_cast<size_t>(training.model().refit_first());
+  const size_t last = static_cast<size_t>(training.model().refit_last());
+  for (size_t at = 0; at < start.dense.size(); ++at) {
+    if (at >= first && at < last) continue;
+    ASSERT_EQ(found.dense[at], start.dense[at]) << "moved beside the second stage";
+  }
+  std::printf("largest relative miss of a loss in %lld steps of the second stage: %.2e\n",
+              static_cast<long long>(GetParam().steps), largest_miss);
+}
+
 // Of training with the host one step ahead, as it is in a fit: losses, norms and weights.
 struct Outcome {
   std::vector<double> results;

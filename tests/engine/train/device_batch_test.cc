@@ -149,6 +149,54 @@ TEST_P(BatchPackerTest, PadsToSharedSizesWithWhatWeighsNothing) {
   }
 }
 
+TEST_P(BatchPackerTest, HoldsPairsOfTheRemovalNetAndPaddingThatWeighsNothing) {
+  if (GetParam().head == Head::arms) return;
+  const std::vector<io::Journeys> of = blocks();
+  Inputs all = in_one_piece(of);
+  all.fill_removal(training_.model().stats(), kAbsentInTraining, 9, true);
+  const RemovalView wanted = all.removal.view();
+  ASSERT_GT(wanted.pairs(), all.journeys);
+  const auto packed = [&](Padding padding, std::optional<uint64_t> refit) {
+    const DeviceBatch batch = packer_.pack(
+        pool_, of, {}, padding, refit ? RowsOf::none : RowsOf::batch, *world_, staging_, refit);
+    const std::unique_ptr<Queue> queue = device_->make_queue();
+    staging_.send(*queue);
+    return batch;
+  };
+  for (const Padding padding : {Padding::none, Padding::shared_sizes}) {
+    const DeviceBatch batch = packed(padding, 9);
+    const RemovalView& found = batch.inputs.removal;
+    EXPECT_TRUE(batch.refit);
+    EXPECT_TRUE(batch.cats.rows.empty());
+    expect_begins_with(batch.inputs, all);
+    expect_begins_with(found.by_journey.begin, wanted.by_journey.begin, "pairs by journey");
+    expect_begins_with(found.journey, wanted.journey, "journey");
+    expect_begins_with(found.cluster, wanted.cluster, "cluster");
+    expect_begins_with(found.parts.begin, wanted.parts.begin, "parts");
+    expect_begins_with(found.part_weight, wanted.part_weight, "part_weight");
+    expect_begins_with(found.log_left, wanted.log_left, "log_left");
+    expect_begins_with(found.start, wanted.start, "start");
+    expect_begins_with(found.present, wanted.present, "present");
+    expect_begins_with(found.weight, wanted.weight, "weight of pairs");
+    expect_begins_with(found.weight_of_presence, wanted.weight_of_presence, "weight of presence");
+    EXPECT_EQ(std::ssize(found.by_journey.begin), batch.inputs.journeys + 1);
+    EXPECT_EQ(found.by_journey.begin.back(), found.pairs());
+    EXPECT_EQ(std::ssize(found.parts.begin), found.pairs() + 1);
+    EXPECT_EQ(std::ssize(found.part_weight), 2 * found.pairs());
+    EXPECT_EQ(found.touch_weight.size(), batch.inputs.cluster.size());
+    EXPECT_LE(found.pairs(), wanted.pairs() + wanted.pairs() / 32 + 1);
+    if (padding == Padding::none) EXPECT_EQ(found.pairs(), wanted.pairs());
+    for (int64_t pair = wanted.pairs(); pair < found.pairs(); ++pair) {
+      EXPECT_EQ(found.weight[static_cast<size_t>(pair)], 0);
+      EXPECT_GE(found.journey[static_cast<size_t>(pair)], all.journeys);
+    }
+    const DeviceBatch of_training = packed(padding, std::nullopt);
+    EXPECT_FALSE(of_training.refit);
+    EXPECT_EQ(of_training.inputs.removal.pairs(), 0) << "of the step before";
+    EXPECT_TRUE(of_training.inputs.removal.touch_weight.empty());
+  }
+}
+
 TEST_P(BatchPackerTest, PadsABatchOfNothing) {
   const std::vector<io::Journeys> of(2, blocks()[1]);
   const DeviceBatch batch = pack(of, Padding::shared_sizes);

@@ -102,6 +102,79 @@ TEST_P(DeviceStepTest, TrainsAsTheStepOfManyThreads) {
                "second moment");
 }
 
+class DeviceRefitTest : public testing::TestWithParam<TrainingCase> {};
+
+INSTANTIATE_TEST_SUITE_P(Case, DeviceRefitTest,
+                         testing::Values(TrainingCase{"tiny", 64}, TrainingCase{"reference", 256},
+                                         TrainingCase{"reference", 64, Head::additive},
+                                         TrainingCase{"reference", 128, Head::proxy}),
+                         name_of);
+
+TEST_P(DeviceRefitTest, TakesStepsOfTheSecondStageAsByManyThreadsAndMovesNothingElse) {
+  DeviceTraining training(GetParam());
+  const ModelWeights start = training.fresh_weights();
+  ModelWeights wanted = start, found = start;
+  const std::unique_ptr<StepState> host = training.state(wanted);
+  const std::unique_ptr<StepState> state = training.state(found);
+  host->refit = state->refit = true;
+  const std::unique_ptr<Device> device = make_cpu_device("auto");
+  DeviceStep on_device = training.step_on(*device);
+  on_device.upload(found, state->optimizer);
+  for (int64_t step = 1; step <= 20; ++step) {
+    const auto settings = DeviceTraining::settings();
+    host->clip_norm = state->clip_norm = step % 2 == 0 ? 0.02 : 1e9;
+    const StepResult by_threads = train_step(*host, training.batch(step), step, settings, false);
+    const StepResult by_device = training.take(on_device, *state, step);
+    const std::string at = "step " + std::to_string(step);
+    EXPECT_FALSE(by_device.skipped);
+    EXPECT_EQ(by_device.losses.weight, by_threads.losses.weight);
+    expect_close(by_device.losses.second_stage, by_threads.losses.second_stage, 1e-5,
+                 at + ", second stage");
+    expect_close(by_device.losses.propensity, by_threads.losses.propensity, 1e-5,
+                 at + ", removal net");
+    expect_close(by_device.gradient_norm, by_threads.gradient_norm, 1e-4, at + ", norm");
+    EXPECT_EQ(by_threads.losses.propensity > 0.1, GetParam().head != Head::proxy);
+    EXPECT_EQ(by_threads.losses.second_stage > 0, GetParam().head != Head::additive);
+  }
+  on_device.download_refit(found, state->optimizer);
+  expect_close(found.dense, wanted.dense, 1e-4, "dense");
+  expect_close(state->optimizer.first_moment, host->optimizer.first_moment, 1e-3, "first moment");
+  ModelWeights all = start;
+  on_device.download(all, state->optimizer);
+  EXPECT_EQ(all.dense, found.dense) << "something else moved";
+  EXPECT_EQ(all.cats.weights, start.cats.weights);
+  EXPECT_EQ(all.items.weights, start.items.weights);
+  const int64_t first = training.model().refit_first(), last = training.model().refit_last();
+  int64_t moved = 0;
+  for (int64_t at = 0; at < std::ssize(start.dense); ++at) {
+    const bool moves = all.dense[static_cast<size_t>(at)] != start.dense[static_cast<size_t>(at)];
+    ASSERT_TRUE(!moves || (at >= first && at < last)) << training.model().layout().name_at(at);
+    moved += moves;
+  }
+  EXPECT_GT(moved, (last - first) / 2);
+}
+
+TEST(DeviceStep, SkipsAStepOfTheSecondStageThatIsNotFiniteAndNamesItsTensor) {
+  DeviceTraining training({"reference", 64});
+  const std::unique_ptr<Device> device = make_cpu_device("auto");
+  ModelWeights weights = training.fresh_weights();
+  ModelWeights of_host = weights;
+  const ModelWeights before = weights;
+  const std::unique_ptr<StepState> state = training.state(weights);
+  const std::unique_ptr<StepState> host = training.state(of_host);
+  state->refit = host->refit = true;
+  DeviceStep on_device = training.step_on(*device);
+  on_device.upload(weights, state->optimizer);
+  training.journey_block(1, 0).dense[0] = std::numeric_limits<float>::infinity();
+  const StepResult result = training.take(on_device, *state, 1);
+  EXPECT_TRUE(result.skipped);
+  EXPECT_EQ(result.bad_tensor,
+            train_step(*host, training.batch(1), 1, DeviceTraining::settings(), false).bad_tensor);
+  on_device.download(weights, state->optimizer);
+  EXPECT_EQ(weights.dense, before.dense);
+  EXPECT_FALSE(training.take(on_device, *state, 2).skipped);
+}
+
 TEST(DeviceStep, SkipsAStepWhoseLossIsNotFiniteAndMovesNothing) {
   DeviceTraining training({"reference", 64});
   const std::unique_ptr<Device> device = make_cpu_device("auto");
@@ -155,6 +228,10 @@ TEST(DeviceStep, SaysWhatItDoesNotTrainYet) {
   EXPECT_EQ(reason(Precision::bf16, general), "");
   EXPECT_NE(reason(Precision::fp32, [](TrainOptions& of) { of.tabular = true; }), "");
   EXPECT_NE(reason(Precision::fp32, [](TrainOptions& of) { of.pcgrad = true; }), "");
+  TrainOptions options;
+  EXPECT_EQ(refit_not_yet_on_device(options), "");
+  options.deterministic = true;
+  EXPECT_NE(refit_not_yet_on_device(options), "");
   EXPECT_NE(reason(Precision::fp32, [](TrainOptions& of) { of.discriminator_steps = 2; }), "");
   const auto wide = [&](TrainOptions& of) {
     proxy(of);
