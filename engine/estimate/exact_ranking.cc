@@ -1,12 +1,13 @@
+// The two passes of an exact ranking.
 #include "engine/estimate/exact_ranking.h"
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 
+#include "engine/estimate/bin_walk.h"
+#include "engine/estimate/score_routing.h"
 #include "kernels/base/check.h"
-#include "kernels/base/fixed_point.h"
 
 namespace alm {
 namespace {
@@ -15,57 +16,6 @@ constexpr size_t kBins = 65536;   // by the high 16 bits
 constexpr size_t kInner = 65536;  // by the low 16 bits
 constexpr size_t kClasses = ScoresByClass::kClasses;
 constexpr int64_t kBlocksAtOnce = 4;  // a thread
-
-void add_one(int64_t& sum, double) {
-  ++sum;
-}
-void add_one(uint32_t& sum, double) {
-  ++sum;
-}
-void add_one(FixedSum& sum, double weight) {
-  sum.add(weight);
-}
-template <class T>
-double value_of(T sum) {
-  return static_cast<double>(sum);
-}
-double value_of(const FixedSum& sum) {
-  return sum.value();
-}
-void add_to(int64_t& sum, int64_t other) {
-  sum += other;
-}
-void add_to(FixedSum& sum, const FixedSum& other) {
-  sum.add(other);
-}
-
-using ByClass = std::array<double, kClasses>;
-
-Step step_of(const ByClass& weight) {
-  return {.treated = weight[2] + weight[3],
-          .treated_outcome = weight[3],
-          .control = weight[0] + weight[1],
-          .control_outcome = weight[1]};
-}
-
-// What one bin adds to the areas, its scores taken in descending order.
-class BinWalk {
- public:
-  explicit BinWalk(const ByClass& above) { areas_.at = step_of(above); }
-  void add(const ByClass& group) {
-    const double ones = group[1] + group[3];
-    pairs_ += (group[0] + group[2]) * (ones_ + 0.5 * ones);
-    ones_ += ones;
-    areas_.add(step_of(group));
-  }
-  // Pairs within the bin, uplift area, Qini area.
-  std::array<double, 3> result() const { return {pairs_, areas_.uplift, areas_.qini}; }
-
- private:
-  Areas areas_;
-  double ones_ = 0;
-  double pairs_ = 0;
-};
 
 // Sum: of the first pass; Cell: of the second.
 template <class Sum, class Cell>
@@ -97,20 +47,10 @@ class Ranking {
   }
 
  private:
-  // A score of a bin with few of them: its low bits, and above them its class.
-  struct Entry {
-    uint32_t key;
-    float weight;
-  };
   // Bins [first, end) that one rank refines in one sweep.
   struct Slot {
     size_t first, end;
   };
-
-  size_t column(size_t c) const { return options_.uplift ? c : c & 1; }
-  double weight_at(const ScoresByClass& scores, size_t c, size_t i) const {
-    return options_.weighted && scores.weighted() ? static_cast<double>(scores.weight[c][i]) : 1.0;
-  }
 
   void count() {
     std::vector<std::vector<Sum>> sums(static_cast<size_t>(threads_));
@@ -127,7 +67,7 @@ class Ranking {
       for (size_t c = 0; c < kClasses; ++c) {
         for (size_t i = 0; i < parts[t].bits[c].size(); ++i) {
           const size_t bin = parts[t].bits[c][i] >> 16;
-          add_one(sums[t][bin * kClasses + c], weight_at(parts[t], c, i));
+          add_one(sums[t][bin * kClasses + c], weight_at(parts[t], c, i, options_.weighted));
           ++counts[t][bin];
         }
       }
@@ -163,10 +103,10 @@ class Ranking {
   }
   int64_t dense_bytes() const { return static_cast<int64_t>(kInner * width_ * sizeof(Cell)); }
   bool dense(size_t bin) const {
-    return counts_[bin] * static_cast<int64_t>(sizeof(Entry)) > dense_bytes();
+    return counts_[bin] * static_cast<int64_t>(sizeof(BinEntry)) > dense_bytes();
   }
   int64_t bytes(size_t bin) const {
-    return std::min(counts_[bin] * static_cast<int64_t>(sizeof(Entry)), dense_bytes());
+    return std::min(counts_[bin] * static_cast<int64_t>(sizeof(BinEntry)), dense_bytes());
   }
 
   // Shares the bins out: as many sweeps as memory asks for, in each a run of bins to every rank.
@@ -217,7 +157,7 @@ class Ranking {
       }
     }
     cells_.assign(cells, Cell());
-    entries_.assign(entries, Entry());
+    entries_.assign(entries, BinEntry());
 
     const int64_t at_once = threads_ * kBlocksAtOnce;
     int64_t rounds = (source_.blocks + at_once - 1) / at_once;
@@ -233,7 +173,7 @@ class Ranking {
       if (ranks == 1) {
         place(parts);
       } else {
-        place(routed(parts));
+        place(routed_by_bin(parts, owner_, options_.weighted, pool_, comm_));
       }
     }
     pool_.parallel_for(static_cast<int64_t>(kBins), [&](int64_t bin, int64_t) {
@@ -241,71 +181,19 @@ class Ranking {
     });
   }
 
-  // Every score to the rank that refines its bin.
-  std::vector<ScoresByClass> routed(const std::vector<ScoresByClass>& parts) {
-    const size_t ranks = static_cast<size_t>(comm_.size());
-    std::vector<std::vector<std::byte>> send(ranks);
-    pool_.parallel_for(comm_.size(), [&](int64_t rank, int64_t) {
-      ScoresByClass to;
-      if (options_.weighted) to.make_weighted();
-      for (const ScoresByClass& part : parts) {
-        for (size_t c = 0; c < kClasses; ++c) {
-          for (size_t i = 0; i < part.bits[c].size(); ++i) {
-            if (owner_[part.bits[c][i] >> 16] != rank) continue;
-            to.bits[c].push_back(part.bits[c][i]);
-            if (options_.weighted) {
-              to.weight[c].push_back(static_cast<float>(weight_at(part, c, i)));
-            }
-          }
-        }
-      }
-      std::vector<std::byte>& out = send[static_cast<size_t>(rank)];
-      const auto put = [&](const void* from, size_t bytes) {
-        const auto* const begin = static_cast<const std::byte*>(from);
-        out.insert(out.end(), begin, begin + bytes);
-      };
-      for (size_t c = 0; c < kClasses; ++c) {
-        const uint64_t size = to.bits[c].size();
-        put(&size, sizeof size);
-        put(to.bits[c].data(), size * sizeof(uint32_t));
-        if (options_.weighted) put(to.weight[c].data(), size * sizeof(float));
-      }
-    });
-    std::vector<ScoresByClass> received(ranks);
-    const auto messages = comm_.all_to_all_v(send, "scores of refined bins");
-    for (size_t from = 0; from < ranks; ++from) {
-      const std::byte* at = messages[from].data();
-      const auto get = [&](void* to, size_t bytes) {
-        if (bytes > 0) std::memcpy(to, at, bytes);
-        at += bytes;
-      };
-      if (options_.weighted) received[from].make_weighted();
-      for (size_t c = 0; c < kClasses; ++c) {
-        uint64_t size;
-        get(&size, sizeof size);
-        received[from].bits[c].resize(size);
-        get(received[from].bits[c].data(), size * sizeof(uint32_t));
-        if (!options_.weighted) continue;
-        received[from].weight[c].resize(size);
-        get(received[from].weight[c].data(), size * sizeof(float));
-      }
-    }
-    return received;
-  }
-
   // Every thread takes the scores of its own bins.
   void place(const std::vector<ScoresByClass>& parts) {
     pool_.parallel_for(threads_, [&](int64_t thread, int64_t) {
       for (const ScoresByClass& part : parts) {
         for (size_t c = 0; c < kClasses; ++c) {
-          const size_t to = column(c);
+          const size_t to = column_of(c, options_.uplift);
           for (size_t i = 0; i < part.bits[c].size(); ++i) {
             const uint32_t bits = part.bits[c][i];
             const size_t bin = bits >> 16;
             const int32_t worker = worker_[bin];
             if (worker >> 1 != thread) continue;
             const uint32_t low = bits & 0xffffu;
-            const double weight = weight_at(part, c, i);
+            const double weight = weight_at(part, c, i, options_.weighted);
             if ((worker & 1) != 0) {
               add_one(cells_[place_[bin] + low * width_ + to], weight);
             } else {
@@ -333,21 +221,8 @@ class Ranking {
       }
     } else {
       ALM_CHECK(filled_[bin] == counts_[bin]);
-      Entry* const begin = &entries_[place_[bin]];
-      Entry* const end = begin + counts_[bin];
-      std::sort(begin, end, [](const Entry& a, const Entry& b) {
-        return (a.key & 0xffffu) > (b.key & 0xffffu);
-      });
-      for (const Entry* at = begin; at < end;) {
-        const uint32_t low = at->key & 0xffffu;
-        std::array<Sum, kClasses> sums{};
-        for (; at < end && (at->key & 0xffffu) == low; ++at) {
-          add_one(sums[column(at->key >> 16)], static_cast<double>(at->weight));
-        }
-        ByClass group;
-        for (size_t c = 0; c < kClasses; ++c) group[c] = value_of(sums[c]);
-        walk.add(group);
-      }
+      BinEntry* const begin = &entries_[place_[bin]];
+      walk_entries<Sum>(begin, begin + counts_[bin], options_.uplift, walk);
     }
     const auto result = walk.result();
     std::copy(result.begin(), result.end(), within_.begin() + static_cast<std::ptrdiff_t>(bin * 3));
@@ -402,7 +277,7 @@ class Ranking {
   std::vector<size_t> place_;    // [kBins] first cell or entry
   std::vector<int64_t> filled_;  // [kBins] entries written
   std::vector<Cell> cells_;
-  std::vector<Entry> entries_;
+  std::vector<BinEntry> entries_;
 };
 
 }  // namespace
