@@ -4,18 +4,18 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
-#include <utility>
 #include <vector>
+
+#include "kernels/cuda/simt.cuh"
 
 namespace simt {
 
 class Arena {
  public:
-  void begin_block();
+  void begin_block(size_t warps);
   void end_block();
-  // The array of this key; made at its first call. `line` is for errors.
-  void* array(const void* key, size_t bytes, const std::string& line);
+  // The array of this key; made at its first call. `at` is for errors.
+  void* array(const void* key, size_t bytes, Line at);
   bool holds(const void* address) const;
   // Addresses by which ThreadSanitizer knows what a meeting of threads orders: fresh in each block,
   // so that blocks stay unordered.
@@ -23,10 +23,14 @@ class Arena {
   void* warp_tag(size_t warp, int64_t number);
 
  private:
-  char* memory_ = nullptr;
-  size_t next_ = 0;    // offset of the next array
+  struct Array {
+    const void* key;
+    char* memory;  // with a gap on either side
+    size_t room;   // bytes between them
+  };
+  char* tags_ = nullptr;
   size_t wanted_ = 0;  // bytes of the arrays so far, rounded up
-  std::vector<std::pair<const void*, void*>> arrays_;
+  std::vector<Array> arrays_;
 };
 
 }  // namespace simt

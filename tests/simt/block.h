@@ -31,6 +31,8 @@ extern Arena arena;
 extern std::string fault;  // of the kernel; the first one, or empty
 
 void fail(const std::string& what);
+// Of the thread that runs: others run until its turn comes again, in a state in which it may.
+void let_others_run();
 std::string text_of(Line at);
 std::string where(const Thread& thread);
 // One of each kind of place where threads of the block are.

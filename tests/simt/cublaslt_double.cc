@@ -8,6 +8,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "kernels/cuda/simt.cuh"
 #include "tests/simt/cublaslt_product.h"
 #include "tests/simt/runtime.h"
 
@@ -230,10 +231,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t oper
   }
   const cublasStatus_t addresses = judged_addresses(p);
   if (addresses != CUBLAS_STATUS_SUCCESS) return addresses;
-  const cudaError_t error = simt::enqueue_until(stream, [p] {
-    multiply(p);
-    return true;
-  });
+  const cudaError_t error = simt::runtime::enqueue(stream, [p] { multiply(p); });
   return error == cudaSuccess ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_EXECUTION_FAILED;
 }
 

@@ -38,7 +38,8 @@ constexpr size_t kMostFreed = 1000;   // the system counts mappings
 std::map<char*, size_t> host_blocks;  // page-locked, by address
 simt::RuntimeCalls calls;
 simt::Machine played;
-int gpu = 0;  // of this process
+int gpu = 0;    // of this process
+int works = 0;  // DeviceWorks that live
 
 size_t allocated() {
   size_t bytes = 0;
@@ -81,11 +82,13 @@ namespace simt {
 void (*at_device_work)(bool begins) = nullptr;
 
 DeviceWorks::DeviceWorks() {
+  if (works++ > 0) return;
   protect(PROT_READ | PROT_WRITE);
   if (at_device_work != nullptr) at_device_work(true);
 }
 
 DeviceWorks::~DeviceWorks() {
+  if (--works > 0) return;
   if (at_device_work != nullptr) at_device_work(false);
   protect(PROT_NONE);
 }

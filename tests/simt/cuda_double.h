@@ -28,9 +28,10 @@ using EventState = std::shared_ptr<CUevent_st>;
 // One of: something to run, which says whether it has ended, the recording of an event, a wait for
 // one.
 struct Work {
-  std::function<bool()> run;
-  EventState recorded;
-  EventState awaited;
+  std::function<bool()> run = nullptr;
+  bool asks = false;  // run() may have to wait, and takes the device's memory itself
+  EventState recorded = nullptr;
+  EventState awaited = nullptr;
   int64_t turn = 0;  // of the event
 
   bool ready() const { return awaited == nullptr || awaited->reached >= turn; }
@@ -46,7 +47,7 @@ struct CUstream_st {
 
 namespace simt {
 
-// Device memory is the device's while this lives.
+// Device memory is the device's while one of these lives.
 class DeviceWorks {
  public:
   DeviceWorks();
@@ -65,6 +66,6 @@ void finish_all_streams();
 // Whether a stream records a graph: then nothing may be allocated, given back or waited for.
 bool records_graph();
 // Adds to the graph that the stream records; the node's number.
-size_t record_node(CUstream_st* stream, std::function<bool()> run);
+size_t record_node(CUstream_st* stream, std::function<void()> run);
 
 }  // namespace simt

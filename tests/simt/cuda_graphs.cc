@@ -7,7 +7,7 @@
 // Nodes in the order of their recording, each after those it names.
 struct CUgraph_st {
   struct Node {
-    std::function<bool()> run;  // says whether it has ended
+    std::function<void()> run;
     std::vector<size_t> after;
   };
   std::vector<Node> nodes;
@@ -21,8 +21,9 @@ namespace {
 
 std::set<CUgraphExec_st*> executables;
 
-// The nodes that are not done, in an order that keeps to what each follows. Whether all are now.
-bool run_graph(const CUgraph_st& graph, std::vector<bool>& done) {
+// All nodes, in an order that keeps to what each follows.
+void run_graph(const CUgraph_st& graph) {
+  std::vector<bool> done(graph.nodes.size());
   while (true) {
     std::vector<size_t> ready;
     for (size_t node = 0; node < done.size(); ++node) {
@@ -30,9 +31,9 @@ bool run_graph(const CUgraph_st& graph, std::vector<bool>& done) {
       for (const size_t before : graph.nodes[node].after) free = free && done[before];
       if (free) ready.push_back(node);
     }
-    if (ready.empty()) return true;
+    if (ready.empty()) return;
     const size_t next = ready[simt::any_of(ready.size())];
-    if (!graph.nodes[next].run()) return false;
+    graph.nodes[next].run();
     done[next] = true;
   }
 }
@@ -60,7 +61,7 @@ bool records_graph() {
   return false;
 }
 
-size_t record_node(CUstream_st* stream, std::function<bool()> run) {
+size_t record_node(CUstream_st* stream, std::function<void()> run) {
   std::vector<CUgraph_st::Node>& nodes = stream->graph->nodes;
   nodes.push_back({std::move(run), stream->after});
   stream->after = {nodes.size() - 1};
@@ -124,8 +125,7 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
   if (executables.count(executable) == 0) return cudaErrorInvalidResourceHandle;
   ++simt::runtime_calls().graph_launches;
   const std::shared_ptr<const CUgraph_st> graph = executable->graph;
-  const auto done = std::make_shared<std::vector<bool>>(graph->nodes.size());
-  return simt::enqueue_until(stream, [graph, done] { return run_graph(*graph, *done); });
+  return simt::runtime::enqueue(stream, [graph] { run_graph(*graph); });
 }
 
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) {

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 #include "kernels/cuda/simt.cuh"
 #include "tests/simt/cuda_double.h"
@@ -69,7 +70,7 @@ std::vector<CUstream_st*> ready_streams(const std::set<CUstream_st*>& waiting) {
 template <class Done>
 bool run_until(CUstream_st* wanted, const Done& done) {
   if (done()) return true;
-  const simt::DeviceWorks works;
+  std::optional<simt::DeviceWorks> works;
   CUstream_st* first = seed == 0 ? wanted : nullptr;
   if (seed > 0 && draw() % 2 == 0) {
     first = *std::next(all_streams.begin(), static_cast<int64_t>(draw() % all_streams.size()));
@@ -83,6 +84,9 @@ bool run_until(CUstream_st* wanted, const Done& done) {
     if (ready.empty()) return false;
     const bool firsts_turn = std::find(ready.begin(), ready.end(), first) != ready.end();
     CUstream_st* const stream = firsts_turn ? first : ready[simt::any_of(ready.size())];
+    if (const simt::Work& next = stream->work.front(); next.run && !next.asks && !works) {
+      works.emplace();
+    }
     if (advance(stream)) {
       waiting.clear();
     } else {
@@ -157,19 +161,23 @@ void finish_all_streams() {
 cudaError_t enqueue_until(cudaStream_t stream, std::function<bool()> ended) {
   const InsideDouble inside;
   if (!known(stream)) return cudaErrorInvalidResourceHandle;
+  if (stream->graph != nullptr) return cudaErrorStreamCaptureUnsupported;
   std::function<bool()> copy = ended;  // the caller's lies in memory of the host
-  if (stream->graph == nullptr) return queue(stream, {.run = std::move(copy)});
-  record_node(stream, std::move(copy));
-  return cudaSuccess;
+  return queue(stream, {.run = std::move(copy), .asks = true});
 }
 
 cudaError_t runtime::enqueue(cudaStream_t stream, std::function<void()> work) {
   const InsideDouble inside;
-  const std::function<void()> copy = work;
-  return enqueue_until(stream, [copy] {
-    copy();
-    return true;
-  });
+  if (!known(stream)) return cudaErrorInvalidResourceHandle;
+  std::function<void()> copy = work;
+  if (stream->graph != nullptr) {
+    record_node(stream, std::move(copy));
+    return cudaSuccess;
+  }
+  return queue(stream, {.run = [copy = std::move(copy)] {
+                 copy();
+                 return true;
+               }});
 }
 
 }  // namespace simt
@@ -240,7 +248,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   if (!known(stream) || state == nullptr) return cudaErrorInvalidResourceHandle;
   state->graph = stream->graph;
   if (stream->graph != nullptr) {
-    state->node = simt::record_node(stream, [] { return true; });
+    state->node = simt::record_node(stream, [] {});
     return cudaSuccess;
   }
   return queue(stream, {.recorded = state, .turn = ++state->recorded});

@@ -62,6 +62,17 @@ void* scheduler_pointer = nullptr;
 const void* scheduler_bottom = nullptr;
 size_t scheduler_size = 0;
 void* scheduler_fake = nullptr;
+bool from_scheduler = false;  // the switch under way
+
+// `fake`: what the switch away from here kept.
+void finish_switch(void* fake) {
+  if (from_scheduler) {
+    __sanitizer_finish_switch_fiber(fake, &scheduler_bottom, &scheduler_size);
+  } else {
+    __sanitizer_finish_switch_fiber(fake, nullptr, nullptr);
+  }
+  from_scheduler = false;
+}
 #endif
 #ifdef SIMT_TSAN
 void* scheduler_watched = nullptr;
@@ -102,6 +113,7 @@ void Fibre::prepare(void (*entry)()) {
 
 void Fibre::enter() {
 #ifdef SIMT_ASAN
+  from_scheduler = true;
   __sanitizer_start_switch_fiber(&scheduler_fake, stack_ + kGuard, kStack - kGuard);
 #endif
 #ifdef SIMT_TSAN
@@ -116,20 +128,22 @@ void Fibre::enter() {
 
 void Fibre::arrived() {
 #ifdef SIMT_ASAN
-  __sanitizer_finish_switch_fiber(nullptr, &scheduler_bottom, &scheduler_size);
+  finish_switch(nullptr);
 #endif
 }
 
-void Fibre::leave([[maybe_unused]] bool last) {
+void Fibre::leave(Fibre* next, [[maybe_unused]] bool last) {
 #ifdef SIMT_ASAN
-  __sanitizer_start_switch_fiber(last ? nullptr : &fake_stack_, scheduler_bottom, scheduler_size);
+  const void* const bottom = next != nullptr ? next->stack_ + kGuard : scheduler_bottom;
+  __sanitizer_start_switch_fiber(last ? nullptr : &fake_stack_, bottom,
+                                 next != nullptr ? kStack - kGuard : scheduler_size);
 #endif
 #ifdef SIMT_TSAN
-  __tsan_switch_to_fiber(scheduler_watched, 1);
+  __tsan_switch_to_fiber(next != nullptr ? next->watched_ : scheduler_watched, 1);
 #endif
-  simt_switch(&stack_pointer_, scheduler_pointer);
+  simt_switch(&stack_pointer_, next != nullptr ? next->stack_pointer_ : scheduler_pointer);
 #ifdef SIMT_ASAN
-  __sanitizer_finish_switch_fiber(fake_stack_, &scheduler_bottom, &scheduler_size);
+  finish_switch(fake_stack_);
 #endif
 }
 

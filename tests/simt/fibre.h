@@ -1,6 +1,7 @@
 // A CUDA thread on the host: a stack of its own, switched to and from on one OS thread. This file's
 // code is never instrumented, but tells AddressSanitizer (SIMT_ASAN) and ThreadSanitizer
 // (SIMT_TSAN) what it does: to the latter every fibre is a thread, and a switch orders nothing.
+// Fibres switch to each other where they can: by way of the scheduler is twice as far.
 #pragma once
 
 #include <cstddef>
@@ -14,13 +15,14 @@ class Fibre {
   Fibre(const Fibre&) = delete;
   Fibre& operator=(const Fibre&) = delete;
 
-  // The next enter() begins at `entry`, which begins with arrived() and ends with leave(true).
+  // Who comes here next begins at `entry`, which begins with arrived() and ends with a last
+  // leave().
   void prepare(void (*entry)());
-  // From the scheduler into the fibre, until it leaves.
+  // From the scheduler into the fibre, until one leaves for the scheduler.
   void enter();
   static void arrived();
-  // From the fibre to the scheduler. `last`: it is never entered again.
-  void leave(bool last);
+  // From the fibre to `next`, or to the scheduler where that is null. `last`: nobody comes back.
+  void leave(Fibre* next, bool last);
 
  private:
   void* stack_pointer_ = nullptr;

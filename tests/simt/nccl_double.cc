@@ -173,7 +173,10 @@ class Reduction {
     const size_t bytes = static_cast<size_t>(mine_.count) * bytes_of(type());
     sent_.resize(bytes);
     received_.resize(bytes * all_.size());
-    std::memcpy(sent_.data(), values_, bytes);
+    {
+      const simt::DeviceWorks works;
+      std::memcpy(sent_.data(), values_, bytes);
+    }
     MPI_Iallgather(sent_.data(), static_cast<int>(bytes), MPI_BYTE, received_.data(),
                    static_cast<int>(bytes), MPI_BYTE, communicator_->world, &request_);
   }
@@ -181,6 +184,7 @@ class Reduction {
     const auto reduce_as = type() == ncclFloat32   ? reduce<float>
                            : type() == ncclFloat64 ? reduce<double>
                                                    : reduce<int64_t>;
+    const simt::DeviceWorks works;
     reduce_as(received_.data(), communicator_->ranks, static_cast<size_t>(mine_.count),
               static_cast<ncclRedOp_t>(mine_.how), values_);
   }

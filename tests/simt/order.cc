@@ -11,11 +11,12 @@ namespace {
 Order order = Order::forward;
 uint64_t random_state = 1;
 
-uint64_t draw() {
+// A number below `bound`, which has at most 32 bits.
+uint64_t draw_below(uint64_t bound) {
   random_state ^= random_state << 13;
   random_state ^= random_state >> 7;
   random_state ^= random_state << 17;
-  return random_state;
+  return (random_state >> 32) * bound >> 32;
 }
 
 }  // namespace
@@ -30,7 +31,7 @@ bool order_is_random() {
 }
 
 void shuffle(std::vector<unsigned>& numbers) {
-  for (size_t i = numbers.size(); i > 1; --i) std::swap(numbers[i - 1], numbers[draw() % i]);
+  for (size_t i = numbers.size(); i > 1; --i) std::swap(numbers[i - 1], numbers[draw_below(i)]);
 }
 
 void put_in_order(size_t count, std::vector<unsigned>& numbers) {

@@ -31,6 +31,21 @@ bool running = false;
 char launch_tag, end_tag;
 unsigned waiting_at_barrier = 0;
 int64_t barriers_opened = 0;  // in this block
+size_t live = 0;              // threads of this block that have not ended
+size_t round_place = 0;       // in thread_order, of who has its turn next
+
+// Makes the next thread of this round that can run the one that runs; null when there is none.
+Fibre* next_of_round() {
+  if (!fault.empty()) return nullptr;
+  while (round_place < thread_order.size()) {
+    Thread& thread = threads[thread_order[round_place++]];
+    if (thread.state != State::ready) continue;
+    current = &thread;
+    runtime::thread_index = &thread.index;
+    return thread.fibre;
+  }
+  return nullptr;
+}
 
 void entry() {
   Fibre::arrived();
@@ -44,7 +59,9 @@ void entry() {
     fail("a thread ended with cp.async copies that it never waited for");
   order_release(&end_tag);
   current->state = State::done;
-  current->fibre->leave(true);
+  --live;
+  Fibre* const mine = current->fibre;
+  mine->leave(next_of_round(), true);
   std::abort();  // nobody comes back here
 }
 
@@ -68,24 +85,17 @@ void open_barrier() {
 }
 
 void run_threads() {
-  size_t live = threads.size();
+  live = threads.size();
   put_in_order(live, thread_order);
-  while (live > 0 && fault.empty()) {
-    bool ran = false;
+  while (live > 0) {
     if (order_is_random()) shuffle(thread_order);
-    for (const unsigned number : thread_order) {
-      Thread& thread = threads[number];
-      if (thread.state != State::ready) continue;
-      ran = true;
-      current = &thread;
-      runtime::thread_index = &thread.index;
-      thread.fibre->enter();
-      if (thread.state == State::done) --live;
-      if (!fault.empty()) return;
-    }
+    round_place = 0;
+    Fibre* const first = next_of_round();
+    if (first != nullptr) first->enter();
+    if (!fault.empty()) return;
     if (waiting_at_barrier > 0 && waiting_at_barrier == live) {
       open_barrier();
-    } else if (!ran && live > 0) {
+    } else if (first == nullptr && live > 0) {
       fail("threads wait for ever" + where_all_are());
     }
   }
@@ -111,10 +121,17 @@ void ready_threads(dim3 block, uint64_t turn) {
   }
   waiting_at_barrier = 0;
   barriers_opened = 0;
-  begin_warps((count + 31) / 32);
+  const size_t warps = (count + 31) / 32;
+  arena.begin_block(warps);
+  begin_warps(warps);
 }
 
 }  // namespace
+
+void let_others_run() {
+  Fibre* const mine = current->fibre;
+  mine->leave(next_of_round(), false);
+}
 
 namespace runtime {
 
@@ -140,13 +157,13 @@ void barrier(Line at) {
   ++waiting_at_barrier;
   void* const tag = arena.barrier_tag(barriers_opened);
   order_release(tag);
-  current->fibre->leave(false);
+  let_others_run();
   order_acquire(tag);
 }
 
 void* shared_array(const void* key, size_t bytes, Line at) {
   const Unwatched unwatched;
-  return arena.array(key, bytes, text_of(at));
+  return arena.array(key, bytes, at);
 }
 
 void push_copy(const AsyncCopy& copy) {
@@ -187,7 +204,6 @@ void run_grid(const std::function<void()>& body, dim3 grid, dim3 block, const ch
   put_in_order(size_t{grid.x} * grid.y * grid.z, block_order);
   for (const unsigned number : block_order) {
     block_index = {number % grid.x, number / grid.x % grid.y, number / grid.x / grid.y};
-    arena.begin_block();
     ready_threads(block, turn++);
     order_release(&launch_tag);
     run_threads();

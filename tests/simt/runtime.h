@@ -66,7 +66,8 @@ struct Machine {
 Machine& machine();
 
 // Work of a stream that may have to wait for others: asked until it says that it has ended, and
-// what stands behind it in the stream waits for it.
+// what stands behind it in the stream waits for it. No part of a graph. Memory of the device is out
+// of its reach but while a DeviceWorks of its own lives.
 cudaError_t enqueue_until(cudaStream_t stream, std::function<bool()> ended);
 
 }  // namespace simt

@@ -1,7 +1,7 @@
 // Warp operations: lanes of a mask meet, see each other's values and part.
 #include <algorithm>
 #include <bit>
-#include <memory>
+#include <vector>
 
 #include "tests/simt/block.h"
 #include "tests/simt/runtime.h"
@@ -20,40 +20,64 @@ struct Meeting {
   bool over() const { return arrived == mask; }
 };
 
-std::vector<std::vector<std::unique_ptr<Meeting>>> meetings;  // under way, by warp
-std::vector<std::unique_ptr<Meeting>> spare_meetings;
-std::vector<int64_t> meetings_called;  // by warp, in this block
+// A lane leaves one meeting before it comes to another: there are no more of them than lanes.
+struct Warp {
+  Meeting meetings[32];
+  uint32_t taken = 0;   // of those, a bit each
+  int latest[32] = {};  // of the meetings whose first lane this is
+  int64_t called = 0;   // in this block
+};
+
+std::vector<Warp> warps;
+
+Warp& warp_of_current() {
+  return warps[current->number / 32];
+}
+
+// The place of the meeting of these lanes that has begun; none: -1.
+int find_meeting(const Warp& warp, uint32_t mask) {
+  const auto is = [&](int place) {
+    const Meeting& one = warp.meetings[place];
+    return (warp.taken >> place & 1) != 0 && one.mask == mask && !one.over();
+  };
+  const int latest = warp.latest[std::countr_zero(mask)];
+  if (is(latest)) return latest;
+  for (uint32_t left = warp.taken; left != 0; left &= left - 1) {
+    if (is(std::countr_zero(left))) return std::countr_zero(left);
+  }
+  return -1;
+}
+
+// That one, or a new one.
+Meeting& meeting_of(uint32_t mask, Line at) {
+  Warp& warp = warp_of_current();
+  const int found = find_meeting(warp, mask);
+  if (found >= 0) return warp.meetings[found];
+  const int place = std::countr_one(warp.taken);
+  warp.taken |= 1u << place;
+  warp.latest[std::countr_zero(mask)] = place;
+  Meeting& fresh = warp.meetings[place];
+  fresh.mask = mask;
+  fresh.arrived = fresh.left = 0;
+  fresh.at = at;
+  fresh.tag = arena.warp_tag(current->number / 32, warp.called++);
+  return fresh;
+}
 
 Meeting& arrive(uint32_t mask, uint64_t value, Line at) {
   const unsigned lane = runtime::lane();
   if ((mask >> lane & 1) == 0) {
     throw Error("warp operation by a lane that is not in its own mask, " + text_of(at));
   }
-  std::vector<std::unique_ptr<Meeting>>& of_warp = meetings[current->number / 32];
-  Meeting* meeting = nullptr;
-  for (const auto& one : of_warp) {
-    if (one->mask == mask && !one->over()) meeting = one.get();
+  Meeting& meeting = meeting_of(mask, at);
+  if (meeting.at.number != at.number) {
+    fail("lanes of a warp meet at different lines, " + text_of(meeting.at) + " and " + text_of(at));
   }
-  if (meeting == nullptr) {
-    if (spare_meetings.empty()) spare_meetings.push_back(std::make_unique<Meeting>());
-    of_warp.push_back(std::move(spare_meetings.back()));
-    spare_meetings.pop_back();
-    meeting = of_warp.back().get();
-    meeting->mask = mask;
-    meeting->arrived = meeting->left = 0;
-    meeting->at = at;
-    const size_t warp = current->number / 32;
-    meeting->tag = arena.warp_tag(warp, meetings_called[warp]++);
-  }
-  if (meeting->at.number != at.number) {
-    fail("lanes of a warp meet at different lines, " + text_of(meeting->at) + " and " +
-         text_of(at));
-  }
-  meeting->values[lane] = value;
-  meeting->arrived |= 1u << lane;
+  meeting.values[lane] = value;
+  meeting.arrived |= 1u << lane;
   current->at = at;
   current->mask = mask;
-  return *meeting;
+  return meeting;
 }
 
 void wake(const Meeting& meeting) {
@@ -83,7 +107,7 @@ Meeting& meet(uint32_t mask, uint64_t value, bool orders_memory, Line at,
     wake(*meeting);
   } else {
     current->state = State::in_warp;
-    current->fibre->leave(false);
+    let_others_run();
   }
   if (orders_memory) order_acquire(meeting->tag);
   return *meeting;
@@ -93,11 +117,8 @@ void depart(Meeting& meeting) {
   const Unwatched unwatched;
   meeting.left |= 1u << runtime::lane();
   if (meeting.left != meeting.mask) return;
-  std::vector<std::unique_ptr<Meeting>>& of_warp = meetings[current->number / 32];
-  const auto ended = std::find_if(of_warp.begin(), of_warp.end(),
-                                  [&](const auto& one) { return one.get() == &meeting; });
-  spare_meetings.push_back(std::move(*ended));
-  of_warp.erase(ended);
+  Warp& warp = warp_of_current();
+  warp.taken &= ~(1u << (&meeting - warp.meetings));
 }
 
 float of_pair(uint32_t pair, int high) {
@@ -136,9 +157,11 @@ void multiply_all(Values of_lanes) {
 }  // namespace
 
 void begin_warps(size_t count) {
-  meetings.clear();
-  meetings.resize(count);
-  meetings_called.assign(count, 0);
+  warps.resize(count);
+  for (Warp& warp : warps) {
+    warp.taken = 0;
+    warp.called = 0;
+  }
 }
 
 namespace runtime {
