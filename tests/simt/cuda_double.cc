@@ -167,6 +167,9 @@ cudaError_t cudaMalloc(void** address, size_t bytes) {
   char* const first = base + mapped - room;
   std::memset(base, 0xff, mapped);
   ::mprotect(base, mapped + kPage, PROT_NONE);
+  // The last page becomes a mapping of its own for the system, which else would cut one mapping in
+  // two and join them again whenever the device begins to work and ends.
+  ::madvise(base + mapped, kPage, MADV_DONTDUMP);
 #ifdef SIMT_ASAN
   __asan_poison_memory_region(base, static_cast<size_t>(first - base));
   __asan_poison_memory_region(first + bytes, room - bytes);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -15,6 +16,8 @@
 namespace {
 
 constexpr std::size_t kRoom = std::size_t{8} << 30;  // of addresses: pages come when written
+// The system changes the protection of large pages 512 times as fast.
+constexpr std::size_t kLargePage = std::size_t{2} << 20;
 char* room = nullptr;
 std::size_t used = 0;
 thread_local bool guarded = false;
@@ -25,7 +28,8 @@ bool in_room(const void* address) {
 }
 
 void out_of_reach(bool device_works) {
-  ::mprotect(room, (used + 4095) / 4096 * 4096, device_works ? PROT_NONE : PROT_READ | PROT_WRITE);
+  const std::size_t whole = (used + kLargePage - 1) / kLargePage * kLargePage;
+  ::mprotect(room, whole, device_works ? PROT_NONE : PROT_READ | PROT_WRITE);
 }
 
 void on_fault(int, siginfo_t* fault, void*) {
@@ -64,10 +68,12 @@ namespace simt {
 
 HostGuard::HostGuard() {
   if (room == nullptr) {
-    void* const mapping = ::mmap(nullptr, kRoom, PROT_READ | PROT_WRITE,
+    void* const mapping = ::mmap(nullptr, kRoom + kLargePage, PROT_READ | PROT_WRITE,
                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     ALM_CHECK(mapping != MAP_FAILED);
-    room = static_cast<char*>(mapping);
+    const std::size_t past = reinterpret_cast<std::uintptr_t>(mapping) % kLargePage;
+    room = static_cast<char*>(mapping) + (kLargePage - past);
+    ::madvise(room, kRoom, MADV_HUGEPAGE);
     static char stack[1 << 16];
     const stack_t alternate{.ss_sp = stack, .ss_flags = 0, .ss_size = sizeof(stack)};
     ::sigaltstack(&alternate, nullptr);
