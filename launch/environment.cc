@@ -40,7 +40,7 @@ std::vector<std::string> warnings_of_variables(const std::vector<std::string>& e
     if (empty || std::ranges::find(known, name) != known.end()) continue;
     const std::string nearest = nearest_name(name, known);
     warnings.push_back("the environment variable " + kPrefix + name +
-                       " is ignored, no option is called so" +
+                       " is ignored, nothing reads one of that name" +
                        (nearest.empty() ? "" : "; did you mean " + kPrefix + nearest + "?"));
   }
   return warnings;

@@ -97,9 +97,10 @@ std::string host_line(const MemoryPlan& plan, const Host& host) {
   const std::string most =
       fitting > 0 ? format("at most %lld a host like it", static_cast<long long>(fitting))
                   : "not even one fits a host like it";
-  return format("  %lld rank%s of one host take %s of it together, and this machine has %s: %s\n",
+  return format("  %lld rank%s of one host take%s %s of it together, and this machine has %s: %s\n",
                 static_cast<long long>(host.ranks), host.ranks == 1 ? "" : "s",
-                bytes_text(together).c_str(), bytes_text(host.memory).c_str(), most.c_str());
+                host.ranks == 1 ? "s" : "", bytes_text(together).c_str(),
+                bytes_text(host.memory).c_str(), most.c_str());
 }
 
 std::string memory_lines(const MemoryPlan& plan, bool gpu, const Host& host) {
@@ -183,7 +184,7 @@ io::Json plan_json(const MemoryPlan& plan, const PlanInputs& in, const Fitting& 
           {"epochs", steps.epochs},
           {"steps_per_epoch", steps.steps_per_epoch},
           {"refit_steps", steps.refit},
-          {"fits", plan.fits},
+          {"fits_kept", plan.fits},
           {"fit_steps", fit_steps},
           {"training_rows", in.survey.fit_rows.front()},
           {"device", in.trains != nullptr ? to_json(plan.device) : io::Json()},
@@ -226,8 +227,8 @@ int run_plan(const Options& options, Communicator& world) {
   const Host host{::sysconf(_SC_PHYS_PAGES) * ::sysconf(_SC_PAGE_SIZE),
                   options.integer("ranks") > 0 ? ranks : world.local_size()};
   if (fitting.memory == 0 && gpu == nullptr) {
-    fitting.memory = host.memory / ranks;
-    fitting.of = ranks == 1 ? "this machine" : "this machine, shared by the ranks";
+    fitting.memory = host.memory / host.ranks;
+    fitting.of = host.ranks == 1 ? "this machine" : "this machine, shared by the ranks";
   }
   if (fitting.memory > 0) fitting.batch = largest_fitting_batch(in, fitting.memory);
   const std::string text = options.flag("json")

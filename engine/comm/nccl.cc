@@ -227,6 +227,7 @@ class NcclCommunicator final : public DeviceCommunicator {
                   const char* what) {
     ALM_CHECK(communicator_ != nullptr, "%s: NCCL has ended", what);
     ncclResult_t result = library().group_start();
+    if (result != ncclSuccess) fail(what, library().error_string(result));
     for (const DeviceNumbers& numbers : together) {
       if (!fine(result)) break;
       std::visit([&](auto values) { result = all_reduce_one(queue, values, how); }, numbers);
@@ -252,9 +253,12 @@ class NcclCommunicator final : public DeviceCommunicator {
   template <class Done>
   void wait_until(const Done& done, double seconds, const char* what) {
     const Timer timer;
-    while (!done()) {
+    while (true) {
+      // What is done may have been done in vain: the state is looked at after it.
+      const bool over = done();
       const ncclResult_t now = communicator_ != nullptr ? state() : ncclSuccess;
       if (!fine(now)) fail(what, library().error_string(now));
+      if (over) return;
       if (timer.seconds() > seconds) fail_late(what, seconds);
       std::this_thread::yield();
     }

@@ -53,7 +53,7 @@ void RemovalPairs::clear(int64_t touches, int64_t pairs) {
   part_begin.reserve(room + 1);
   part_begin.assign(1, 0);
   pair_begin.assign(1, 0);
-  touch_weight.assign(static_cast<size_t>(touches), 1.0f);
+  touch_weight.assign(static_cast<size_t>(touches), 0.0f);
 }
 
 void RemovalPairs::add(const Pair& pair) {
@@ -70,19 +70,39 @@ void RemovalPairs::add(const Pair& pair) {
   weight_of_presence.push_back(is_present ? weight.back() : 0.0f);
 }
 
+// Of the journey of touches [begin, end).
+void RemovalPairs::find_touched(const Source& from, size_t begin, size_t end) {
+  const std::span<const int64_t> clusters = from.cluster.subspan(begin, end - begin);
+  touched_.assign(clusters.begin(), clusters.end());
+  std::sort(touched_.begin(), touched_.end());
+  touched_.erase(std::unique(touched_.begin(), touched_.end()), touched_.end());
+  of_touched_.assign(touched_.size(), {});
+  const auto of = [&](size_t touch) -> Touched& {
+    const auto at = std::lower_bound(touched_.begin(), touched_.end(), from.cluster[touch]);
+    return of_touched_[static_cast<size_t>(at - touched_.begin())];
+  };
+  for (size_t touch = begin; touch < end; ++touch) {
+    Touched& touched = of(touch);
+    if (touched.touches == 0) touched.first = touch;
+    ++touched.touches;
+    touched.observed &= from.mediator[touch] != kMediatorMissing;
+  }
+  for (const Touched& touched : of_touched_) {
+    touch_weight[touched.first] = static_cast<float>(touched.touches);
+  }
+}
+
 void RemovalPairs::fill(const Source& from, int64_t absent, uint64_t draw, bool with_present) {
   clear(from.touches.total(), most(from.touches.rows(), from.touches.total(), absent));
   touched_.reserve(touch_weight.size());
+  of_touched_.reserve(touch_weight.size());
   drawn_.reserve(static_cast<size_t>(absent));
   for (int64_t of = 0; of < from.touches.rows(); ++of) {
     const size_t i = static_cast<size_t>(of);
     const size_t begin = static_cast<size_t>(from.touches.begin[i]);
     const size_t end = static_cast<size_t>(from.touches.begin[i + 1]);
     const int64_t touches = static_cast<int64_t>(end - begin);
-    touched_.assign(from.cluster.begin() + static_cast<int64_t>(begin),
-                    from.cluster.begin() + static_cast<int64_t>(end));
-    std::sort(touched_.begin(), touched_.end());
-    touched_.erase(std::unique(touched_.begin(), touched_.end()), touched_.end());
+    find_touched(from, begin, end);
     const int64_t distinct = std::ssize(touched_);
 
     const double of_journey = double{from.weight[i]};
@@ -90,16 +110,11 @@ void RemovalPairs::fill(const Source& from, int64_t absent, uint64_t draw, bool 
       return from.touch_share.empty() ? 0 : logit_of(from.touch_share[static_cast<size_t>(k)]);
     };
 
-    for (const int64_t k : touched_) {
-      if (!with_present || distinct == 1) break;
-      bool observed = true;
-      int64_t of_cluster = 0;
-      for (size_t touch = begin; touch < end; ++touch) {
-        if (from.cluster[touch] != k) continue;
-        ++of_cluster;
-        observed = observed && from.mediator[touch] != kMediatorMissing;
-      }
-      if (observed) add({of, k, touches - of_cluster, of_cluster, start_of(k), of_journey});
+    for (size_t at = 0; with_present && distinct > 1 && at < touched_.size(); ++at) {
+      const int64_t k = touched_[at];
+      const int64_t of_cluster = of_touched_[at].touches;
+      if (!of_touched_[at].observed) continue;
+      add({of, k, touches - of_cluster, of_cluster, start_of(k), of_journey});
     }
     draw_absent(touched_, from.clusters, touches > 0 ? absent : 0, draw, from.row[i], drawn_);
     const double share =

@@ -23,7 +23,8 @@ struct RemovalPairs {
   std::vector<int64_t> journey;     // [pairs]
   std::vector<int64_t> cluster;     // [pairs]
   // What is left of a journey, as a sum over touches, is its own sum less that of the cluster,
-  // whose touches are all alike: two parts a pair, with weights 1 and minus their number.
+  // whose touches are all alike: two parts a pair, with weights 1 and minus their number. In both
+  // sums a cluster is one term, so that it leaves only what it was rounded by, not by touch.
   std::vector<int64_t> part_begin;  // [pairs + 1] 0, 2, 4, ...
   std::vector<float> part_weight;   // [2 pairs]
   std::vector<float> log_left;      // [pairs] log(1 + touches that are left)
@@ -32,7 +33,8 @@ struct RemovalPairs {
   // [pairs] weight of the journey, over the share of its absent clusters that were drawn.
   std::vector<float> weight;
   std::vector<float> weight_of_presence;  // [pairs] weight times present
-  std::vector<float> touch_weight;        // [t] 1, in the sum over a journey's touches
+  // [t] in the sum over a journey's touches: at the first of a cluster their number, else 0.
+  std::vector<float> touch_weight;
 
   struct Source {
     Csr touches;
@@ -81,7 +83,15 @@ struct RemovalPairs {
   };
   void add(const Pair& pair);
 
+  struct Touched {
+    size_t first = 0;  // of its touches
+    int64_t touches = 0;
+    bool observed = true;  // the mediators of all
+  };
+  void find_touched(const Source& from, size_t begin, size_t end);
+
   std::vector<int64_t> touched_;  // distinct clusters of a journey, ascending
+  std::vector<Touched> of_touched_;
   std::vector<int64_t> drawn_;
 };
 

@@ -46,9 +46,11 @@ void DeviceStep::run_by_graphs(Slot& slot) {
 
 // No part of the step is taken, and nothing is said to other ranks.
 void DeviceStep::record(Slot& slot, Recording& recording) {
+  const std::unique_ptr<Recording*, void (*)(Recording**)> done(
+      &recording_, [](Recording** of) { *of = nullptr; });
+  recording.parts.clear();
   recording_ = &recording;
   recording.rest = queue_->record([&] { queue_step(slot); });
-  recording_ = nullptr;
 }
 
 // COLLECTIVE among several ranks; others may queue theirs op by op.

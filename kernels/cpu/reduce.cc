@@ -28,9 +28,9 @@ static double power_of_two(int exponent) {
 
 // The nearest whole number, ties to even; |value| < 2^62 and of 24 significant bits. Compilers do
 // not vectorise a conversion that rounds, and below avx512, where it is spelled out, there is none
-// to vectorise it to. Below
-// 2^51 a double is rounded by adding kMagic, whose last place is worth one: the low bits of the sum
-// are the whole number. Larger ones go in two digits, of which only the lower one is ever rounded.
+// to vectorise it to. Below 2^51 a double is rounded by adding kMagic, whose last place is worth
+// one: the low bits of the sum are the whole number. Larger ones go in two digits, of which only
+// the lower one is ever rounded.
 static int64_t rounded(double value) {
   constexpr double kMagic = 0x1.8p52;
   constexpr int64_t kMagicBits = std::bit_cast<int64_t>(kMagic);

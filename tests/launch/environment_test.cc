@@ -17,11 +17,13 @@ namespace fs = std::filesystem;
 using Lines = std::vector<std::string>;
 
 TEST(Environment, AVariableThatNothingReadsIsNamedWithTheNearestThatIsRead) {
-  EXPECT_EQ(warnings_of_variables({"PATH=/bin", "ALM_TREADS=2"}),
-            Lines{"the environment variable ALM_TREADS is ignored, no option is called so; did you "
-                  "mean ALM_THREADS?"});
+  EXPECT_EQ(
+      warnings_of_variables({"PATH=/bin", "ALM_TREADS=2"}),
+      Lines{
+          "the environment variable ALM_TREADS is ignored, nothing reads one of that name; did you "
+          "mean ALM_THREADS?"});
   EXPECT_EQ(warnings_of_variables({"ALM_XYZZY=1"}),
-            Lines{"the environment variable ALM_XYZZY is ignored, no option is called so"});
+            Lines{"the environment variable ALM_XYZZY is ignored, nothing reads one of that name"});
   EXPECT_EQ(warnings_of_variables({"ALM_LGO=a", "ALM_BACTH=b"}).size(), 2u);
 }
 

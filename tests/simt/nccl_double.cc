@@ -92,6 +92,10 @@ struct ncclComm {
   int64_t asked = 0;  // reductions
   int64_t ended = 0;
   bool aborted = false;
+  int64_t looks_left = 0;  // at its state until the last group is on its streams
+
+  // Whether the last group is not yet on its streams.
+  bool launches();
 
   void advance_start() {
     if (state != ncclInProgress) return;
@@ -207,8 +211,30 @@ std::list<Reduction> reductions;
 
 bool in_group = false;
 std::vector<Call> group;
+constexpr int64_t kLooks = 3;
+
+void put_on_streams() {
+  for (const Call& call : group) {
+    if (fault.kind == simt::NcclFault::dropped && fault.at == call.communicator->asked + 1) {
+      call.communicator->state = ncclRemoteError;
+      break;
+    }
+    Reduction* const reduction = &reductions.emplace_back(call, std::ssize(group));
+    if (simt::enqueue_until(call.stream, [reduction] { return reduction->advance(); }) !=
+        cudaSuccess) {
+      call.communicator->state = ncclUnhandledCudaError;
+    }
+  }
+  group.clear();
+}
 
 }  // namespace
+
+bool ncclComm::launches() {
+  if (looks_left == 0) return false;
+  if (--looks_left == 0) put_on_streams();
+  return looks_left > 0;
+}
 
 namespace simt {
 
@@ -250,8 +276,9 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t* communicator, int ranks, ncclUni
 }
 
 ncclResult_t ncclCommGetAsyncError(ncclComm_t communicator, ncclResult_t* state) {
+  const simt::InsideDouble inside;
   communicator->advance_start();
-  *state = communicator->state;
+  *state = communicator->launches() ? ncclInProgress : communicator->state;
   return ncclSuccess;
 }
 
@@ -300,20 +327,14 @@ ncclResult_t ncclGroupStart() {
   return ncclSuccess;
 }
 
-// Reductions of a group are on their streams from here on.
+// Some calls later the reductions are on their streams (ncclComm::advance_group()).
 ncclResult_t ncclGroupEnd() {
-  const simt::InsideDouble inside;
   if (!in_group) return ncclInvalidUsage;
   in_group = false;
-  cudaError_t error = cudaSuccess;
-  for (const Call& call : group) {
-    Reduction* const reduction = &reductions.emplace_back(call, std::ssize(group));
-    if (error == cudaSuccess) {
-      error = simt::enqueue_until(call.stream, [reduction] { return reduction->advance(); });
-    }
-  }
-  group.clear();
-  return error == cudaSuccess ? ncclSuccess : ncclUnhandledCudaError;
+  if (group.empty()) return ncclSuccess;
+  ncclComm* const communicator = group.front().communicator;
+  communicator->looks_left = kLooks;
+  return ncclInProgress;
 }
 
 ncclResult_t ncclAllReduce(const void* from, void* to, size_t count, ncclDataType_t type,
@@ -327,7 +348,8 @@ ncclResult_t ncclAllReduce(const void* from, void* to, size_t count, ncclDataTyp
     return ncclInvalidArgument;
   }
   if (communicator->aborted || communicator->state != ncclSuccess) return ncclInvalidUsage;
-  if (simt::records_graph() || !in_group) return ncclInvalidUsage;  // the engine groups all
+  // The engine groups all, and waits until a group is on its streams.
+  if (simt::records_graph() || !in_group || communicator->looks_left > 0) return ncclInvalidUsage;
   memory_known.sums += registered(to) && registered(last);
   group.push_back({communicator, to, count, type, how, stream});
   return ncclSuccess;

@@ -5,9 +5,10 @@
 
 namespace simt {
 
-// What this rank does wrong, and at which of its reductions, from 1; 0: at the start.
+// What this rank does wrong, and at which of its reductions, from 1; 0: at the start. Dropped: it
+// meets an error before the reduction is on its stream.
 struct NcclFault {
-  enum Kind { none, absent, late, error } kind = none;
+  enum Kind { none, absent, late, error, dropped } kind = none;
   int64_t at = 0;
 };
 NcclFault& nccl_fault();

@@ -216,6 +216,9 @@ void check_graphs(Communicator& world, DeviceCommunicator& gpus) {
   const Trained found = trained_on_device(of, world, gpus, kSettled + kMore, {});
   const Trained singly = trained_on_device(of, world, gpus, kSettled + kMore, {.graphs = false});
   expect(found.digest == singly.digest, world, "graphs change the weights");
+  const Trained mixed =
+      trained_on_device(of, world, gpus, kSettled + kMore, {.graphs = world.rank() % 2 == 0});
+  expect(mixed.digest == found.digest, world, "ranks with and without graphs do not meet");
   expect(singly.calls.graph_launches == 0, world, "a graph was launched that nobody wanted");
   expect(found.calls.graph_launches == kMore * parts, world,
          format("%lld graphs were launched in %lld steps",

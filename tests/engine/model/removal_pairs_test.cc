@@ -75,7 +75,8 @@ TEST(RemovalPairs, AreTheClustersThatWereObservedAndSomeOfTheAbsent) {
     EXPECT_NEAR(pairs.start[at], std::log(share / (1 - share)), 1e-5);
   }
   EXPECT_EQ(next, present.size());
-  EXPECT_EQ(pairs.touch_weight, std::vector<float>(kCluster.size(), 1.0f));
+  // Their number at the first touch of each cluster of a journey.
+  EXPECT_EQ(pairs.touch_weight, (std::vector<float>{2, 1, 0, 1, 2, 0, 2, 0, 1}));
 }
 
 TEST(RemovalPairs, OfAnEstimateAreTheAbsentAlone) {
@@ -144,6 +145,27 @@ TEST(RemovalNet, SeesOfAJourneyWithoutAClusterOneThatNeverTouchedIt) {
     EXPECT_NEAR(found.odds[without], found.odds[never], 1e-5);
     EXPECT_NEAR(found.survival[without], found.survival[never], 1e-5);
     EXPECT_GT(std::fabs(found.odds[without] - found.odds[place(journey, 0)]), 1e-3);
+  }
+}
+
+// The sum of a journey is large beside what is left of it.
+TEST(RemovalNet, SeesWhatIsLeftOfALongJourneyOfOneCluster) {
+  constexpr int64_t kTouches = 4096;
+  const std::vector<int64_t> begin = {0, kTouches, kTouches + 1};
+  std::vector<int64_t> cluster(kTouches, 2);
+  cluster[kTouches / 3] = 1;
+  cluster.push_back(1);
+  const std::vector<uint8_t> mediator(cluster.size(), 1);
+  const std::vector<float> weight(2, 1.0f);
+  const std::vector<int64_t> row = {0, 1};
+  RemovalPairs pairs;
+  pairs.fill({{begin}, cluster, mediator, weight, row, kClusters, kShares}, kClusters, 0, true);
+  const Scored found = scored(begin, cluster, pairs);
+  ASSERT_EQ(pairs.cluster[1], 2) << "what is left of the long one";
+  for (size_t never = 0; never < pairs.cluster.size(); ++never) {
+    if (pairs.journey[never] != 1 || pairs.cluster[never] != 2) continue;
+    EXPECT_NEAR(found.odds[1], found.odds[never], 5e-3);
+    EXPECT_NEAR(found.survival[1], found.survival[never], 5e-3);
   }
 }
 

@@ -185,7 +185,9 @@ TEST_P(BatchPackerTest, HoldsPairsOfTheRemovalNetAndPaddingThatWeighsNothing) {
     EXPECT_EQ(std::ssize(found.part_weight), 2 * found.pairs());
     EXPECT_EQ(found.touch_weight.size(), batch.inputs.cluster.size());
     EXPECT_LE(found.pairs(), wanted.pairs() + wanted.pairs() / 32 + 1);
-    if (padding == Padding::none) EXPECT_EQ(found.pairs(), wanted.pairs());
+    if (padding == Padding::none) {
+      EXPECT_EQ(found.pairs(), wanted.pairs());
+    }
     for (int64_t pair = wanted.pairs(); pair < found.pairs(); ++pair) {
       EXPECT_EQ(found.weight[static_cast<size_t>(pair)], 0);
       EXPECT_GE(found.journey[static_cast<size_t>(pair)], all.journeys);
