@@ -21,7 +21,7 @@ struct DeviceBatch {
     std::span<const int64_t> places;  // [uses] where in `rows` the row of a use stands
   };
   ModelInputs inputs;
-  // On the host: see ProxyInputs::add_known(). Of a step of several ranks that of all.
+  // On the host: see ProxyInputs::add_known(). Of a training step of several ranks that of all.
   LossTotals known;
   Rows cats;
   Rows items;

@@ -13,7 +13,7 @@ namespace simt {
 namespace {
 
 constexpr size_t kLimit = 48 * 1024;  // of a block without asking for more
-constexpr size_t kGap = 64;
+constexpr size_t kGap = 1024;
 // Two barriers in a row need tags of their own, or who comes late to leave the first would be
 // ordered after who has come to the second. Groups of a warp meet at will: more for them.
 constexpr int64_t kBarrierTags = 2;

@@ -327,7 +327,7 @@ ncclResult_t ncclGroupStart() {
   return ncclSuccess;
 }
 
-// Some calls later the reductions are on their streams (ncclComm::advance_group()).
+// Some looks at the state later the reductions are on their streams (ncclComm::launches()).
 ncclResult_t ncclGroupEnd() {
   if (!in_group) return ncclInvalidUsage;
   in_group = false;

@@ -47,6 +47,7 @@ struct How {
   bool deterministic = false;
   bool graphs = true;
   bool refit = false;  // steps of the second stage
+  bool idle = false;   // the last rank of several has no journeys
   Timeline* timeline = nullptr;
 };
 Trained trained_on_device(const TrainingCase& of, Communicator& world, DeviceCommunicator& gpus,
@@ -65,7 +66,10 @@ Trained trained_on_device(const TrainingCase& of, Communicator& world, DeviceCom
   for (int64_t step = 1; step <= steps; ++step) {
     state->clip_norm = step % 2 == 0 ? 0.02 : 0;
     state->reversal = 0.02f * static_cast<float>(step);
-    const StepResult result = training.take(on_device, *state, step);
+    const bool idle = how.idle && world.size() > 1 && world.rank() == world.size() - 1;
+    const std::span<const io::Journeys> none;
+    on_device.begin(*state, idle ? none : training.batch(step), step, DeviceTraining::settings());
+    const StepResult result = on_device.result(*state);
     expect(!result.skipped, world, "step " + std::to_string(step) + " was skipped");
     trained.losses.push_back(result.losses);
     trained.norms.push_back(result.gradient_norm);
@@ -256,6 +260,15 @@ void check_refit(Communicator& world, DeviceCommunicator& gpus) {
   }
 }
 
+// A rank without journeys sends what the others send, and moves its weights with them.
+void check_idle_rank(Communicator& world, DeviceCommunicator& gpus) {
+  for (const bool refit : {false, true}) {
+    const Trained found =
+        trained_on_device({"reference", 32}, world, gpus, 6, {.refit = refit, .idle = true});
+    expect_equal_on_ranks(world, found.digest);
+  }
+}
+
 // Once the step has ended.
 void check_memory(Communicator& world) {
   const simt::NcclMemory memory = simt::nccl_memory();
@@ -280,6 +293,7 @@ void run(Communicator& world, bool exact) {
     check_memory(world);
     if (all_failures(world) == 0) check_graphs(world, *gpus);
     if (all_failures(world) == 0) check_refit(world, *gpus);
+    if (all_failures(world) == 0) check_idle_rank(world, *gpus);
     if (all_failures(world) == 0) check_curve(world, *gpus, {"tiny", 64, Head::proxy}, 4);
     if (all_failures(world) == 0) check_curve(world, *gpus, {"tiny", 32, Head::general}, 4);
     if (all_failures(world) == 0) check_curve(world, *gpus, {"tiny", 32}, 50);
