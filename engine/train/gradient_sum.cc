@@ -20,7 +20,7 @@ constexpr int kDigitBits = 11;
 constexpr int64_t kDigits = int64_t{1} << kDigitBits;
 
 // Uses whose gradient is fetched ahead: they lie in the memory of many micro-blocks.
-constexpr size_t kAhead = 8;
+constexpr size_t kAhead = 16;
 constexpr size_t kCacheLine = 64;
 
 template <class Number>
