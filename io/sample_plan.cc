@@ -94,8 +94,8 @@ LaneRange lanes_of_rank(int64_t lanes, int64_t rank, int64_t ranks) {
   ALM_CHECK(ranks > 0 && rank >= 0 && rank < ranks);
   if (ranks > lanes) {
     throw UserError(
-        format("%lld ranks, but a batch has only %lld micro-blocks: start at most %lld ranks, or "
-               "raise --batch and give each rank more threads",
+        format("%lld ranks, but a batch has only %lld micro-blocks: start at most %lld ranks, each "
+               "of more threads, or raise --batch (to 256 journeys a rank, at least 8192)",
                static_cast<long long>(ranks), static_cast<long long>(lanes),
                static_cast<long long>(lanes)));
   }

@@ -76,7 +76,8 @@ std::string aligned(const std::vector<Row>& rows) {
 }
 
 std::string truth_line(const io::Json& truth) {
-  std::string line = "  against the truth:";
+  const std::string estimand = truth.value("estimand", std::string());
+  std::string line = "  against the truth" + (estimand.empty() ? "" : " of " + estimand) + ":";
   for (const char* key :
        {"cluster_spearman", "slope", "ratio", "coverage95", "oracle_auuc_05", "backdoor_auuc_05"}) {
     const std::optional<double> value = at(truth, key);

@@ -33,8 +33,9 @@ std::string front_page() {
 
 std::string version_text(const std::string& communicator) {
   std::string text =
-      "alm\n" + version_line("communicator", communicator) + version_line("MPI", mpi_version()) +
-      version_line("matrix product", gemm_library()) + version_line("options", options_library());
+      "alm\n" + version_line("commit", ALM_COMMIT) + version_line("communicator", communicator) +
+      version_line("MPI", mpi_version()) + version_line("matrix product", gemm_library()) +
+      version_line("options", options_library());
   for (const auto& [library, version] : io::library_versions()) {
     text += version_line(library, version);
   }

@@ -237,8 +237,8 @@ int run_plan(const Options& options, Communicator& world) {
   if (world.rank() == 0) std::fputs(text.c_str(), stdout);
   if (!options.given("memory") || bounded_bytes(plan, in) <= fitting.memory) return 0;
   throw UserError(
-      format("a rank would take %s, more than --memory %s: use a smaller --batch or "
-             "more ranks, or smaller --item-rows and --cat-rows",
+      format("a rank would take %s, more than --memory %s: use a smaller --batch, fewer "
+             "--threads or more ranks, or smaller --item-rows and --cat-rows",
              bytes_text(bounded_bytes(plan, in)).c_str(), options.text("memory").c_str()));
 }
 

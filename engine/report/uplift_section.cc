@@ -108,7 +108,16 @@ std::string area_table(const std::vector<std::pair<std::string, const io::Json*>
     }
     if (any) html += "<tr><th>" + escape(label) + "</th>" + row + "</tr>\n";
   }
-  return html + "</tbody></table></div>\n";
+  html += "</tbody></table></div>\n";
+  const bool outside = std::ranges::any_of(columns, [](const auto& column) {
+    const Interval bounds = interval(child(*column.second, "ci95"));
+    const Number value = number(*column.second, "auuc_05");
+    return bounds && value && (*value < bounds->first || *value > bounds->second);
+  });
+  if (!outside) return html;
+  return html +
+         "<p class=\"note\">An interval may lie above its value: noise in the gains draws an area "
+         "towards chance, which the interval makes up for and the value does not.</p>\n";
 }
 
 std::string bucket_plots(const std::vector<Gain>& gains) {

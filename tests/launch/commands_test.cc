@@ -71,8 +71,8 @@ TEST(Commands, OptionsPageInDocsIsFresh) {
 
 TEST(Version, NamesEveryLinkedLibraryAndWhatGpusNeed) {
   const std::string text = version_text("self") + gpu_version_text();
-  for (const char* name : {"self", "MPI", "HDF5", "libdeflate", "zstd", "lz4", "OpenSSL", "oneDNN",
-                           "Boost", "CUDA", "CUDA driver", "cuBLASLt", "NCCL"}) {
+  for (const char* name : {"commit", "self", "MPI", "HDF5", "libdeflate", "zstd", "lz4", "OpenSSL",
+                           "oneDNN", "Boost", "CUDA", "CUDA driver", "cuBLASLt", "NCCL"}) {
     EXPECT_NE(text.find(name), std::string::npos) << name << " missing in\n" << text;
   }
 }
