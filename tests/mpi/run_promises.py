@@ -805,6 +805,8 @@ def case_refused():
         changed = [name] if value is None else [name, value]
         refused(log, "run", *SMALL, "--epochs", "1", "--resume", *changed, ranks=2,
                 says=(name + " ", then, "run"))
+    refused(log, "run", *SMALL, "--epochs", "1", "--resume", "--model", "reference",
+            says=("--cat-width was 8, as --model tiny has it,", "16 now"))
     refused("other", "run", *SMALL, "--epochs", "1", "--resume", ranks=2, says=("another log",))
     # What does not matter may change; a finished run is finished again, alike.
     before = estimates("run/estimates.json")
