@@ -89,7 +89,7 @@ BUGS = (
     Bug("ranks", "a sum is recorded into a graph", SUMS, "  if (recording_ != nullptr) {\n", "  if (false) {\n", "curve"),
     Bug("ranks", "a step of graphs leaves its sums out", GRAPHS, "        send_sum(slot, part.sum);\n", "", "curve"),
     Bug("ranks", "NCCL is handed memory of the host", "engine/comm/nccl.cc",
-        "library().all_reduce(values.data(), values.data(),",
+        "return library().all_reduce(values.data(), values.data(),",
         "static std::vector<double> host; host.resize(static_cast<size_t>(values.size())); "
         "return library().all_reduce(host.data(), host.data(),", "curve"),
     Bug("ranks", "the scale of the integers is each rank's own", EXACT,
