@@ -38,13 +38,8 @@ void RowTable::initialise(uint64_t seed, double sd) {
 
 void RowUses::append(std::span<const int64_t> uses, Matrix<const float> d_rows) {
   rows.insert(rows.end(), uses.begin(), uses.end());
-  if (d_rows.stride == d_rows.cols) {
-    gradient.insert(gradient.end(), d_rows.data, d_rows.data + d_rows.rows * d_rows.cols);
-    return;
-  }
-  for (int64_t use = 0; use < d_rows.rows; ++use) {
-    gradient.insert(gradient.end(), d_rows.row(use), d_rows.row(use) + d_rows.cols);
-  }
+  const std::span<const float> numbers = flat(d_rows);
+  gradient.insert(gradient.end(), numbers.begin(), numbers.end());
 }
 
 }  // namespace alm

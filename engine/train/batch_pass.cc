@@ -2,19 +2,9 @@
 
 #include <algorithm>
 #include <functional>
-#include <utility>
 
 namespace alm {
 namespace {
-
-// Arena range to which a pass gives a gradient.
-std::pair<int64_t, int64_t> learnt_range(const Model& model, Part part) {
-  if (part == Part::second_stage) return {model.refit_first(), model.refit_last()};
-  if (part == Part::discriminator) {
-    return {model.discriminator_first(), model.discriminator_last()};
-  }
-  return {0, model.loss_last()};
-}
 
 // Largest absolute value among the gradients of a micro-block's rows.
 float largest_of(const BlockRows& rows, Queue& queue, const Ops& ops) {
@@ -26,6 +16,14 @@ float largest_of(const BlockRows& rows, Queue& queue, const Ops& ops) {
 }
 
 }  // namespace
+
+std::pair<int64_t, int64_t> learnt_range(const Model& model, Part part) {
+  if (part == Part::second_stage) return {model.refit_first(), model.refit_last()};
+  if (part == Part::discriminator) {
+    return {model.discriminator_first(), model.discriminator_last()};
+  }
+  return {0, model.loss_last()};
+}
 
 LossTotals forward_and_backward(StepState& state, std::span<const io::Journeys> blocks, Part part,
                                 Objective objective, DenseGradientSum& into, uint64_t draw) {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "engine/train/batch_pass.h"
 #include "kernels/base/clock.h"
 #include "kernels/base/text.h"
 #include "kernels/gpu.h"
@@ -93,8 +94,7 @@ DeviceSpan<float> DeviceStep::sum_rows(const DeviceWeights::Table& table,
 
 DeviceSpan<float> DeviceStep::learnt(const DeviceArray<float>& arena,
                                      const DeviceBatch& batch) const {
-  const int64_t first = batch.refit ? model_.refit_first() : 0;
-  const int64_t last = batch.refit ? model_.refit_last() : model_.loss_last();
+  const auto [first, last] = learnt_range(model_, batch.refit ? Part::second_stage : Part::model);
   return DeviceSpan<float>(arena).part(first, last - first);
 }
 
@@ -174,18 +174,16 @@ void DeviceStep::begin(StepState& state, std::span<const io::Journeys> blocks, i
   reversal_ = state.reversal;
   begin_times(slot, state.phases.timeline);
   const StepSettings of_step = step_settings(step, settings, state.clip_norm);
-  if (state.refit) {
-    ALM_CHECK(!state.options.deterministic);
-    send(slot, state, blocks, of_step, padding(false), RowsOf::none, static_cast<uint64_t>(step));
-    phase.next(Phase::compute, "queue");
-    run(slot);
-  } else if (state.options.deterministic) {
+  if (state.options.deterministic) {
+    ALM_CHECK(!state.refit);
     send(slot, state, blocks, of_step, padding(true), RowsOf::all_ranks);
     phase.next(Phase::compute);
     step_exactly(slot, state, blocks, phase);
   } else {
-    send(slot, state, blocks, of_step, padding(false),
-         ranks_.size() > 1 ? RowsOf::all_ranks : RowsOf::batch);
+    const RowsOf learning = ranks_.size() > 1 ? RowsOf::all_ranks : RowsOf::batch;
+    std::optional<uint64_t> draw;  // of the second stage
+    if (state.refit) draw = static_cast<uint64_t>(step);
+    send(slot, state, blocks, of_step, padding(false), draw ? RowsOf::none : learning, draw);
     phase.next(Phase::compute, "queue");
     run(slot);
   }

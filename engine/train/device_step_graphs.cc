@@ -46,8 +46,10 @@ void DeviceStep::run_by_graphs(Slot& slot) {
 
 // No part of the step is taken, and nothing is said to other ranks.
 void DeviceStep::record(Slot& slot, Recording& recording) {
-  const std::unique_ptr<Recording*, void (*)(Recording**)> done(
-      &recording_, [](Recording** of) { *of = nullptr; });
+  struct Recorded {  // or given up
+    Recording*& under_way;
+    ~Recorded() { under_way = nullptr; }
+  } const end{recording_};
   recording.parts.clear();
   recording_ = &recording;
   recording.rest = queue_->record([&] { queue_step(slot); });
