@@ -73,7 +73,7 @@ Command attribute_command() {
   flags.push_back({.name = "out",
                    .help = "The file to write; .csv or .h5 chooses the format.",
                    .required = true});
-  const std::vector<OptionSpec> device = device_flags();
+  const std::vector<OptionSpec> device = cpu_flags();
   flags.insert(flags.end(), device.begin(), device.end());
   return {
       {.name = "attribute",

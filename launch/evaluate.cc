@@ -85,7 +85,7 @@ Command evaluate_command() {
                    .help =
                        "Only how well outcomes are predicted, many times as fast: no effects, and "
                        "nothing that is made of them."});
-  const std::vector<OptionSpec> device = device_flags();
+  const std::vector<OptionSpec> device = cpu_flags();
   flags.insert(flags.end(), device.begin(), device.end());
   return {
       {.name = "evaluate",

@@ -89,6 +89,15 @@ std::vector<OptionSpec> device_flags(const std::vector<std::string>& devices,
            .choices = {"auto", "scalar", "avx2", "avx512"}}};
 }
 
+std::vector<OptionSpec> cpu_flags() {
+  std::vector<OptionSpec> flags = device_flags(
+      {"auto", "cpu"}, "Where to compute: on CPUs, also what was trained on a GPU; auto is cpu.");
+  flags[0].why_these =
+      "this is computed on CPUs, also what was trained on a GPU; leave --device out here, and "
+      "ALM_DEVICE unset";
+  return flags;
+}
+
 OptionSpec precision_flag() {
   return {
       .name = "precision",

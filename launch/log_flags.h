@@ -22,8 +22,10 @@ void check_output_file(const std::string& option, const std::string& path, bool 
                        Communicator& world);
 
 // --device, with these choices and that help, and --simd.
-std::vector<OptionSpec> device_flags(const std::vector<std::string>& devices = {"auto", "cpu"},
-                                     const std::string& help = "Where to compute.");
+std::vector<OptionSpec> device_flags(const std::vector<std::string>& devices,
+                                     const std::string& help);
+// The same of a command that computes on CPUs alone.
+std::vector<OptionSpec> cpu_flags();
 // --precision, of commands that train.
 OptionSpec precision_flag();
 // What it comes to on a device of which it names the default.

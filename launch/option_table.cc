@@ -108,7 +108,8 @@ void check_value(const OptionSpec& option, const std::string& text, const std::s
     case OptionType::text:
       if (!option.choices.empty() &&
           std::find(option.choices.begin(), option.choices.end(), text) == option.choices.end()) {
-        refuse(join(option.choices, " or "));
+        refuse(join(option.choices, " or ") +
+               (option.why_these.empty() ? "" : ": " + option.why_these));
       }
       return;
     case OptionType::integer: {

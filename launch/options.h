@@ -20,6 +20,7 @@ struct OptionSpec {
   std::string default_text{};          // as typed; flags: "false"
   std::string help{};                  // one sentence
   std::vector<std::string> choices{};  // text: allowed values; empty: any
+  std::string why_these{};             // choices: told with the refusal of any other value
   double lowest = -1e308;              // numbers: inclusive bounds
   double highest = 1e308;
   bool required = false;

@@ -137,6 +137,14 @@ TEST(Options, UnknownNamesAreRefusedWithTheNearestOne) {
   EXPECT_NE(message.find("--level"), std::string::npos);
 }
 
+TEST(Options, ARefusedChoiceSaysWhyItIsNone) {
+  EXPECT_EQ(refusal({"--level", "C"}), "--level C (command line): wanted A or B");
+  CommandSpec spec = sample_command();
+  spec.options[2].why_these = "there is no third";
+  EXPECT_EQ(refusal({"--level", "C"}, spec),
+            "--level C (command line): wanted A or B: there is no third");
+}
+
 TEST(Options, MalformedAndOutOfBoundsValuesAreRefused) {
   for (const std::vector<std::string>& arguments :
        std::vector<std::vector<std::string>>{{"--rows-per-file", "ten"},
