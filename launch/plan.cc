@@ -12,6 +12,7 @@
 #include "launch/log_flags.h"
 #include "launch/threads.h"
 #include "launch/train_flags.h"
+#include "launch/train_rules.h"
 
 namespace alm {
 namespace {

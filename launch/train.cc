@@ -7,6 +7,7 @@
 #include "engine/report/report.h"
 #include "engine/train/device_step.h"
 #include "engine/train/metrics_log.h"
+#include "engine/train/timeline.h"
 #include "engine/train/trainer.h"
 #include "kernels/base/log.h"
 #include "kernels/base/text.h"
@@ -17,6 +18,7 @@
 #include "launch/log_flags.h"
 #include "launch/signals.h"
 #include "launch/train_flags.h"
+#include "launch/train_rules.h"
 
 namespace alm {
 namespace {
@@ -59,6 +61,10 @@ void write_report(const std::string& run_dir) {
 int run_train(const Options& options, Communicator& world) {
   install_stop_signals();
   const TrainOptions resolved = train_options(options);
+  if (!resolved.timeline.empty()) {
+    check_no_other_file(resolved.timeline, world);
+    check_output_file("timeline", resolved.timeline, true, world);
+  }
   const std::shared_ptr<const io::Log> log = open_log(options, world);
   check_log_fits(resolved, log->schema());
   const std::unique_ptr<Compute> compute = make_compute(options, world);
@@ -67,6 +73,10 @@ int run_train(const Options& options, Communicator& world) {
   const std::unique_ptr<Device> gpu =
       chosen_gpu(options, not_yet_on_device(resolved, of_gpu), of_gpu, products, world);
   const std::unique_ptr<DeviceCommunicator> gpus = gpu ? make_gpu_communicator(world) : nullptr;
+  if (!resolved.graph && (gpu == nullptr || resolved.model.proxy_mode())) {
+    log_warning(format("--no-graph changes nothing: %s has no graphs anyway",
+                       gpu == nullptr ? "training on the CPU" : "--mediator proxy"));
+  }
   std::unique_ptr<Compute> in_bf16;
   if (gpu == nullptr && chosen_precision(options, Precision::fp32) == Precision::bf16) {
     in_bf16 = make_compute(options, world, Precision::bf16);

@@ -4,6 +4,7 @@
 
 #include "kernels/base/text.h"
 #include "launch/log_flags.h"
+#include "launch/train_rules.h"
 
 namespace alm {
 namespace {
@@ -240,23 +241,7 @@ TrainOptions train_options(const Options& options) {
   result.seed = static_cast<uint64_t>(options.integer("seed"));
   result.holdout = options.real("holdout");
   result.folds = options.integer("folds");
-  if (result.folds > 1 && options.given("holdout")) {
-    throw UserError("--folds scores every user by a fit made without them: leave --holdout out");
-  }
-  if (result.folds > 1 && !options.text("init").empty()) {
-    throw UserError(
-        "--init with --folds: the run it starts from has seen the users that a fold must not see; "
-        "leave one of them out");
-  }
   result.bootstrap_fits = options.integer("bootstrap-fits");
-  if (result.bootstrap_fits == 1) {
-    throw UserError("--bootstrap-fits 1: one replicate tells no error; 100 are a good number");
-  }
-  if (result.bootstrap_fits > 0 && !options.text("init").empty()) {
-    throw UserError(
-        "--bootstrap-fits with --init: replicates start fresh and would tell the error of another "
-        "fit than the one that is warm-started; leave one of them out");
-  }
   result.validation = options.real("validation");
   result.learning_rate = options.real("learning-rate");
   result.warmup_steps = options.integer("warmup-steps");
@@ -288,28 +273,15 @@ TrainOptions train_options(const Options& options) {
   if (options.text("proxy-input") == "all") result.model.proxy_input = ProxyInput::all;
   if (options.text("outcome-head") == "general") {
     result.model.outcome_head = OutcomeHead::general;
-    if (result.model.proxy_mode()) {
-      throw UserError(
-          "--outcome-head general sums over observed mediators: --mediator proxy has none; leave "
-          "one of them out");
-    }
-  }
-  if (result.model.proxy_mode() && result.tabular) {
-    throw UserError("--mediator proxy learns a network: it has no --nuisance tabular");
-  }
-  if (result.model.proxy_mode() && result.bootstrap_fits > 0) {
-    throw UserError("--bootstrap-fits gives errors of effects: --mediator proxy has none");
   }
   result.controls = controls_by_name(options.text("controls"), result.model.proxy_mode());
-  if (!result.model.proxy_mode() && result.model.proxy_input != ProxyInput::none) {
-    throw UserError("--proxy-input is of --mediator proxy");
-  }
   for (const SizeFlag& size : kSizeFlags) {
     if (options.integer(size.name) > 0) result.model.*size.member = options.integer(size.name);
   }
   for (const WeightFlag& weight : kWeightFlags) {
     if (options.real(weight.name) >= 0) result.model.*weight.member = options.real(weight.name);
   }
+  check_together(options, result);
   return result;
 }
 
@@ -319,19 +291,6 @@ Precision precision_on_gpu(const Options& options, const TrainOptions& resolved)
 
 Products products_on_gpu(const TrainOptions& resolved) {
   return resolved.deterministic || resolved.model.proxy_mode() ? Products::own : Products::fastest;
-}
-
-void check_log_fits(const TrainOptions& options, const io::LogSchema& schema) {
-  if (options.tmle && !schema.is_arm_log()) {
-    throw UserError(
-        "--tmle targets the arms of an arm log: journeys of many touches have no propensity to "
-        "target with; leave it out");
-  }
-  if (options.model.general_head() && schema.is_arm_log()) {
-    throw UserError(
-        "--outcome-head is of sequence logs: the head of an arm log is always general; leave it "
-        "out");
-  }
 }
 
 }  // namespace alm

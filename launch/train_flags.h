@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "engine/train/train_options.h"
-#include "io/journeys.h"
 #include "kernels/gpu.h"
 #include "kernels/mixed_matrix.h"
 #include "launch/options.h"
@@ -20,7 +19,5 @@ Precision precision_on_gpu(const Options& options, const TrainOptions& resolved)
 // Who would make its products. With --deterministic bits may not hang on a library; in proxy mode
 // no two steps have the same sizes, for each of which it would seek its code.
 Products products_on_gpu(const TrainOptions& resolved);
-// UserError where they do not go with a log of this schema.
-void check_log_fits(const TrainOptions& options, const io::LogSchema& schema);
 
 }  // namespace alm

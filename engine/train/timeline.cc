@@ -1,10 +1,7 @@
 #include "engine/train/timeline.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -46,16 +43,12 @@ std::string text_of_file(const std::vector<std::vector<std::byte>>& of_ranks) {
   return text + "\n]}\n";
 }
 
-// Why a timeline may not be written there; empty: it may. Nothing but a timeline is overwritten.
+// Why a timeline may not take the place of what is there; empty: it may.
 std::string obstacle(const std::string& path) {
   namespace fs = std::filesystem;
   std::error_code error;
   const fs::file_status found = fs::symlink_status(path, error);
-  if (!fs::exists(found)) {
-    const fs::path folder = fs::path(path).parent_path();
-    const char* const in = folder.empty() ? "." : folder.c_str();
-    return ::access(in, W_OK) == 0 ? "" : std::string(in) + ": " + std::strerror(errno);
-  }
+  if (!fs::exists(found)) return "";
   if (!fs::is_regular_file(found)) return "it is there, and is no file";
   std::string begins(std::strlen(kOpening), ' ');
   std::ifstream(path).read(begins.data(), std::ssize(begins));
@@ -64,14 +57,15 @@ std::string obstacle(const std::string& path) {
 
 }  // namespace
 
-Timeline::Timeline(std::string path, int64_t steps, Communicator& world)
-    : path_(std::move(path)), most_steps_(steps), world_(world) {
-  world_.together("timeline", [&] {
-    const std::string why_not = world_.rank() == 0 ? obstacle(path_) : "";
-    if (!why_not.empty()) throw UserError("--timeline " + path_ + ": " + why_not);
+void check_no_other_file(const std::string& timeline, Communicator& world) {
+  world.together("timeline", [&] {
+    const std::string why_not = world.rank() == 0 ? obstacle(timeline) : "";
+    if (!why_not.empty()) throw UserError("--timeline " + timeline + ": " + why_not);
   });
-  start_ = common_moment(world_);
 }
+
+Timeline::Timeline(std::string path, int64_t steps, Communicator& world)
+    : path_(std::move(path)), most_steps_(steps), world_(world), start_(common_moment(world)) {}
 
 void Timeline::add(Lane lane, const char* name, double begin, double end, int64_t step) {
   if (!written_) spans_.push_back({lane, name, begin, end, step});

@@ -14,11 +14,14 @@ namespace alm {
 // The host's thread; on a GPU the queue of steps, that of sums over ranks, that of copies.
 enum class Lane { host, gpu, gpu_sums, gpu_copies };
 
+// COLLECTIVE. UserError where a timeline written to that path would take the place of anything but
+// an older one.
+void check_no_other_file(const std::string& timeline, Communicator& world);
+
 class Timeline {
  public:
-  // COLLECTIVE: compares the clocks of all ranks. UserError where rank 0 cannot write the file, or
-  // there is something else than a timeline, which stays as it is until end(). `world` must outlive
-  // it.
+  // COLLECTIVE: compares the clocks of all ranks. A file that is there stays as it is until end().
+  // `world` must outlive it.
   Timeline(std::string path, int64_t steps, Communicator& world);
 
   // Before the first step: so many of the fit were taken before, for it may go on from a
@@ -52,7 +55,7 @@ class Timeline {
   const std::string path_;
   const int64_t most_steps_;
   Communicator& world_;
-  double start_ = 0;
+  const double start_;
   int64_t before_ = 0;
   int64_t steps_ = 0;  // that have ended, of those shown
   bool written_ = false;

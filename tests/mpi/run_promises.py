@@ -333,7 +333,16 @@ def case_timeline():
     check(shown == reported[:3] and shown[0] > 1, f"steps shown {shown}, reported {reported[:5]}")
     train(log, "alone", *SMALL, "--epochs", "1", "--report-every", "5")
     check(first_line("alone")["comm_share"] < .01, "of one rank")
-    refused(log, "nowhere", *SMALL, "--timeline", "no/such/folder/x", says=("--timeline", "no/such/folder"))
+    # Where it cannot be written is known before a run is begun, also of one that is past its first fit.
+    for path, says in (("run/config.json", "is no timeline"), ("run", "is no file"),
+                       ("run/config.json/x", "its directory cannot be made"),
+                       ("/proc/x.json", "cannot be written there")):
+        refused(log, "nowhere", *SMALL, "--timeline", path, says=(f"--timeline {path}", says))
+        check(not Path("nowhere").exists(), f"--timeline {path}: a run was begun")
+    refused(log, "alone", *SMALL, "--epochs", "1", "--resume", "--timeline", "run/config.json",
+            says=("--timeline run/config.json", "is no timeline"))
+    train(log, "deep", *SMALL, "--epochs", "1", "--timeline", "made/for/it.json")
+    check(Path("made/for/it.json").exists(), "no timeline in a directory that was not there")
 
 
 def told_again(run, log):
@@ -799,7 +808,7 @@ def case_refused():
                               ("--batch", "auto", "256"), ("--learning-rate", "0.1", "0.003"),
                               ("--holdout", "0.5", "0.7"), ("--max-touches", "8", "64"),
                               ("--head-hidden", "16", "32"), ("--mediator-weight", "1", "0.1"),
-                              ("--adversary-weight", "1", "0.1"), ("--mediator", "proxy", "observed"),
+                              ("--mediator", "proxy", "observed"),
                               ("--outcome-head", "general", "separable"),
                               ("--deterministic", None, "false")):
         changed = [name] if value is None else [name, value]
@@ -910,6 +919,8 @@ def case_said_once():
                  ("--run gone", "no such directory")),
                 (["evaluate", *common, "--out", "folder"], ("--out folder", "is a directory")),
                 (["evaluate", *common, "--out", "run/config.json/x"], ("--out run/config.json/x",)),
+                (["evaluate", *common, "--out", "x.json", "--device", "cuda"],
+                 ("--device cuda (command line)", "on CPUs", "leave --device out")),
                 (["attribute", *common, "--out", "folder.csv/"], (".csv",))):
             complaint(alm(arguments, ranks, wanted=1), says)
     Path("dir.csv").mkdir()
@@ -1137,6 +1148,9 @@ def case_told_truly():
     alm(["synth", "--journeys", 900, "--out", "short", "--quiet"])
     text = train("short", "short-run", "--model", "tiny", "--epochs", "1", ranks=3)
     check("0 of 0" not in text, f"progress over nothing:\n{text}")
+    text = train("short", "plain", "--model", "tiny", "--epochs", "1", "--quiet", "--device", "cpu",
+                 "--no-graph")
+    check(text.count("--no-graph changes nothing: training on the CPU") == 1, f"--no-graph:\n{text}")
 
 
 def main():
