@@ -168,11 +168,25 @@ io::Json holes_of(const CriticSums& sums, const io::LogSchema& schema, std::stri
   return holes;
 }
 
-void put_nothing(io::Json& json, const std::string& why) {
+void put_nothing(io::Json& json, const std::string& why_no_lambda,
+                 const std::string& why_no_holes) {
   json["identification"]["lambda"] = nullptr;
-  json["identification"]["lambda_why"] = why;
+  json["identification"]["lambda_why"] = why_no_lambda;
   json["identification"]["overlap"]["holes"] = nullptr;
-  json["identification"]["overlap"]["holes_why"] = why;
+  json["identification"]["overlap"]["holes_why"] = why_no_holes;
+}
+
+void put_no_critic(io::Json& json, const AlmMta& model) {
+  const std::string takes_critic = "not looked for; that takes the critic";
+  if (!model.general() && !model.additive()) {
+    return put_nothing(json, "the model has no critic (--critic off)",
+                       takes_critic + " (--critic off)");
+  }
+  const std::string who = model.general() ? "the general head" : "a continuous outcome";
+  put_nothing(json, who + " has no Lambda to check",
+              takes_critic + ", which is fitted to check Lambda, and " + who +
+                  " has none. These effects average over no other users' exposures, but rest on "
+                  "journeys that are alike save for the touch: that the log has such is assumed");
 }
 
 }  // namespace
@@ -180,9 +194,7 @@ void put_nothing(io::Json& json, const std::string& why) {
 void put_critic(const EstimateInputs& inputs, const AlmMta& model,
                 std::vector<std::vector<CriticJourney>> mine, io::Json& json) {
   if (model.critic() == nullptr) {
-    return put_nothing(json, model.general()    ? "the general head has no Lambda to check"
-                             : model.additive() ? "a continuous outcome has no Lambda to check"
-                                                : "the model has no critic (--critic off)");
+    return put_no_critic(json, model);
   }
   std::vector<std::vector<CriticJourney>> journeys;  // [folds]
   std::vector<Group> groups;
@@ -197,8 +209,9 @@ void put_critic(const EstimateInputs& inputs, const AlmMta& model,
   }
   const CriticSums sums = sums_of(inputs, model, groups);
   if (sums.journeys() == 0) {
-    return put_nothing(json, format("fewer than %lld scored journeys with a weight",
-                                    static_cast<long long>(kLeastCriticGroup)));
+    const std::string why = format("fewer than %lld scored journeys with a weight",
+                                   static_cast<long long>(kLeastCriticGroup));
+    return put_nothing(json, why, why);
   }
   io::Json lambda = sums.lambda();
   lambda["groups"] = groups.size();

@@ -60,6 +60,15 @@ std::string identification_tiles(const io::Json& identification) {
   return html.empty() ? "" : "<dl class=\"tiles\">\n" + html + "</dl>\n";
 }
 
+// Where nobody looked for clusters that some users are hardly ever shown. Sequence logs.
+std::string holes_note(const io::Json& identification) {
+  const io::Json& overlap = child(identification, "overlap");
+  const std::string reason = why(overlap, "holes");
+  if (!child(overlap, "holes").is_null() || reason.empty()) return "";
+  return "<p>" + prose("Clusters that are hardly ever shown to some kinds of users: " + reason) +
+         ".</p>\n";
+}
+
 // What the outcome head assumes, and how to check it. Sequence logs with an observed mediator.
 std::string head_note(const io::Json& estimates) {
   const std::string head = text(estimates, "outcome_head");
@@ -91,8 +100,9 @@ std::string head_note(const io::Json& estimates) {
 
 std::string footer_section(const io::Json& config, const io::Json& estimates) {
   std::string html;
+  const io::Json& identification = child(estimates, "identification");
   const std::string checks =
-      identification_tiles(child(estimates, "identification")) + head_note(estimates);
+      identification_tiles(identification) + holes_note(identification) + head_note(estimates);
   if (!checks.empty()) {
     html += section(
         "identification", "What the effects rest on",

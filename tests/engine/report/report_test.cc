@@ -210,6 +210,19 @@ TEST(Report, ShowsLambdaTwiceAndNamesTheHolesInTheOverlap) {
   EXPECT_FALSE(has(run.render(), "The factor of do, twice"));
 }
 
+TEST(Report, SaysWhereNobodyLookedForHolesInTheOverlap) {
+  SampleRun run = sample_run("sequence");
+  const std::string begins = "Clusters that are hardly ever shown to some kinds of users:";
+  EXPECT_FALSE(has(visible_text(run.render()), begins));
+  io::Json& overlap = run.estimates["identification"]["overlap"];
+  overlap["holes"] = nullptr;
+  EXPECT_FALSE(has(visible_text(run.render()), begins));
+  overlap["holes_why"] = "not looked for <here>";
+  const std::string page = run.render();
+  EXPECT_EQ(markup_fault(page), "");
+  EXPECT_TRUE(has(visible_text(page), begins + " not looked for <here>."));
+}
+
 TEST(Report, CutsLongNamesBetweenCharacters) {
   std::string name;
   for (int i = 0; i < 4000; ++i) name += "\xe6\xbc\xa2\xf0\x9f\x8e\xac";  // 漢🎬

@@ -342,6 +342,8 @@ TEST_F(CriticCheck, SaysWhyThereIsNone) {
   EXPECT_NE(json.at("identification").at("lambda_why").get<std::string>().find("--critic off"),
             std::string::npos);
   EXPECT_TRUE(json.at("identification").at("overlap").at("holes").is_null());
+  EXPECT_EQ(json.at("identification").at("overlap").at("holes_why"),
+            "not looked for; that takes the critic (--critic off)");
 }
 
 }  // namespace

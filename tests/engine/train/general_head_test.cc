@@ -192,6 +192,10 @@ TEST_F(GeneralHeadRun, GivesEttAloneAndSaysWhy) {
   EXPECT_NE(identification.at("lambda_why").get<std::string>().find("general head"),
             std::string::npos);
   EXPECT_TRUE(identification.at("overlap").at("removal_mean_ratio").is_null());
+  EXPECT_TRUE(identification.at("overlap").at("holes").is_null());
+  const std::string no_holes = identification.at("overlap").at("holes_why").get<std::string>();
+  EXPECT_TRUE(no_holes.starts_with("not looked for; that takes the critic")) << no_holes;
+  EXPECT_NE(no_holes.find("general head has none"), std::string::npos) << no_holes;
 }
 
 TEST_F(GeneralHeadRun, HasNoTruthToStandAgainstWhereTheLogKnowsNoEtt) {
