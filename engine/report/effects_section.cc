@@ -99,10 +99,10 @@ std::string forest(const Effects& effects, Estimand estimand) {
 }
 
 std::string legend(bool arm_log) {
-  return "<ul class=\"legend\"><li>" + role_swatch(Role::front_door, false) +
-         "front-door, with its 95&#160;% interval</li><li>" + role_swatch(Role::naive, false) +
+  return "<ul class=\"legend\"><li>" + role_swatch(Role::front_door) +
+         "front-door, with its 95&#160;% interval</li><li>" + role_swatch(Role::naive) +
          (arm_log ? "naive: arm minus reference" : "naive: journeys with minus journeys without") +
-         "</li><li>" + role_swatch(Role::back_door, false) +
+         "</li><li>" + role_swatch(Role::back_door) +
          "back-door: regression on what was observed</li></ul>\n";
 }
 

@@ -51,8 +51,8 @@ std::string forest_plot(const std::vector<ForestRow>& rows, const std::string& a
   number_width = std::min(number_width, 170.0);
   const double left = label_width + 14;
   const double interval_end = kWidth - 2;
-  const double value_end = interval_end - number_width - 12;
-  const double right = value_end - value_width - 18;
+  const double value_end = interval_end - number_width - 20;
+  const double right = value_end - value_width - 20;
   const double bottom = kTop + kRow * static_cast<double>(rows.size()) + 4;
   const double height = bottom + 42;
   const auto x_of = [&](double x) { return left + (x - low) / (high - low) * (right - left); };

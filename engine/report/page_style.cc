@@ -34,7 +34,7 @@ section{margin-top:56px;padding-top:18px;border-top:2px solid var(--rule)}
 .tiles dd{margin:2px 0 0;font-size:22px;font-weight:650;line-height:1.2;font-variant-numeric:tabular-nums}
 .tiles dd .none{font-size:13px;line-height:1.35;display:block}
 .tiles dd small{display:block;margin-top:3px;font-size:12.5px;font-weight:400;line-height:1.35;color:var(--soft)}
-.tiles+h3{margin-top:32px}
+.tiles+h3{margin-top:32px}.tiles+p,.scroll+p{margin-top:18px}
 .facts div,.tiles div{margin:0;min-width:0}
 .warnings{list-style:none;margin:28px 0 0;padding:0}
 .warnings li{margin:0 0 8px;padding:11px 16px;background:var(--warn);border-left:4px solid var(--warn-edge);font-size:15px;line-height:1.45;overflow-wrap:anywhere}
@@ -56,14 +56,15 @@ svg .gap{font-style:italic}
 svg .axis,svg .zero{stroke:var(--soft);stroke-width:1}
 svg .reference{stroke:var(--soft);stroke-width:1;stroke-dasharray:3 4}
 svg .line{fill:none;stroke-width:2;stroke-linejoin:round}
-svg .dashed{stroke-dasharray:5 4}
+svg .dashed{stroke-dasharray:7 4}svg .dotted{stroke-dasharray:2 3}
 svg .whisker{stroke-width:2.5;opacity:.55}
 svg .line.front,svg .whisker.front{stroke:var(--front)}
 svg .line.back,svg .whisker.back{stroke:var(--back)}
 svg .line.naive,svg .whisker.naive{stroke:var(--naive)}
 svg .line.truth,svg .whisker.truth{stroke:var(--truth)}
 svg .line.muted,svg .whisker.muted{stroke:var(--soft)}
-svg .mark.front,svg .arrow.front{fill:var(--front)}svg .mark.truth{fill:var(--truth)}svg .mark.muted{fill:var(--soft)}
+svg .mark.front,svg .arrow.front{fill:var(--front)}svg .mark.truth{fill:var(--truth)}
+svg .mark.muted{fill:none;stroke:var(--soft);stroke-width:1.8}
 svg .mark.back{fill:var(--paper);stroke:var(--back);stroke-width:1.8}
 svg .mark.naive{fill:var(--paper);stroke:var(--naive);stroke-width:1.8}
 .p0{fill:var(--p0);background:var(--p0)}.p1{fill:var(--p1);background:var(--p1)}.p2{fill:var(--p2);background:var(--p2)}.p3{fill:var(--p3);background:var(--p3)}
@@ -76,6 +77,7 @@ summary{cursor:pointer;font-weight:600;font-size:15px}
 table{border-collapse:collapse;font-size:13.5px;font-variant-numeric:tabular-nums;line-height:1.3}
 th,td{padding:6px 0 6px 18px;text-align:right;font-weight:400;white-space:nowrap}
 th:first-child{text-align:left;padding-left:0;white-space:normal;overflow-wrap:anywhere;min-width:88px}
+.stacked .soft{display:block}.stacked td,.stacked tbody th{vertical-align:top}
 td.verdict,td.sentence{text-align:left;vertical-align:top}
 td.verdict.pass,td.verdict.warn,td.verdict.fail{font-weight:650}td.verdict.warn,td.verdict.fail{box-shadow:inset 4px 0 var(--warn-edge)}
 td.sentence{white-space:normal;min-width:20em}

@@ -33,6 +33,10 @@ std::string cell(const io::Json& row, const char* key) {
   return "<td>" + text + "</td>";
 }
 
+std::string budget_text(double budget) {
+  return percent(budget, budget < 0.01 ? 1 : 0);
+}
+
 // Values by budget, with intervals; the places of a budget lie side by side.
 std::string plot(const io::Json& rows, const std::vector<ChoiceLabel>& shown) {
   Chart chart(640, 300, "Incremental outcomes per 1,000 exposures by budget");
@@ -55,7 +59,13 @@ std::string plot(const io::Json& rows, const std::vector<ChoiceLabel>& shown) {
   chart.x_range(0.5, static_cast<double>(rows.size()) + 0.5);
   chart.include_y(0);
   chart.level(0);
-  chart.x_title("Budget, in the order of the table");
+  std::vector<std::pair<double, std::string>> budgets;
+  for (size_t at = 0; at < rows.size(); ++at) {
+    const Number budget = number(rows[at], "budget");
+    if (budget) budgets.emplace_back(static_cast<double>(at + 1), budget_text(*budget));
+  }
+  chart.x_names(std::move(budgets));
+  chart.x_title("Budget: share of the exposures that is kept");
   chart.y_title("Incremental outcomes per 1,000 exposures");
   return figure(chart.svg(), "Whiskers are 95 % intervals by a bootstrap of users.");
 }
@@ -87,15 +97,16 @@ std::string policy_section(const io::Json& estimates) {
       "the mean one-step effect on those who had the exposures, by fits of its own.</p>\n<ul "
       "class=\"legend\">";
   for (const ChoiceLabel& choice : shown) {
-    html += "<li>" + role_swatch(choice.role, false) + escape(choice.label) + "</li>";
+    html += "<li>" + role_swatch(choice.role) + escape(choice.label) + "</li>";
   }
-  html += "</ul>\n" + plot(rows, shown) + "<div class=\"scroll\"><table><thead><tr><th>budget</th>";
+  html += "</ul>\n" + plot(rows, shown) +
+          "<div class=\"scroll stacked\"><table><thead><tr><th>budget</th>";
   for (const ChoiceLabel& choice : shown) html += "<th>" + escape(choice.label) + "</th>";
   html += "<th>front-door above back-door</th></tr></thead><tbody>\n";
   for (const io::Json& row : rows) {
     const Number budget = number(child(row, "budget"));
     if (!budget) continue;
-    html += "<tr><th>" + percent(*budget, *budget < 0.01 ? 1 : 0) + "</th>";
+    html += "<tr><th>" + budget_text(*budget) + "</th>";
     for (const ChoiceLabel& choice : shown) html += cell(row, choice.key);
     html += cell(child(row, "above"), "backdoor") + "</tr>\n";
   }

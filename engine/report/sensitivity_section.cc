@@ -1,5 +1,6 @@
 // How wrong the assumptions must be before the mean effect turns its sign.
 #include <cmath>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -31,21 +32,24 @@ std::string cell(const Number& value, int decimals) {
 std::string plot(const io::Json& of, double mean, const std::vector<Number>& strengths,
                  const std::vector<Number>& shares) {
   Chart chart(640, 280, "Mean effect by strength of a hidden common cause, a line a share");
-  const Role roles[] = {Role::front_door, Role::back_door, Role::naive};
-  for (size_t r = 0; r < shares.size() && r < 3; ++r) {
+  constexpr Stroke kStrokes[] = {Stroke::solid, Stroke::dashed, Stroke::dotted};
+  std::string legend = "<ul class=\"legend\">";
+  for (size_t r = 0; r < shares.size() && r < std::size(kStrokes); ++r) {
     Points line{{0, mean}};
     for (size_t s = 0; s < strengths.size(); ++s) {
       const Number value = number(item(item(child(of, "mean_by_strength"), s), r));
       if (strengths[s] && value) line.emplace_back(*strengths[s], *value);
     }
-    chart.line(line, roles[r], r > 0);
-    chart.dots(line, roles[r], 3);
+    chart.line(line, Role::front_door, kStrokes[r]);
+    chart.dots(line, Role::front_door, 3);
+    legend += "<li>" + line_swatch(Role::front_door, kStrokes[r]) + "share of " +
+              (shares[r] ? percent(*shares[r], 0) : "–") + "</li>";
   }
   chart.include_y(0);
   chart.level(0);
   chart.x_title("Effect of the hidden cause on the mediator's logit");
   chart.y_title("Mean effect that is left");
-  return figure(chart.svg(), "From the top: shares in the order of the table.");
+  return legend + "</ul>\n" + figure(chart.svg(), "");
 }
 
 std::string by_strength(const io::Json& of, const std::vector<Number>& strengths,
@@ -113,10 +117,11 @@ std::string sensitivity_section(const io::Json& estimates) {
             ".";
   }
   html +=
-      "</p>\n<p>A hidden cause of both mediator and outcome biases every front-door value. The "
-      "table says what is left of the mean effect if there is one, by its effect on the mediator "
-      "and by the share of the outcome's unexplained variance that it makes; intervals stay clear "
-      "whichever way it works.</p>\n" +
+      "</p>\n<p>A hidden cause of both mediator and outcome biases every front-door value. Below "
+      "is "
+      "what is left of the mean effect if there is one, by its effect on the mediator and by the "
+      "share of the outcome's unexplained variance that it makes; intervals stay clear whichever "
+      "way it works.</p>\n" +
       plot(of, *mean, strengths, shares) + by_strength(of, strengths, shares, decimals) +
       grid(child(of, "grid"), strengths, decimals);
   return section("sensitivity", "How wrong may the assumptions be?", html);

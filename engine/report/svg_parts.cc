@@ -6,6 +6,15 @@
 
 namespace alm::report {
 
+namespace {
+
+std::string swatch(double width, const std::string& drawn) {
+  return "<svg class=\"swatch\" width=\"" + at(width) + "\" height=\"12\" viewBox=\"0 0 " +
+         at(width) + " 12\" aria-hidden=\"true\">" + drawn + "</svg>";
+}
+
+}  // namespace
+
 std::string at(double value) {
   std::string digits = format("%.1f", value);
   if (digits.ends_with(".0")) digits.resize(digits.size() - 2);
@@ -38,6 +47,10 @@ std::string mark(double x, double y, double radius, Role role) {
     case Role::back_door:  // hollow square
       return "<rect x=\"" + at(x - radius * 0.9) + "\" y=\"" + at(y - radius * 0.9) +
              "\" width=\"" + at(radius * 1.8) + "\" height=\"" + at(radius * 1.8) + style;
+    case Role::muted:  // cross
+      return "<path d=\"M" + at(x - radius) + " " + at(y - radius) + "l" + at(radius * 2) + " " +
+             at(radius * 2) + "m0 " + at(-radius * 2) + "l" + at(-radius * 2) + " " +
+             at(radius * 2) + style;
     default:
       return "<circle cx=\"" + at(x) + "\" cy=\"" + at(y) + "\" r=\"" + at(radius) + style;
   }
@@ -64,13 +77,19 @@ const char* role_class(Role role) {
   return "muted";
 }
 
-std::string role_swatch(Role role, bool line) {
-  std::string svg =
-      "<svg class=\"swatch\" width=\"22\" height=\"12\" viewBox=\"0 0 22 12\" "
-      "aria-hidden=\"true\">";
-  if (line) svg += put_line(1, 6, 21, 6, std::string("line ") + role_class(role));
-  if (!line) svg += mark(11, 6, 4.2, role);
-  return svg + "</svg>";
+std::string line_class(Role role, Stroke stroke) {
+  const char* const stroke_class = stroke == Stroke::dashed   ? " dashed"
+                                   : stroke == Stroke::dotted ? " dotted"
+                                                              : "";
+  return std::string("line ") + role_class(role) + stroke_class;
+}
+
+std::string role_swatch(Role role) {
+  return swatch(22, mark(11, 6, 4.2, role));
+}
+
+std::string line_swatch(Role role, Stroke stroke) {
+  return swatch(34, put_line(1, 6, 33, 6, line_class(role, stroke)));
 }
 
 }  // namespace alm::report

@@ -14,8 +14,11 @@ std::string at(double value);
 std::string open_svg(double width, double height, const std::string& description);
 std::string put_text(double x, double y, const char* style, const std::string& plain_text);
 std::string put_line(double x1, double y1, double x2, double y2, const std::string& style);
-// Each role has a shape of its own, so that colour is never the only difference.
+// Each role that is drawn beside others has a shape of its own, so that colour is never the only
+// difference.
 std::string mark(double x, double y, double radius, Role role);
+// Classes of a line: "line front dashed".
+std::string line_class(Role role, Stroke stroke);
 // Where an interval runs on beyond the axis: the tip at (x, y), the base `length` to the right of
 // it.
 std::string arrow(double x, double y, double length);

@@ -30,11 +30,11 @@ void Chart::add(Layer layer) {
   layers_.push_back(std::move(layer));
 }
 
-void Chart::line(Points points, Role role, bool dashed) {
+void Chart::line(Points points, Role role, Stroke stroke) {
   Layer layer;
   layer.points = std::move(points);
   layer.role = role;
-  layer.dashed = dashed;
+  layer.stroke = stroke;
   if (layer.points.size() == 1) layer.radius = 3;  // a line of one point would be invisible
   add(std::move(layer));
 }
@@ -98,9 +98,13 @@ std::string Chart::svg() const {
     svg += put_text(left - 8, y_of(tick) + 4, "tick end", label(tick, y_ticks.decimals));
   }
   svg += put_line(left, bottom, right, bottom, "axis");
-  for (const double tick : x_ticks.at) {
+  std::vector<std::pair<double, std::string>> named = x_names_;
+  if (named.empty()) {
+    for (const double tick : x_ticks.at) named.emplace_back(tick, label(tick, x_ticks.decimals));
+  }
+  for (const auto& [tick, name] : named) {
     svg += put_line(x_of(tick), bottom, x_of(tick), bottom + 4, "axis");
-    svg += put_text(x_of(tick), bottom + 18, "tick mid", label(tick, x_ticks.decimals));
+    svg += put_text(x_of(tick), bottom + 18, "tick mid", name);
   }
   if (!y_title_.empty()) svg += put_text(0, 13, "title", fit_text(y_title_, width_, kFont));
   if (!x_title_.empty()) {
@@ -116,8 +120,7 @@ std::string Chart::svg() const {
   }
   for (const Layer& layer : layers_) {
     if (layer.radius == 0) {
-      svg += std::string("<polyline class=\"line ") + role_class(layer.role) +
-             (layer.dashed ? " dashed" : "") + "\" points=\"";
+      svg += "<polyline class=\"" + line_class(layer.role, layer.stroke) + "\" points=\"";
       for (const auto& [x, y] : layer.points) {
         // Outside a given range a line runs along the edge.
         svg += at(x_of(std::clamp(x, x_low, x_high))) + "," +

@@ -39,8 +39,10 @@ using Points = std::vector<std::pair<double, double>>;
 // Roles have one colour and one mark each in the whole report.
 enum class Role { front_door, naive, back_door, truth, muted };
 const char* role_class(Role role);
-// The mark of a role as a small SVG of its own, for legends in HTML.
-std::string role_swatch(Role role, bool line);
+// The mark of a role as a small SVG of its own, for legends in HTML; and its line.
+std::string role_swatch(Role role);
+enum class Stroke { solid, dashed, dotted };
+std::string line_swatch(Role role, Stroke stroke = Stroke::solid);
 
 // A chart with two linear axes, or two of powers of ten. Not given ranges come from the data.
 class Chart {
@@ -53,9 +55,11 @@ class Chart {
   void x_range(double low, double high);
   void y_range(double low, double high);
   void include_y(double value) { y_data_.add(value); }
+  // Ticks of the x axis by place and name, instead of numbers.
+  void x_names(std::vector<std::pair<double, std::string>> names) { x_names_ = std::move(names); }
   // Values and ranges are given as their logarithms to base 10; ticks are whole powers of ten.
   void powers_of_ten() { powers_of_ten_ = true; }
-  void line(Points points, Role role, bool dashed = false);
+  void line(Points points, Role role, Stroke stroke = Stroke::solid);
   // `labels`: short words beside the dots, or none.
   void dots(Points points, Role role, double radius, std::vector<std::string> labels = {});
   // Marks with a vertical interval.
@@ -75,7 +79,7 @@ class Chart {
     std::vector<std::string> labels;
     Role role = Role::muted;
     double radius = 0;  // 0: a line
-    bool dashed = false;
+    Stroke stroke = Stroke::solid;
   };
   double width_;
   double height_;
@@ -84,6 +88,7 @@ class Chart {
   std::string y_title_;
   std::optional<std::pair<double, double>> x_given_;
   std::optional<std::pair<double, double>> y_given_;
+  std::vector<std::pair<double, std::string>> x_names_;
   Range x_data_;
   Range y_data_;
   std::vector<Layer> layers_;

@@ -82,8 +82,8 @@ std::string loss_plots(const Curves& training, const Curves& validation) {
     plots += "<figure>" + chart.svg() + "</figure>\n";
   }
   if (plots.empty()) return "";
-  return "<h3>Losses</h3>\n<ul class=\"legend\"><li>" + role_swatch(Role::muted, true) +
-         "training</li><li>" + role_swatch(Role::front_door, true) +
+  return "<h3>Losses</h3>\n<ul class=\"legend\"><li>" + line_swatch(Role::muted) +
+         "training</li><li>" + line_swatch(Role::front_door) +
          "validation</li></ul>\n<div class=\"grid\">" + plots + "</div>\n";
 }
 
@@ -167,7 +167,8 @@ std::string training_section(const std::vector<io::Json>& metrics) {
     };
     add(training, child(report, "losses"));
     add(validation, child(report, "validation"));
-    if (!refit) validation.add("total", step, child(report, "validation_loss"));
+    if (refit) continue;  // its steps are others, in length and in parts
+    validation.add("total", step, child(report, "validation_loss"));
     const auto keep = [&](std::vector<double>& values, const char* key) {
       if (const Number value = number(report, key)) values.push_back(*value);
     };
@@ -202,10 +203,10 @@ std::string training_section(const std::vector<io::Json>& metrics) {
   for (const auto& [name, values] : phases) {
     if (parts.size() < 8) parts.emplace_back(name, mean_of(values));
   }
-  const std::string bar = share_bar(parts, "Where the time of a step goes");
+  const std::string bar = share_bar(parts, "Where the time of a training step goes");
   if (!bar.empty()) {
-    html += "<h3 style=\"margin-top:32px\">Where the time of a step goes</h3>\n" + figure(bar, "") +
-            "<ul class=\"legend\">";
+    html += "<h3 style=\"margin-top:32px\">Where the time of a training step goes</h3>\n" +
+            figure(bar, "") + "<ul class=\"legend\">";
     for (size_t at = 0; at < parts.size(); ++at) {
       html += "<li><span class=\"dot p" + std::to_string(at % 8) + "\"></span>" +
               escape(spaced(shorten(parts[at].first, 40))) + " " + percent(parts[at].second) +

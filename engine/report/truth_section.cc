@@ -50,7 +50,8 @@ std::string truth_section(const io::Json& estimates, const Effects& effects) {
   if (!truth.is_object() && ours.empty()) return "";
 
   const std::string name = use_do ? "do" : "ett";
-  const std::string y_title = "True " + name + " of the cluster";
+  const std::string y_title =
+      "True " + name + (effects.arm_log ? " of the arm" : " of the cluster");
   std::string html =
       "<p>The log was simulated, so every effect is known in closed form; training never saw it. "
       "Points on the dashed line are exact.</p>\n";

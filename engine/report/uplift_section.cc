@@ -136,7 +136,7 @@ std::string bucket_plots(const std::vector<Gain>& gains) {
       chart.y_title(title);
       chart.x_range(0, 1);
       chart.include_y(1.0);
-      chart.line(Points{{0, 0}, {1, 1}}, Role::muted, true);
+      chart.line(Points{{0, 0}, {1, 1}}, Role::muted, Stroke::dashed);
       chart.line(curve, role_of(gain.method));
       plots += "<figure>" + chart.svg() + "</figure>\n";
     }
@@ -203,8 +203,8 @@ std::string arm_areas(const io::Json& list) {
     if (curve.size() < 2) continue;
     Chart chart(420, 260, "Uplift curve of an arm");
     chart.x_title("Journeys taken, best predicted first");
-    chart.y_title("Cumulative gain, " + name);
-    chart.line(Points{curve.front(), curve.back()}, Role::muted, true);
+    chart.y_title("Cumulative gain (dashed: chance), " + name);
+    chart.line(Points{curve.front(), curve.back()}, Role::muted, Stroke::dashed);
     chart.line(curve, Role::front_door);
     plots += "<figure>" + chart.svg() + "</figure>\n";
   }
@@ -240,8 +240,7 @@ std::string uplift_section(const io::Json& estimates) {
     Chart chart(424, 280, "Uplift curves over all clusters");
     chart.x_range(0, 1);
     for (const Gain& gain : gains) {
-      html += "<li>" + role_swatch(role_of(gain.method), false) + escape(label_of(gain.method)) +
-              "</li>";
+      html += "<li>" + role_swatch(role_of(gain.method)) + escape(label_of(gain.method)) + "</li>";
       if (!gain.overall) continue;
       columns.emplace_back(label_of(gain.method), gain.overall);
       chart.line(scaled(points(child(*gain.overall, "curve"))), role_of(gain.method));
@@ -249,7 +248,7 @@ std::string uplift_section(const io::Json& estimates) {
     html += "</ul>\n";
     std::string plots;
     if (!chart.empty()) {
-      chart.line(Points{{0, 0}, {1, 1}}, Role::muted, true);
+      chart.line(Points{{0, 0}, {1, 1}}, Role::muted, Stroke::dashed);
       chart.x_title("Share of exposures, best predicted first");
       chart.y_title("Share of all gain collected (dashed: chance)");
       plots = figure(chart.svg(), "");

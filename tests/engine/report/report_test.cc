@@ -191,6 +191,7 @@ TEST(Report, ShowsWhatChoicesAreWorthAndWhereThereIsNoOverlap) {
   EXPECT_TRUE(has(page, "118.2 <span class=\"soft\">(106.4 to 130.0)</span>"));
   EXPECT_TRUE(has(page, "true 115.8"));
   EXPECT_TRUE(has(page, "<th>front-door above back-door</th>"));
+  EXPECT_TRUE(has(page, "class=\"tick mid\">20\u00a0%</text>"));
   EXPECT_TRUE(has(page, "<strong>no overlap</strong>"));
   EXPECT_TRUE(has(page, "+0.0265 (0.0234 to 0.0296), +0.0167 (0.0138 to 0.0196) above"));
 }
@@ -290,6 +291,21 @@ TEST(Report, ShowsTheLossesOfTheMainFitOnly) {
   run = sample_run("sequence");
   std::erase_if(run.metrics, [](const io::Json& line) { return line["fit"] == "main"; });
   EXPECT_TRUE(has(visible_text(run.render()), "mediator"));
+}
+
+// Steps of the second stage have other parts, the critic's among them.
+TEST(Report, PartsOfAStepAreThoseOfTrainingAndMakeAWhole) {
+  SampleRun run = sample_run("sequence");
+  run.metrics.clear();
+  for (const auto& [phase, shares] :
+       {std::pair("train", io::Json{{"compute", 0.7}, {"update", 0.3}}),
+        std::pair("second_stage", io::Json{{"compute", 0.2}, {"critic", 0.8}})}) {
+    run.metrics.push_back({{"fit", "main"}, {"phase", phase}, {"phase_shares", shares}});
+  }
+  const std::string text = visible_text(run.render());
+  EXPECT_TRUE(has(text, "compute 70.0\u00a0%")) << text.substr(text.find("Where the time"), 200);
+  EXPECT_TRUE(has(text, "update 30.0\u00a0%"));
+  EXPECT_FALSE(has(text, "critic 80.0\u00a0%"));
 }
 
 TEST(Report, SurvivesMetricsOfAnyShape) {
@@ -495,6 +511,12 @@ TEST(Report, SensitivityIsATableAndAPlot) {
   const std::string page = run.render();
   keep("sensitivity", page);
   EXPECT_EQ(markup_fault(page), "");
+  const size_t begin = page.find("id=\"sensitivity\"");
+  const std::string part = page.substr(begin, page.find("</section>", begin) - begin);
+  EXPECT_TRUE(has(part, "share of 1\u00a0%"));
+  EXPECT_TRUE(has(part, "share of 5\u00a0%"));
+  EXPECT_TRUE(has(part, "polyline class=\"line front dashed\""));
+  EXPECT_FALSE(has(part, "back\"")) << "no value of the back-door regression is here";
   const std::string seen = visible_text(page);
   EXPECT_TRUE(has(seen, "Of 61 intervals clear of 0, half would need one beyond 0.041"));
   EXPECT_TRUE(has(seen, "12.3"));

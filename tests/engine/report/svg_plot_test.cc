@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <limits>
+#include <set>
 
 #include "engine/report/html.h"
 #include "tests/engine/report/render.h"
@@ -78,10 +79,39 @@ TEST(Chart, KeepsItsLabelsInside) {
 TEST(Chart, DrawsASinglePointAndAConstant) {
   Chart one(200, 150, "one");
   one.line({{5, 5}}, Role::muted);
-  EXPECT_NE(one.svg().find("<circle"), std::string::npos);
+  EXPECT_NE(one.svg().find("class=\"mark muted\""), std::string::npos);
   Chart flat(200, 150, "flat");
   flat.line({{0, 0}, {1, 0}, {2, 0}}, Role::muted);
   EXPECT_EQ(flat.svg().find("nan"), std::string::npos);
+}
+
+TEST(Chart, NamesPlacesOfItsAxis) {
+  Chart chart(200, 150, "named");
+  chart.dots({{1, 5}, {2, 6}}, Role::naive, 3);
+  chart.x_range(0.5, 2.5);
+  chart.x_names({{1, "2 %"}, {2, "<5 %"}});
+  const std::string svg = chart.svg();
+  EXPECT_NE(svg.find("class=\"tick mid\">2 %</text>"), std::string::npos) << svg;
+  EXPECT_NE(svg.find("class=\"tick mid\">&lt;5 %</text>"), std::string::npos) << svg;
+  EXPECT_EQ(svg.find("tick mid\">1.0"), std::string::npos) << svg;
+  expect_inside(svg);
+}
+
+// In black and white too.
+TEST(Chart, TellsRolesApartByShapeAndLinesByStroke) {
+  std::set<std::string> shapes, lines;
+  for (const Role role : {Role::front_door, Role::naive, Role::back_door, Role::muted}) {
+    const std::string drawn = role_swatch(role);
+    shapes.insert(drawn.substr(0, drawn.find("class=\"mark")));
+  }
+  EXPECT_EQ(shapes.size(), 4U);
+  for (const Stroke stroke : {Stroke::solid, Stroke::dashed, Stroke::dotted}) {
+    lines.insert(line_swatch(Role::front_door, stroke));
+    Chart chart(200, 150, "line");
+    chart.line({{0, 0}, {1, 1}}, Role::front_door, stroke);
+    lines.insert(chart.svg());
+  }
+  EXPECT_EQ(lines.size(), 6U);
 }
 
 TEST(ForestPlot, KeepsItsLabelsInsideAndBoundsWildIntervals) {
