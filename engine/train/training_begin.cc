@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "engine/estimate/estimate_memory.h"
+#include "engine/model/scan.h"
 #include "engine/train/same_run.h"
 #include "engine/train/training_job.h"
 #include "kernels/base/log.h"
@@ -19,6 +20,7 @@ void Trainer::first_pass_and_bundle() {
                               job_.compute.threads(), job_.world);
   report_first_pass(pass);
   check_scored(*job_.log, pass.scored_rows);
+  check_columns_of_estimates();
   const double scored = static_cast<double>(pass.scored_rows) / static_cast<double>(pass.rows);
   const std::string advice = memory_advice(
       pass.stats.schema, static_cast<int64_t>(scored * static_cast<double>(job_.log->touches())),
@@ -65,6 +67,25 @@ void Trainer::first_pass_and_bundle() {
     metrics_->truncate(0);  // of a run that was lost before its first checkpoint
   }
   write_config();
+}
+
+void Trainer::check_columns_of_estimates() {
+  const io::LogSchema& schema = job_.log->schema();
+  if (!schema.truth && !schema.randomised) return;
+  const io::ColumnSet columns{.outcome = false,
+                              .weight = false,
+                              .dense = false,
+                              .cat = false,
+                              .cluster = false,
+                              .item = false,
+                              .touch_time = false,
+                              .touch_dense = false,
+                              .touch_cat = false,
+                              .mediator = false,
+                              .randomised = schema.randomised,
+                              .truth = schema.truth};
+  scan_blocks(job_.log, job_.compute.threads(), job_.world, {}, columns, "what estimates read",
+              [](int64_t, const std::vector<io::Journeys>&) {});
 }
 
 void Trainer::write_config() {

@@ -28,6 +28,9 @@ class Trainer {
   // --- training_begin.cc
 
   void first_pass_and_bundle();
+  // COLLECTIVE. UserError where a column is damaged that no fit reads and the estimates do: that is
+  // not to be told when the training is done.
+  void check_columns_of_estimates();
   void report_first_pass(const FirstPass& pass);
   // COLLECTIVE.
   void write_config();
