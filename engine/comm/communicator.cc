@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <new>
+#include <numeric>
 
 #include "kernels/base/stop_flag.h"
 
@@ -69,6 +70,15 @@ void Communicator::all_reduce_sum(std::span<FixedSum> sums, const char* what) {
   for (size_t sum = 0; sum < sums.size(); ++sum) {
     sums[sum].from_limbs(limbs_.data() + sum * FixedSum::kLimbs);
   }
+}
+
+void Communicator::all_gather_v(std::span<const std::byte> mine, std::vector<std::byte>& all,
+                                std::vector<int64_t>& counts, const char* what) {
+  all_gather(std::ssize(mine), counts, what);
+  all.resize(static_cast<size_t>(std::accumulate(counts.begin(), counts.end(), int64_t{0})));
+  const auto before = counts.begin() + rank();
+  std::ranges::copy(mine, all.begin() + std::accumulate(counts.begin(), before, int64_t{0}));
+  all_gather_in_place(all, counts, what);
 }
 
 std::vector<std::string> Communicator::all_gather_strings(const std::string& mine,

@@ -1,8 +1,8 @@
 // Talk between ranks: host spans in, host spans out (device_communicator.h: memory of devices).
 // Every function but rank(), size(), name(), alarm(), raise_alarm(), roll_call() and abort() is
-// COLLECTIVE: all ranks call it in the same order with equal sizes (all_gather_v, all_to_all_v:
-// sizes free), and never inside a rank-dependent branch. `what` names the operation in messages.
-// Failures throw MachineError. One thread at a time.
+// COLLECTIVE: all ranks call it in the same order with equal sizes (all_gather_v and its like,
+// all_to_all_v: sizes free), and never inside a rank-dependent branch. `what` names the operation
+// in messages. Failures throw MachineError. One thread at a time.
 #pragma once
 
 #include <cstddef>
@@ -38,9 +38,12 @@ class Communicator {
   virtual void all_reduce_min(std::span<int64_t> values, const char* what) = 0;
   // Root's bytes to all; equal sizes on all ranks.
   virtual void broadcast(std::span<std::byte> bytes, int64_t root, const char* what) = 0;
-  // Every rank's bytes, by rank; sizes may differ. counts[r] receives the bytes of rank r.
-  virtual void all_gather_v(std::span<const std::byte> mine, std::vector<std::byte>& all,
-                            std::vector<int64_t>& counts, const char* what) = 0;
+  // of_ranks[r] receives the number of rank r.
+  virtual void all_gather(int64_t mine, std::vector<int64_t>& of_ranks, const char* what) = 0;
+  // In place: `all` has a part for each rank, by rank, of counts[r] bytes, and this rank's is
+  // there. `counts` is the same on all ranks.
+  virtual void all_gather_in_place(std::span<std::byte> all, std::span<const int64_t> counts,
+                                   const char* what) = 0;
   // send[r] goes to rank r; the result holds what each rank sent here, by rank.
   virtual std::vector<std::vector<std::byte>> all_to_all_v(
       const std::vector<std::vector<std::byte>>& send, const char* what) = 0;
@@ -68,6 +71,9 @@ class Communicator {
   // holds no collectives.
   void together(const char* what, const std::function<void()>& body);
 
+  // Every rank's bytes, by rank; sizes may differ. counts[r] receives the bytes of rank r.
+  void all_gather_v(std::span<const std::byte> mine, std::vector<std::byte>& all,
+                    std::vector<int64_t>& counts, const char* what);
   // Exact order-free sum of fixed-point sums, in place (limbs on the wire).
   void all_reduce_sum(std::span<FixedSum> sums, const char* what);
   // Strings of any length, by rank.

@@ -106,36 +106,33 @@ class MpiCommunicator : public Communicator {
     });
   }
 
-  void all_gather_v(std::span<const std::byte> mine, std::vector<std::byte>& all,
-                    std::vector<int64_t>& counts, const char* what) override {
-    const int64_t my_count = static_cast<int64_t>(mine.size());
-    counts.resize(static_cast<size_t>(size_));
-    check_mpi(
-        MPI_Allgather(&my_count, 1, MPI_INT64_T, counts.data(), 1, MPI_INT64_T, MPI_COMM_WORLD),
-        "MPI_Allgather", what);
-    int64_t total = 0;
-    for (const int64_t count : counts) total += count;
-    all.resize(static_cast<size_t>(total));
-    if (total <= message_limit_bytes) {
-      std::vector<int> sizes, offsets;
-      int64_t offset = 0;
-      for (const int64_t count : counts) {
-        sizes.push_back(narrow<int>(count));
-        offsets.push_back(narrow<int>(offset));
-        offset += count;
+  void all_gather(int64_t mine, std::vector<int64_t>& of_ranks, const char* what) override {
+    of_ranks.resize(static_cast<size_t>(size_));
+    check_mpi(MPI_Allgather(&mine, 1, MPI_INT64_T, of_ranks.data(), 1, MPI_INT64_T, MPI_COMM_WORLD),
+              "MPI_Allgather", what);
+  }
+
+  void all_gather_in_place(std::span<std::byte> all, std::span<const int64_t> counts,
+                           const char* what) override {
+    if (std::ssize(all) > message_limit_bytes) {
+      for (int source = 0; source < size_; ++source) {
+        const size_t bytes = static_cast<size_t>(counts[static_cast<size_t>(source)]);
+        broadcast(all.first(bytes), source, what);
+        all = all.subspan(bytes);
       }
-      check_mpi(MPI_Allgatherv(mine.data(), narrow<int>(my_count), MPI_BYTE, all.data(),
-                               sizes.data(), offsets.data(), MPI_BYTE, MPI_COMM_WORLD),
-                "MPI_Allgatherv", what);
       return;
     }
-    std::byte* part = all.data();
-    for (int source = 0; source < size_; ++source) {
-      const size_t bytes = static_cast<size_t>(counts[static_cast<size_t>(source)]);
-      if (source == rank_ && bytes > 0) std::memcpy(part, mine.data(), bytes);
-      broadcast({part, bytes}, source, what);
-      part += bytes;
+    sizes_.clear();
+    offsets_.clear();
+    int64_t offset = 0;
+    for (const int64_t count : counts) {
+      sizes_.push_back(narrow<int>(count));
+      offsets_.push_back(narrow<int>(offset));
+      offset += count;
     }
+    check_mpi(MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, all.data(), sizes_.data(),
+                             offsets_.data(), MPI_BYTE, MPI_COMM_WORLD),
+              "MPI_Allgatherv", what);
   }
 
   // Point to point and not MPI_Alltoallv: both ends of a pair know its size from the exchange of
@@ -270,7 +267,9 @@ class MpiCommunicator : public Communicator {
   }
 
   MPI_Comm aside_ = MPI_COMM_NULL;
-  bool alarm_ = false;  // another rank's
+  std::vector<int> sizes_;    // of a gather's parts
+  std::vector<int> offsets_;  // and where they begin
+  bool alarm_ = false;        // another rank's
   int rank_ = 0;
   int size_ = 1;
   int local_rank_ = 0;

@@ -24,11 +24,10 @@ class SelfCommunicator : public Communicator {
   void broadcast(std::span<std::byte>, int64_t root, const char* what) override {
     ALM_CHECK(root == 0, "%s: root %lld in a world of one", what, static_cast<long long>(root));
   }
-  void all_gather_v(std::span<const std::byte> mine, std::vector<std::byte>& all,
-                    std::vector<int64_t>& counts, const char*) override {
-    all.assign(mine.begin(), mine.end());
-    counts.assign(1, static_cast<int64_t>(mine.size()));
+  void all_gather(int64_t mine, std::vector<int64_t>& of_ranks, const char*) override {
+    of_ranks.assign(1, mine);
   }
+  void all_gather_in_place(std::span<std::byte>, std::span<const int64_t>, const char*) override {}
   std::vector<std::vector<std::byte>> all_to_all_v(const std::vector<std::vector<std::byte>>& send,
                                                    const char* what) override {
     ALM_CHECK(send.size() == 1, "%s: %zu parts for a world of one", what, send.size());

@@ -1,4 +1,4 @@
-// One gradient out of many: micro-blocks -> threads -> ranks. Two ways with one face.
+// One dense gradient out of many: micro-blocks -> threads -> ranks. Two ways with one face.
 //
 // Fast: each thread adds its micro-blocks in fp32, threads and ranks are summed in fp32.
 // Deterministic: each micro-block keeps its own fp32 gradient; a maximum over all of them (and over
@@ -14,7 +14,6 @@
 
 #include "engine/comm/communicator.h"
 #include "engine/model/compute.h"
-#include "engine/model/embedding.h"
 
 namespace alm {
 
@@ -65,70 +64,6 @@ class DenseGradientSum {
   std::vector<std::vector<float>> arenas_;
   std::vector<uint8_t> used_;   // by slot: since begin()
   std::vector<float> largest_;  // by slot
-  std::vector<int64_t> fixed_;
-};
-
-// Same for the rows of one table: uses of all micro-blocks -> distinct rows with summed gradients,
-// equal on every rank. Only used rows travel. Threads share the rows of the table.
-class RowGradientSum {
- public:
-  RowGradientSum(int64_t table_rows, int64_t width, int64_t most_uses, bool deterministic)
-      : table_rows_(table_rows),
-        width_(width),
-        most_uses_(most_uses),
-        deterministic_(deterministic) {}
-  // COLLECTIVE. `uses`: of this rank's micro-blocks, in their order. `largest`: the largest
-  // absolute value of their gradients over all ranks; deterministic mode only.
-  void reduce(std::span<const RowUses* const> uses, Communicator& world, Compute& compute,
-              float largest);
-  // Ascending.
-  std::span<const int64_t> rows() const { return rows_; }
-  Matrix<const float> gradient() const {
-    return {gradient_.data(), static_cast<int64_t>(rows_.size()), width_};
-  }
-  // That it holds.
-  int64_t bytes() const;
-
- private:
-  // Rows of uses and their gradients, anywhere in memory.
-  struct Source {
-    const std::byte* rows;      // [count] int64
-    const std::byte* gradient;  // [count, width] numbers
-    int64_t count;
-  };
-  struct Use {
-    int64_t row;
-    const std::byte* gradient;  // [width] numbers
-  };
-  // Uses of an equal share of the table's rows.
-  struct Piece {
-    std::vector<Use> uses;
-    std::vector<Use> sorted;
-    int64_t first = 0;     // of its distinct rows among all
-    int64_t distinct = 0;  // rows
-  };
-  static void sort_uses(Piece& piece);
-  // Fills a piece from sources_, whose gradients are of so many bytes a row: by row, uses of one
-  // row in the order of the sources.
-  void collect(int64_t piece, size_t row_bytes);
-  // Sums the uses of sources_, of From numbers, by row: add(queue, use's gradient, its row's sum)
-  // for each of them.
-  template <class From, class Number, class Add>
-  void sum_sources(std::vector<Number>& sums, Compute& compute, Add add);
-  template <class Number>
-  void merge_ranks(std::vector<Number>& sums, Communicator& world, Compute& compute);
-
-  int64_t table_rows_;
-  int64_t width_;
-  int64_t most_uses_;
-  bool deterministic_;
-  std::vector<Source> sources_;
-  std::vector<Piece> pieces_;  // by thread
-  std::vector<std::byte> mine_;
-  std::vector<std::byte> all_;
-  std::vector<int64_t> counts_;
-  std::vector<int64_t> rows_;
-  std::vector<float> gradient_;
   std::vector<int64_t> fixed_;
 };
 

@@ -86,10 +86,11 @@ int64_t row_gradients(const PlanInputs& in, const RowTable& table, int64_t uses,
   const int64_t distinct = std::min(uses, table.rows);
   // Of all ranks' rows once they have met, if there are several.
   const int64_t summed = std::max(uses, in.ranks > 1 ? in.ranks * distinct : 0);
-  const int64_t use_bytes = 2 * kId;  // a row and where its gradient lies; sorted from and to
-  int64_t bytes = 2 * in.threads * summed * use_bytes + summed * (kId + table.width * number);
+  const int64_t use_bytes = 2 * kId;  // a row and where its gradient lies
+  int64_t bytes = RowGradientSum::places_bytes(table.rows) + in.threads * summed * use_bytes +
+                  summed * (kId + table.width * number);
   if (in.options.deterministic) bytes += summed * table.width * kFloat;
-  if (in.ranks > 1) bytes += (in.ranks + 1) * distinct * (kId + table.width * number);
+  if (in.ranks > 1) bytes += in.ranks * distinct * (kId + table.width * number);
   return bytes + units * unit;
 }
 

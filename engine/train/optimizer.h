@@ -6,6 +6,7 @@
 #include "engine/model/compute.h"
 #include "engine/model/model.h"
 #include "engine/train/gradient_sum.h"
+#include "engine/train/row_gradient_sum.h"
 
 namespace alm {
 

@@ -46,10 +46,14 @@ class TimedCommunicator final : public Communicator {
     const PhaseSpan span(phases_, Phase::ranks, what);
     world_.broadcast(bytes, root, what);
   }
-  void all_gather_v(std::span<const std::byte> mine, std::vector<std::byte>& all,
-                    std::vector<int64_t>& counts, const char* what) override {
+  void all_gather(int64_t mine, std::vector<int64_t>& of_ranks, const char* what) override {
     const PhaseSpan span(phases_, Phase::ranks, what);
-    world_.all_gather_v(mine, all, counts, what);
+    world_.all_gather(mine, of_ranks, what);
+  }
+  void all_gather_in_place(std::span<std::byte> all, std::span<const int64_t> counts,
+                           const char* what) override {
+    const PhaseSpan span(phases_, Phase::ranks, what);
+    world_.all_gather_in_place(all, counts, what);
   }
   std::vector<std::vector<std::byte>> all_to_all_v(const std::vector<std::vector<std::byte>>& send,
                                                    const char* what) override {

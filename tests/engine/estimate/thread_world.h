@@ -6,6 +6,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <numeric>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -62,13 +63,21 @@ class ThreadWorld {
       const auto all = exchange({bytes.begin(), bytes.end()});
       std::copy(all[root].begin(), all[root].end(), bytes.begin());
     }
-    void all_gather_v(std::span<const std::byte> mine, std::vector<std::byte>& all,
-                      std::vector<int64_t>& counts, const char*) override {
-      all.clear();
-      counts.clear();
+    void all_gather(int64_t mine, std::vector<int64_t>& of_ranks, const char*) override {
+      of_ranks.clear();
+      const auto bytes = std::as_bytes(std::span(&mine, 1));
+      for (const auto& part : exchange({bytes.begin(), bytes.end()})) {
+        std::memcpy(&of_ranks.emplace_back(), part.data(), sizeof(int64_t));
+      }
+    }
+    void all_gather_in_place(std::span<std::byte> all, std::span<const int64_t> counts,
+                             const char*) override {
+      const int64_t before = std::accumulate(counts.begin(), counts.begin() + rank_, int64_t{0});
+      const auto mine = all.subspan(static_cast<size_t>(before),
+                                    static_cast<size_t>(counts[static_cast<size_t>(rank_)]));
+      auto to = all.begin();
       for (const auto& part : exchange({mine.begin(), mine.end()})) {
-        all.insert(all.end(), part.begin(), part.end());
-        counts.push_back(static_cast<int64_t>(part.size()));
+        to = std::copy(part.begin(), part.end(), to);
       }
     }
     std::vector<std::vector<std::byte>> all_to_all_v(

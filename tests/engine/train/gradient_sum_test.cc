@@ -6,6 +6,7 @@
 #include <map>
 
 #include "engine/train/gradient_sum.h"
+#include "engine/train/row_gradient_sum.h"
 #include "kernels/base/rng.h"
 #include "tests/engine/estimate/thread_world.h"
 
