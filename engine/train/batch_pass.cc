@@ -37,7 +37,7 @@ LossTotals forward_and_backward(StepState& state, std::span<const io::Journeys> 
     BlockRows& rows = state.rows[at];
     losses = {};
     if (objective != Objective::mediator) rows.clear();
-    float* const gradient = into.slot(deterministic ? unit : thread);
+    float* const gradient = into.arena(thread);
     Inputs& inputs = state.compute.thread(thread).inputs;
     const auto add = [&](const io::Journeys& of, int64_t from, int64_t to) {
       inputs.add({of, from, to}, model.stats(), model.options(), model.positions());
@@ -81,7 +81,7 @@ LossTotals forward_and_backward(StepState& state, std::span<const io::Journeys> 
     }
     if (!deterministic) return;
     Queue& queue = *state.compute.thread(thread).queue;
-    into.measure(unit, queue, state.compute.ops());
+    into.add(thread, queue, state.compute.ops());
     state.largest_of_rows[at] = largest_of(rows, queue, state.compute.ops());
   };
   state.compute.pool().parallel_for(std::ssize(state.losses), std::cref(body));

@@ -77,15 +77,17 @@ double CriticStep::take(StepState& state, std::span<const io::Journeys> blocks, 
   state.world.all_reduce_sum(std::span<FixedSum>(sums), "loss of the critic");
   if (sums[1].value() > 0 || !(weight > 0)) return NAN;
 
-  state.dense.begin(state.model.critic()->first(), state.model.critic()->last());
-  backward(state);
-  float largest = 0;
-  if (state.options.deterministic) {
-    largest = state.dense.largest();
+  bool fits = false;
+  while (!fits) {
+    state.dense.begin(state.model.critic()->first(), state.model.critic()->last());
+    backward(state);
+    if (!state.options.deterministic) break;
+    float largest = state.dense.largest();
     state.world.all_reduce_max(std::span(&largest, 1), "critic's gradient scale");
+    if (!std::isfinite(largest)) return NAN;
+    fits = state.dense.fits(largest);
   }
-  if (!std::isfinite(largest)) return NAN;
-  state.dense.reduce(state.world, state.compute, largest);
+  state.dense.reduce(state.world, state.compute);
   const std::span<const float> sum = state.dense.sum();
   if (!std::ranges::all_of(sum, [](float of) { return std::isfinite(of); })) return NAN;
   state.optimizer.update_dense(state.compute, state.weights, state.dense, 1 / weight,
@@ -171,8 +173,7 @@ void CriticStep::backward(StepState& state) {
     const int64_t rows = block.inputs.journeys;
     if (rows == 0) return;
     const Pass pass{*state.compute.thread(thread).queue, state.compute.ops(), block.memory,
-                    state.weights.dense.data(),
-                    state.dense.slot(state.options.deterministic ? at : thread)};
+                    state.weights.dense.data(), state.dense.arena(thread)};
     const Matrix<float> d_x = pass.zero_matrix(rows, width_);
     const Matrix<float> d_y = pass.zero_matrix(rows, width_);
     for (int64_t row = 0; row < rows; ++row) {
@@ -182,7 +183,7 @@ void CriticStep::backward(StepState& state) {
       std::copy_n(from + width_, width_, d_y.row(row));
     }
     state.model.critic()->backward(pass, block.inputs, block.activations, d_x, d_y);
-    if (state.options.deterministic) state.dense.measure(at, pass.queue, pass.ops);
+    if (state.options.deterministic) state.dense.add(thread, pass.queue, pass.ops);
   };
   state.compute.pool().parallel_for(std::ssize(blocks_), std::cref(body));
 }

@@ -1,9 +1,28 @@
 // How the weights of a fit come and go: warm start, checkpoints, the result.
+#include <map>
+#include <vector>
+
 #include "engine/model/bundle.h"
 #include "engine/train/fit.h"
 #include "engine/train/run_checkpoint.h"
 
 namespace alm {
+namespace {
+
+// Of the sums of a step that others depend on: an array of them.
+io::Json sizes_of(const StepState& state) {
+  io::Json json = {state.dense.sizes()};
+  if (state.of_mediator) json.push_back(state.of_mediator->sizes());
+  return json;
+}
+
+void set_sizes(const io::Json& json, StepState& state) {
+  const auto sizes = json.get<std::vector<std::map<int64_t, float>>>();
+  if (!sizes.empty()) state.dense.set_sizes(sizes[0]);
+  if (state.of_mediator && sizes.size() > 1) state.of_mediator->set_sizes(sizes[1]);
+}
+
+}  // namespace
 
 ModelWeights Fit::take_weights() {
   return std::move(refit_steps() > 0 ? weights_ : best_);
@@ -48,7 +67,8 @@ void Fit::save(io::CheckpointBlobs& checkpoint) const {
                               {"best_loss", progress_.best_loss},
                               {"best_step", progress_.best_step},
                               {"bad_validations", progress_.bad_validations},
-                              {"skipped", progress_.skipped}};
+                              {"skipped", progress_.skipped},
+                              {"gradient_sizes", sizes_of(*state_)}};
   put_weights(weights_, "now", checkpoint);
   put_weights(best_, "best", checkpoint);
   put_blob(state_->optimizer.first_moment, "first_moment", checkpoint);
@@ -63,6 +83,7 @@ void Fit::load(const io::CheckpointBlobs& checkpoint) {
   json.at("best_step").get_to(progress_.best_step);
   json.at("bad_validations").get_to(progress_.bad_validations);
   json.at("skipped").get_to(progress_.skipped);
+  set_sizes(json.value("gradient_sizes", io::Json::array()), *state_);
   weights_ = get_weights(in_.model, "now", checkpoint);
   best_ = get_weights(in_.model, "best", checkpoint);
   const int64_t size = in_.model.layout().size();

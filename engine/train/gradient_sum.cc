@@ -12,56 +12,87 @@ namespace {
 // Arena pieces that threads sum on their own; as integers one fits in the first cache.
 constexpr int64_t kPiece = 4096;
 
+// A sum's largest value may be so many times larger or smaller than that of the sum before: larger
+// ones might not fit into 64 bits, smaller ones lose digits to which the scale gives room.
+constexpr float kRoom = 32;
+
 }  // namespace
 
-DenseGradientSum::DenseGradientSum(int64_t parameters, int64_t slots, int64_t total_blocks,
+DenseGradientSum::DenseGradientSum(int64_t parameters, int64_t threads, int64_t total_blocks,
                                    bool deterministic)
-    : deterministic_(deterministic),
+    : parameters_(parameters),
+      deterministic_(deterministic),
       total_blocks_(total_blocks),
       last_(parameters),
-      arenas_(static_cast<size_t>(slots), std::vector<float>(static_cast<size_t>(parameters))),
-      used_(static_cast<size_t>(slots)),
-      largest_(static_cast<size_t>(slots)),
-      fixed_(deterministic ? static_cast<size_t>(parameters) : 0) {}
+      threads_(static_cast<size_t>(threads)) {
+  for (Thread& thread : threads_) {
+    thread.arena.resize(static_cast<size_t>(parameters));
+    if (deterministic) thread.fixed.resize(static_cast<size_t>(parameters));
+  }
+}
 
 void DenseGradientSum::begin(int64_t first, int64_t last) {
   first_ = first;
   last_ = last;
-  std::ranges::fill(used_, uint8_t{0});
-  std::ranges::fill(largest_, 0.0f);
+  for (Thread& thread : threads_) {
+    thread.used = false;
+    thread.largest = 0;
+    thread.not_finite = -1;
+  }
+  if (deterministic_) shift_ = fixed_point_shift(double{sizes_[first]} * kRoom, total_blocks_);
 }
 
-float* DenseGradientSum::slot(int64_t index) {
-  const size_t at = static_cast<size_t>(index);
-  if (used_[at] == 0) std::ranges::fill(in_range(arenas_[at]), 0.0f);
-  used_[at] = 1;
-  return arenas_[at].data();
+float* DenseGradientSum::arena(int64_t index) {
+  Thread& thread = threads_[static_cast<size_t>(index)];
+  if (deterministic_ || !thread.used) std::ranges::fill(in_range(thread.arena), 0.0f);
+  if (deterministic_ && !thread.used) std::ranges::fill(in_range(thread.fixed), 0);
+  thread.used = true;
+  return thread.arena.data();
 }
 
-void DenseGradientSum::measure(int64_t index, Queue& queue, const Ops& ops) {
-  const size_t at = static_cast<size_t>(index);
-  ops.max_abs(queue, {.x = in_range(arenas_[at]), .largest = &largest_[at]});
+void DenseGradientSum::add(int64_t index, Queue& queue, const Ops& ops) {
+  Thread& thread = threads_[static_cast<size_t>(index)];
+  float largest = 0;
+  ops.max_abs(queue, {.x = in_range(thread.arena), .largest = &largest});
+  thread.largest = std::max(thread.largest, largest);
+  if (!std::isfinite(largest)) {
+    const int64_t place = first_not_finite(thread.arena);
+    thread.not_finite = thread.not_finite < 0 ? place : std::min(thread.not_finite, place);
+  }
+  // Else the sum will be made once more.
+  if (largest <= sizes_[first_] * kRoom) {
+    ops.quantise(queue,
+                 {.x = in_range(thread.arena), .shift = shift_, .sum = in_range(thread.fixed)});
+  }
 }
 
 float DenseGradientSum::largest() const {
-  return *std::ranges::max_element(largest_);
+  return std::ranges::max_element(threads_, {}, &Thread::largest)->largest;
+}
+
+bool DenseGradientSum::fits(float largest) {
+  const float expected = std::exchange(sizes_[first_], largest > 0 ? largest : sizes_[first_]);
+  return largest == 0 || (largest <= expected * kRoom && largest >= expected / kRoom);
+}
+
+int64_t DenseGradientSum::first_not_finite(const std::vector<float>& arena) const {
+  for (int64_t at = first_; at < last_; ++at) {
+    if (!std::isfinite(arena[static_cast<size_t>(at)])) return at;
+  }
+  return -1;
 }
 
 int64_t DenseGradientSum::first_not_finite() const {
   int64_t first = -1;
-  for (size_t slot = 0; slot < arenas_.size(); ++slot) {
-    if (used_[slot] == 0) continue;
-    const int64_t end = first < 0 ? last_ : first;
-    for (int64_t at = first_; at < end; ++at) {
-      if (std::isfinite(arenas_[slot][static_cast<size_t>(at)])) continue;
-      first = at;
-      break;
-    }
+  for (const Thread& thread : threads_) {
+    if (!thread.used) continue;
+    const int64_t place = deterministic_ ? thread.not_finite : first_not_finite(thread.arena);
+    if (place >= 0) first = first < 0 ? place : std::min(first, place);
   }
   return first;
 }
 
-void DenseGradientSum::reduce(Communicator& world, Compute& compute, float largest) {
+void DenseGradientSum::reduce(Communicator& world, Compute& compute) {
   const int64_t size = last_ - first_;
   const auto for_each_piece = [&](auto body) {
     const auto piece_body = [&](int64_t piece, int64_t thread) {
@@ -72,32 +103,28 @@ void DenseGradientSum::reduce(Communicator& world, Compute& compute, float large
     compute.pool().parallel_for((size + kPiece - 1) / kPiece, std::cref(piece_body));
   };
   const Ops& ops = compute.ops();
+  arena(0);
   if (deterministic_) {
-    const int shift = fixed_point_shift(largest, total_blocks_);
-    const std::span<int64_t> fixed = in_range(fixed_);
-    for_each_piece([&](size_t first, size_t count, Queue& queue) {
-      const std::span<int64_t> piece = fixed.subspan(first, count);
-      std::ranges::fill(piece, 0);
-      for (size_t slot = 0; slot < arenas_.size(); ++slot) {
-        if (used_[slot] == 0) continue;
-        ops.quantise(
-            queue,
-            {.x = in_range(arenas_[slot]).subspan(first, count), .shift = shift, .sum = piece});
+    const std::span<int64_t> fixed = in_range(threads_.front().fixed);
+    for_each_piece([&](size_t first, size_t count, Queue&) {
+      for (size_t other = 1; other < threads_.size(); ++other) {
+        if (!threads_[other].used) continue;
+        const int64_t* const from = in_range(threads_[other].fixed).data() + first;
+        for (size_t at = 0; at < count; ++at) fixed[first + at] += from[at];
       }
     });
     world.all_reduce_sum(fixed, "dense gradient");
     for_each_piece([&](size_t first, size_t count, Queue& queue) {
       ops.dequantise(
           queue,
-          {.sum = fixed.subspan(first, count), .shift = shift, .x = sum().subspan(first, count)});
+          {.sum = fixed.subspan(first, count), .shift = shift_, .x = sum().subspan(first, count)});
     });
     return;
   }
-  slot(0);
   for_each_piece([&](size_t first, size_t count, Queue& queue) {
-    for (size_t other = 1; other < arenas_.size(); ++other) {
-      if (used_[other] == 0) continue;
-      ops.accumulate(queue, {.x = in_range(arenas_[other]).subspan(first, count),
+    for (size_t other = 1; other < threads_.size(); ++other) {
+      if (!threads_[other].used) continue;
+      ops.accumulate(queue, {.x = in_range(threads_[other].arena).subspan(first, count),
                              .y = sum().subspan(first, count)});
     }
   });

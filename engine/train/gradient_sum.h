@@ -1,15 +1,18 @@
 // One dense gradient out of many: micro-blocks -> threads -> ranks. Two ways with one face.
 //
 // Fast: each thread adds its micro-blocks in fp32, threads and ranks are summed in fp32.
-// Deterministic: each micro-block keeps its own fp32 gradient; a maximum over all of them (and over
-// the row gradients) gives a power-of-two scale; scaled values are rounded to int64 and summed
-// exactly, so neither the order of micro-blocks, nor threads, nor ranks can change a bit
-// (contract 4.1).
+// Deterministic: each micro-block's own fp32 gradient is scaled by a power of two, rounded to int64
+// and summed exactly, so neither the order of micro-blocks, nor threads, nor ranks can change a bit
+// (contract 4.1). The scale must be known before the first of them: it is made for gradients of the
+// size that the last sum over the same range had, over all ranks. One that is of another size
+// (fits()) is made once more.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "engine/comm/communicator.h"
@@ -19,52 +22,65 @@ namespace alm {
 
 class DenseGradientSum {
  public:
-  // `slots`: micro-blocks of this rank when deterministic, else threads. `total_blocks`: over all
-  // ranks.
-  DenseGradientSum(int64_t parameters, int64_t slots, int64_t total_blocks, bool deterministic);
+  // `total_blocks`: micro-blocks of all ranks.
+  DenseGradientSum(int64_t parameters, int64_t threads, int64_t total_blocks, bool deterministic);
   // A new sum, over arena range [first, last): all that a pass gives a gradient to. The rest of
-  // slots and sum means nothing.
+  // arenas and sum means nothing.
   void begin(int64_t first, int64_t last);
-  // The arena a micro-block adds its gradient to; zero in the range at the first call after
-  // begin(). One thread a slot at a time.
-  float* slot(int64_t index);
-  // Once a micro-block has added its gradient, while that lies in a cache. Deterministic mode only.
-  void measure(int64_t index, Queue& queue, const Ops& ops);
-  // Largest absolute value of the slots measured since begin(), infinite when one is not finite.
+  // The arena to which a thread adds the gradient of a micro-block, or of a part of one. Zero in
+  // the range at the first call after begin(); in deterministic mode at every call.
+  float* arena(int64_t thread);
+  // Once that is done: adds the gradient of a micro-block to those before it. Deterministic mode
+  // only.
+  void add(int64_t thread, Queue& queue, const Ops& ops);
+  // Largest absolute value of the micro-blocks added since begin(), infinite when one is not
+  // finite.
   float largest() const;
-  // COLLECTIVE. Afterwards sum() is the gradient over all ranks. `largest` is over all ranks.
-  void reduce(Communicator& world, Compute& compute, float largest);
-  std::span<float> sum() { return in_range(arenas_.front()); }
-  // First place in the arena, as seen from its start, whose value in some slot is not finite; -1
-  // without one.
+  // Whether the sum is one at the scale of gradients of this size, over all ranks. If not, the next
+  // sum over the range is made at that scale. Deterministic mode only.
+  bool fits(float largest);
+  // COLLECTIVE. Afterwards sum() is the gradient over all ranks.
+  void reduce(Communicator& world, Compute& compute);
+  std::span<float> sum() { return in_range(threads_.front().arena); }
+  // First place in the arena, as seen from its start, whose value in some micro-block or thread is
+  // not finite; -1 without one. Before or after the sum over ranks.
   int64_t first_not_finite() const;
   int64_t first() const { return first_; }
   int64_t last() const { return last_; }
+  // Largest absolute value of the last sum over each range, by its first place: what sums to come
+  // depend on, for checkpoints.
+  const std::map<int64_t, float>& sizes() const { return sizes_; }
+  void set_sizes(std::map<int64_t, float> sizes) { sizes_ = std::move(sizes); }
   // That a sum holds, from its making on.
-  static int64_t bytes(int64_t parameters, int64_t slots, bool deterministic) {
-    return parameters *
-           (slots * int64_t{sizeof(float)} + (deterministic ? int64_t{sizeof(int64_t)} : 0));
+  static int64_t bytes(int64_t parameters, int64_t threads, bool deterministic) {
+    return parameters * threads *
+           (int64_t{sizeof(float)} + (deterministic ? int64_t{sizeof(int64_t)} : 0));
   }
-  int64_t bytes() const {
-    return bytes(arenas_.empty() ? 0 : std::ssize(arenas_.front()), std::ssize(arenas_),
-                 deterministic_);
-  }
+  int64_t bytes() const { return bytes(parameters_, std::ssize(threads_), deterministic_); }
 
  private:
+  struct Thread {
+    std::vector<float> arena;
+    std::vector<int64_t> fixed;  // sum of its micro-blocks; deterministic mode
+    bool used = false;           // since begin()
+    float largest = 0;
+    int64_t not_finite = -1;  // first such place; deterministic mode
+  };
   template <class T>
   std::span<T> in_range(std::vector<T>& arena) const {
     return std::span(arena).subspan(static_cast<size_t>(first_),
                                     static_cast<size_t>(last_ - first_));
   }
+  int64_t first_not_finite(const std::vector<float>& arena) const;
 
+  int64_t parameters_;
   bool deterministic_;
   int64_t total_blocks_;
   int64_t first_ = 0;
   int64_t last_ = 0;
-  std::vector<std::vector<float>> arenas_;
-  std::vector<uint8_t> used_;   // by slot: since begin()
-  std::vector<float> largest_;  // by slot
-  std::vector<int64_t> fixed_;
+  int shift_ = 0;  // of the scale
+  std::vector<Thread> threads_;
+  std::map<int64_t, float> sizes_;
 };
 
 }  // namespace alm

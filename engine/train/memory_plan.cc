@@ -152,9 +152,8 @@ MemoryPlan plan_memory(const PlanInputs& in) {
   MemoryUse& host = plan.host;
   for (int64_t one = 0; one < done + 2; ++one) host += set;
   host.optimiser += 3 * dense * kFloat;  // two moments, and which weights decay
-  const int64_t slots = options.deterministic ? my_blocks : in.threads;
   host.gradients =
-      (options.pcgrad ? 2 : 1) * DenseGradientSum::bytes(dense, slots, options.deterministic);
+      (options.pcgrad ? 2 : 1) * DenseGradientSum::bytes(dense, in.threads, options.deterministic);
   if (in.trains == nullptr) {
     const Unit unit = unit_of(my_blocks, block_rows, in.threads,
                               StepState::whole_blocks(model, options.deterministic));

@@ -1,8 +1,9 @@
 // A training step, top to bottom: a batch comes in, its micro-blocks go forward through the model
-// and back, gradients are summed over threads and ranks, a guard looks at them, the optimiser moves
-// the weights. Two things may be added: in proxy mode the discriminator may take steps of its own
-// before, and with PCGrad the batch goes back twice, for the losses of the outcome and for those of
-// the mediator, whose gradients of the shared trunk are made to agree before they are added.
+// and back (once more where a deterministic sum's scale did not fit), gradients are summed over
+// threads and ranks, a guard looks at them, the optimiser moves the weights. Two things may be
+// added: in proxy mode the discriminator may take steps of its own before, and with PCGrad the
+// batch goes back twice, for the losses of the outcome and for those of the mediator, whose
+// gradients of the shared trunk are made to agree before they are added.
 #include "engine/train/step.h"
 
 #include <algorithm>
@@ -40,31 +41,60 @@ double add_without_conflict(std::span<float> outcome, std::span<const float> med
   return product / std::sqrt(outcome_squares * mediator_squares);
 }
 
-// COLLECTIVE. The gradient of the whole batch, equal on every rank. False when some part of it is
-// not finite.
-bool sum_gradients(StepState& state, double* trunk_cosine) {
-  float largest[3] = {0, 0, 0};
-  if (state.options.deterministic) {
-    largest[0] = state.dense.largest();
-    largest[1] = std::ranges::max(state.largest_of_rows);
-    if (state.of_mediator) largest[2] = state.of_mediator->largest();
-    state.world.all_reduce_max(std::span(largest), "gradient scale");
-    if (!std::all_of(largest, largest + 3, [](float of) { return std::isfinite(of); }))
-      return false;
+// The passes over a batch of a step. Sums of this rank.
+LossTotals forward_and_backward(StepState& state, std::span<const io::Journeys> blocks,
+                                int64_t step) {
+  if (state.refit) {
+    return forward_and_backward(state, blocks, Part::second_stage, Objective::all, state.dense,
+                                static_cast<uint64_t>(step));
   }
-  state.dense.reduce(state.world, state.compute, largest[0]);
+  if (!state.of_mediator) {
+    return forward_and_backward(state, blocks, Part::model, Objective::all, state.dense);
+  }
+  // Both go forward the same way: the losses of the second are those of the step.
+  forward_and_backward(state, blocks, Part::model, Objective::outcome, state.dense);
+  return forward_and_backward(state, blocks, Part::model, Objective::mediator, *state.of_mediator);
+}
+
+// The sizes of a step's gradients over all ranks; deterministic mode only.
+struct GradientSizes {
+  float dense = 0;
+  float rows = 0;
+  float of_mediator = 0;
+  bool finite() const {
+    return std::isfinite(dense) && std::isfinite(rows) && std::isfinite(of_mediator);
+  }
+};
+
+// COLLECTIVE. What the passes left. False when dense sums are not at their scale, and the passes
+// must be made again.
+bool measure(StepState& state, GradientSizes* sizes) {
+  if (!state.options.deterministic) return true;
+  const bool two = state.of_mediator && !state.refit;
+  float largest[3] = {state.dense.largest(), std::ranges::max(state.largest_of_rows),
+                      two ? state.of_mediator->largest() : 0};
+  state.world.all_reduce_max(std::span(largest), "gradient scale");
+  *sizes = {.dense = largest[0], .rows = largest[1], .of_mediator = largest[2]};
+  if (!sizes->finite()) return true;
+  bool fits = state.dense.fits(sizes->dense);
+  if (two) fits = state.of_mediator->fits(sizes->of_mediator) && fits;
+  return fits;
+}
+
+// COLLECTIVE. The gradient of the whole batch, equal on every rank.
+void sum_gradients(StepState& state, float largest_of_rows, double* trunk_cosine) {
+  state.dense.reduce(state.world, state.compute);
   if (state.of_mediator && !state.refit) {
-    state.of_mediator->reduce(state.world, state.compute, largest[2]);
+    state.of_mediator->reduce(state.world, state.compute);
     *trunk_cosine =
         add_without_conflict(state.dense.sum(), state.of_mediator->sum(), state.model.trunk_last());
   }
   if (state.weights.cats.rows > 0) {
-    state.cats.reduce(state.cat_uses, state.world, state.compute, largest[1]);
+    state.cats.reduce(state.cat_uses, state.world, state.compute, largest_of_rows);
   }
   if (state.weights.items.rows > 0) {
-    state.items.reduce(state.item_uses, state.world, state.compute, largest[1]);
+    state.items.reduce(state.item_uses, state.world, state.compute, largest_of_rows);
   }
-  return true;
 }
 
 // Sum of squares, of pieces in order, which threads share.
@@ -136,17 +166,20 @@ void update(StepState& state, int64_t step, double scale, const OptimizerSetting
 // is not finite: the step of the model, on the same batch, then says so.
 void discriminator_step(StepState& state, std::span<const io::Journeys> blocks, int64_t count,
                         const OptimizerSettings& settings) {
-  LossTotals totals =
-      forward_and_backward(state, blocks, Part::discriminator, Objective::all, state.dense);
+  LossTotals totals;
+  bool fits = false;
+  while (!fits) {
+    totals = forward_and_backward(state, blocks, Part::discriminator, Objective::all, state.dense);
+    if (!state.options.deterministic) break;
+    float largest = state.dense.largest();
+    state.world.all_reduce_max(std::span(&largest, 1), "discriminator's gradient scale");
+    if (!std::isfinite(largest)) return;
+    fits = state.dense.fits(largest);
+  }
   int64_t unused = 0;
   totals.reduce(state.world, &unused);
-  float largest = 0;
-  if (state.options.deterministic) {
-    largest = state.dense.largest();
-    state.world.all_reduce_max(std::span(&largest, 1), "discriminator's gradient scale");
-  }
-  if (totals.broken() > 0 || !std::isfinite(largest)) return;
-  state.dense.reduce(state.world, state.compute, largest);
+  if (totals.broken() > 0) return;
+  state.dense.reduce(state.world, state.compute);
   const double weight = totals.means().weight;
   const std::span<const float> sum = state.dense.sum();
   if (!(weight > 0) || !std::ranges::all_of(sum, [](float of) { return std::isfinite(of); }))
@@ -166,25 +199,21 @@ StepResult train_step(StepState& state, std::span<const io::Journeys> blocks, in
   for (int64_t alone = 1; alone < discriminator_steps; ++alone) {
     discriminator_step(state, blocks, (step - 1) * discriminator_steps + alone, settings);
   }
-  LossTotals totals;
-  if (state.refit) {
-    totals = forward_and_backward(state, blocks, Part::second_stage, Objective::all, state.dense,
-                                  static_cast<uint64_t>(step));
-  } else if (state.of_mediator) {
-    // Both go forward the same way: the losses of the second are those of the step.
-    forward_and_backward(state, blocks, Part::model, Objective::outcome, state.dense);
-    totals =
-        forward_and_backward(state, blocks, Part::model, Objective::mediator, *state.of_mediator);
-  } else {
-    totals = forward_and_backward(state, blocks, Part::model, Objective::all, state.dense);
-  }
+  LossTotals totals = forward_and_backward(state, blocks, step);
 
   phase.next(Phase::reduce);
+  GradientSizes sizes;
+  while (!measure(state, &sizes)) {
+    phase.next(Phase::compute);
+    totals = forward_and_backward(state, blocks, step);
+    phase.next(Phase::reduce);
+  }
   int64_t stops = stop ? 1 : 0;
   totals.reduce(state.world, &stops);
   result.losses = totals.means();
   result.stop_requested = stops > 0;
-  const bool finite = sum_gradients(state, &result.trunk_cosine);
+  const bool finite = sizes.finite();
+  if (finite) sum_gradients(state, sizes.rows, &result.trunk_cosine);
 
   phase.next(Phase::update);
   const double scale = result.losses.weight > 0 ? 1 / result.losses.weight : 0;
@@ -218,8 +247,7 @@ StepState::StepState(const Model& model_in, Compute& compute_in, Communicator& w
       options(options_in),
       unit(unit_of(my_blocks, rows_per_block, compute.threads(),
                    whole_blocks(model_in, options_in.deterministic))),
-      dense(model_in.layout().size(), options_in.deterministic ? my_blocks : compute_in.threads(),
-            total_blocks, options_in.deterministic),
+      dense(model_in.layout().size(), compute_in.threads(), total_blocks, options_in.deterministic),
       cats(weights_in.cats.rows, weights_in.cats.width,
            passes(options_in) * total_blocks * rows_per_block *
                std::max<int64_t>(model_in.stats().schema.cat, 1),
@@ -232,8 +260,7 @@ StepState::StepState(const Model& model_in, Compute& compute_in, Communicator& w
       losses(static_cast<size_t>(unit.count(my_blocks))),
       rows(losses.size()) {
   if (options.pcgrad) {
-    of_mediator.emplace(model_in.layout().size(),
-                        options.deterministic ? my_blocks : compute.threads(), total_blocks,
+    of_mediator.emplace(model_in.layout().size(), compute.threads(), total_blocks,
                         options.deterministic);
   }
   for (const BlockRows& of : rows) {

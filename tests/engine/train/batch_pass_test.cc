@@ -54,8 +54,10 @@ class BatchPass : public ::testing::TestWithParam<Part> {
     }
     StepState state(*model_, compute_, *world_, weights_, blocks, blocks, rows_per_block,
                     {.deterministic = deterministic});
-    const LossTotals totals =
-        forward_and_backward(state, batch, GetParam(), Objective::all, state.dense, 5);
+    LossTotals totals;
+    do {
+      totals = forward_and_backward(state, batch, GetParam(), Objective::all, state.dense, 5);
+    } while (deterministic && !state.dense.fits(state.dense.largest()));
     EXPECT_EQ(totals.broken(), 0);
     Sums result;
     const Losses means = totals.means();
@@ -64,7 +66,7 @@ class BatchPass : public ::testing::TestWithParam<Part> {
     result.losses.second_stage = means.second_stage;
     result.losses.propensity = means.propensity;
     result.losses.weight = means.weight;
-    state.dense.reduce(*world_, compute_, state.dense.largest());
+    state.dense.reduce(*world_, compute_);
     result.dense.assign(state.dense.sum().begin(), state.dense.sum().end());
     state.items.reduce(state.item_uses, *world_, compute_, std::ranges::max(state.largest_of_rows));
     result.rows.assign(state.items.rows().begin(), state.items.rows().end());
