@@ -86,6 +86,7 @@ double CriticStep::take(StepState& state, std::span<const io::Journeys> blocks, 
     state.world.all_reduce_max(std::span(&largest, 1), "critic's gradient scale");
     if (!std::isfinite(largest)) return NAN;
     fits = state.dense.fits(largest);
+    if (!fits) forward(state, blocks);  // the memory that backward() took begins there
   }
   state.dense.reduce(state.world, state.compute);
   const std::span<const float> sum = state.dense.sum();
