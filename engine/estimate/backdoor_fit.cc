@@ -15,13 +15,6 @@
 namespace alm {
 namespace {
 
-std::span<const uint32_t> touched(const io::Journeys& journeys, int64_t row) {
-  const size_t at = static_cast<size_t>(row);
-  const int64_t begin = journeys.touch_begin[at];
-  return {journeys.cluster.data() + begin,
-          static_cast<size_t>(journeys.touch_begin[at + 1] - begin)};
-}
-
 // The `most` clusters with most touches in the rows of a scan, ties to the lower id; ascending.
 template <class Scan>
 std::vector<int64_t> most_touched(int64_t clusters, int64_t most, int64_t threads, const Scan& scan,
@@ -31,7 +24,7 @@ std::vector<int64_t> most_touched(int64_t clusters, int64_t most, int64_t thread
   scan("back-door regression, counting touches", [&](const io::Journeys& journeys, int64_t thread) {
     for (int64_t row = 0; row < journeys.size(); ++row) {
       if (!(weight_of(journeys, row) > 0)) continue;
-      for (const uint32_t k : touched(journeys, row)) ++counts[static_cast<size_t>(thread)][k];
+      for (const uint32_t k : clusters_of(journeys, row)) ++counts[static_cast<size_t>(thread)][k];
     }
   });
   std::vector<int64_t>& total = counts[0];
@@ -101,15 +94,28 @@ BackdoorPredictor::BackdoorPredictor(const FeatureStats& stats, std::vector<doub
 double BackdoorPredictor::linear(const io::Journeys& journeys, int64_t row) const {
   thread_local std::vector<float> x;
   backdoor_features(stats_, journeys, row, x);
-  return model_.linear(touched(journeys, row), x);
+  return model_.linear(clusters_of(journeys, row), x);
 }
 
 double BackdoorPredictor::context_part(const io::Journeys& journeys, int64_t row,
                                        double linear) const {
   const std::vector<double>& all = model_.coefficients();
   double part = linear - all[0];
-  for (const uint32_t k : touched(journeys, row)) part -= all[1 + k];
+  for (const uint32_t k : clusters_of(journeys, row)) part -= all[1 + k];
   return part;
+}
+
+void BackdoorPredictor::evaluate(const io::Journeys& journeys, BackdoorValues& values) const {
+  values.context_scale = context_scale_;
+  values.context_part.clear();
+  values.removal.clear();
+  for (int64_t row = 0; row < journeys.size(); ++row) {
+    const double linear = this->linear(journeys, row);
+    values.context_part.push_back(context_part(journeys, row, linear));
+    for (const uint32_t k : clusters_of(journeys, row)) {
+      values.removal.push_back(model_.removal_effect(linear, k));
+    }
+  }
 }
 
 FittedBackdoor fit_backdoor(std::shared_ptr<const io::Log> log, const FeatureStats& stats,
@@ -156,7 +162,7 @@ FittedBackdoor fit_backdoor(std::shared_ptr<const io::Log> log, const FeatureSta
            for (int64_t row = 0; row < journeys.size(); ++row) {
              backdoor_features(stats, journeys, row, thread.x);
              thread.slots.clear();
-             for (const uint32_t k : touched(journeys, row)) thread.slots.push_back(slot[k]);
+             for (const uint32_t k : clusters_of(journeys, row)) thread.slots.push_back(slot[k]);
              thread.sums.add(fit.model(), thread.slots, thread.x,
                              journeys.outcome[static_cast<size_t>(row)], weight_of(journeys, row));
            }

@@ -21,6 +21,13 @@ inline constexpr int64_t kBackdoorLevels = 32;
 // In logs of more clusters those most touched in training have one, all others share one.
 inline constexpr int64_t kBackdoorClusters = 2048;
 
+// What the regression makes of a run of journeys. Reused from batch to batch.
+struct BackdoorValues {
+  std::vector<double> context_part;  // [n] as BackdoorPredictor has it, as the next
+  double context_scale = 0;
+  std::vector<double> removal;  // [t] BackdoorModel::removal_effect() of the touch's cluster
+};
+
 // A fitted regression with the scales of its columns: X = standardised dense, missing indicators,
 // levels of the ids. Immutable; thread-safe. `stats` must outlive it.
 class BackdoorPredictor {
@@ -33,6 +40,7 @@ class BackdoorPredictor {
   // taken as uncorrelated; 0 without X): for coarse strata.
   double context_part(const io::Journeys& journeys, int64_t row, double linear) const;
   double context_scale() const { return context_scale_; }
+  void evaluate(const io::Journeys& journeys, BackdoorValues& values) const;
 
  private:
   const FeatureStats& stats_;

@@ -69,6 +69,10 @@ struct StratifiedOutcomes {
   void add_touched(int64_t cluster, int64_t stratum, uint64_t user, double outcome, double weight) {
     touched.add(cluster * strata + stratum % strata, user, outcome, weight);
   }
+  // Asks for what an add_touched() to come will touch.
+  void prefetch(int64_t cluster, int64_t stratum, uint64_t user) const {
+    touched.prefetch(cluster * strata + stratum % strata, user);
+  }
   void merge(const StratifiedOutcomes& other) {
     touched.merge(other.touched);
     all.merge(other.all);

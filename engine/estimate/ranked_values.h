@@ -29,6 +29,8 @@ class RankedValues {
   void add_ratio(float score, uint64_t user, double numerator, double denominator) {
     values_.add_ratio(bin(score), user, numerator, denominator);
   }
+  // Asks for what an add() to come will touch.
+  void prefetch(float score, uint64_t user) const { values_.prefetch(bin(score), user); }
   // The known effects of the same exposure; NaN is left out.
   void add_truth(float score, double delta_do, double delta_ett, double weight);
   void merge(const RankedValues& other);

@@ -27,7 +27,19 @@ RemovalSums::RemovalSums(const io::LogSchema& schema)
       users_(schema.clusters, kLeastUsers) {}
 
 void RemovalSums::add(const io::Journeys& journeys, const RemovalScores& scores) {
-  for (size_t i = 0; i < static_cast<size_t>(journeys.size()); ++i) {
+  const RemovalScores::Absent& absent = scores.absent;
+  // A journey ahead: sums by user group lie anywhere in many megabytes.
+  const auto fetch = [&](size_t i) {
+    const uint64_t user = journeys.user[i];
+    for (int64_t pair = scores.begin[i]; pair < scores.begin[i + 1]; ++pair) {
+      one_step_.prefetch(scores.cluster[static_cast<size_t>(pair)], user);
+    }
+    for (int64_t pair = absent.begin[i]; pair < absent.begin[i + 1]; ++pair) {
+      one_step_.prefetch(absent.cluster[static_cast<size_t>(pair)], user);
+    }
+  };
+  for (size_t i = 0; i < journeys.user.size(); ++i) {
+    if (i + 1 < journeys.user.size()) fetch(i + 1);
     const uint64_t user = journeys.user[i];
     const double weight = journeys.weight.empty() ? 1.0 : journeys.weight[i];
     for (int64_t pair = scores.begin[i]; pair < scores.begin[i + 1]; ++pair) {
@@ -47,10 +59,6 @@ void RemovalSums::add(const io::Journeys& journeys, const RemovalScores& scores)
       clipped_.add(cluster, scores.clipped[at], weight);
       if (weight > 0) users_.add(cluster, user);
       if (scores.alone[at] == 0) exposed_.add(weight);
-    }
-    const RemovalScores::Absent& absent = scores.absent;
-    for (int64_t pair = absent.begin[i]; pair < absent.begin[i + 1]; ++pair) {
-      one_step_.prefetch(absent.cluster[static_cast<size_t>(pair)], user);
     }
     for (int64_t pair = absent.begin[i]; pair < absent.begin[i + 1]; ++pair) {
       const size_t at = static_cast<size_t>(pair);

@@ -61,6 +61,7 @@ struct ThreadScorers {
   std::vector<std::unique_ptr<RemovalScorer>> removal;  // [folds]; empty with the general head
   std::vector<CriticSample> critic;                     // [folds]; empty without a critic
   std::unique_ptr<SequenceScorer> halves[2];            // [h]: fit on half h, applied to the other
+  BackdoorValues backdoor;                              // of the journeys at hand
   FoldBatches folds;
   HalfBatches batches;
   std::vector<Examples> examples;  // [folds], each in the order of the log
@@ -164,7 +165,8 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
         ThreadScorers& of = scorers[at];
         of.folds.each(journeys, schema, [&](size_t fold, const io::Journeys& part) {
           const SequenceScores& scores = of.main[fold]->score(part, thread);
-          sums[at]->add(part, scores, has_backdoor ? &backdoor[fold] : nullptr);
+          if (has_backdoor) backdoor[fold].evaluate(part, of.backdoor);
+          sums[at]->add(part, scores, has_backdoor ? &of.backdoor : nullptr);
           of.examples[fold].offer(
               part, [&](int64_t row) { return example(part, row, *of.main[fold], schema); });
           if (!of.removal.empty()) {
@@ -180,7 +182,7 @@ void estimate_sequence_log(const EstimateInputs& inputs, const ScoredUsers& user
           sums[at]->protocol.add_values(others,
                                         of.halves[half]->score(others, thread, Wanted::one_step),
                                         of.batches.others_rows(half), journeys, of.main[0]->last(),
-                                        has_backdoor ? &backdoor[0] : nullptr);
+                                        has_backdoor ? &of.backdoor : nullptr);
         }
       });
   for (size_t thread = 1; thread < sums.size(); ++thread) {

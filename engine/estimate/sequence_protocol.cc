@@ -22,8 +22,23 @@ SequenceProtocol::SequenceProtocol(const io::LogSchema& schema)
       clipped_(schema.clusters),
       seen_(static_cast<size_t>(schema.clusters)) {}
 
-void SequenceProtocol::add(const io::Journeys& from, const BackdoorPredictor* backdoor) {
+void SequenceProtocol::add(const io::Journeys& from, const BackdoorValues* backdoor) {
+  shapley_.add(from);
+  stratum_.clear();
   for (int64_t row = 0; row < from.size(); ++row) {
+    const double x_part = backdoor ? backdoor->context_part[static_cast<size_t>(row)] : 0;
+    const double x_scale = backdoor ? backdoor->context_scale : 0;
+    stratum_.push_back(stratum_of(x_part, x_scale, from.touches_of(row)));
+  }
+  // A journey ahead: sums by user group lie anywhere in many megabytes.
+  const auto fetch = [&](int64_t row) {
+    const size_t i = static_cast<size_t>(row);
+    for (const uint32_t cluster : clusters_of(from, row)) {
+      outcomes_.prefetch(cluster, stratum_[i], from.user[i]);
+    }
+  };
+  for (int64_t row = 0; row < from.size(); ++row) {
+    if (row + 1 < from.size()) fetch(row + 1);
     const size_t i = static_cast<size_t>(row);
     const uint64_t user = from.user[i];
     const double weight = weight_of(from, i);
@@ -31,20 +46,15 @@ void SequenceProtocol::add(const io::Journeys& from, const BackdoorPredictor* ba
     const size_t begin = static_cast<size_t>(from.touch_begin[i]);
     const size_t end = static_cast<size_t>(from.touch_begin[i + 1]);
     const int64_t half = half_of(user);
-    double x_part = 0, x_scale = 0;
-    if (backdoor) {
-      x_part = backdoor->context_part(from, row, backdoor->linear(from, row));
-      x_scale = backdoor->context_scale();
-    }
-    const int64_t stratum = stratum_of(x_part, x_scale, from.touches_of(row));
-    outcomes_.add(stratum, user, outcome, weight);
-    shapley_.add({from.cluster.data() + begin, end - begin}, outcome, weight);
+    outcomes_.add(stratum_[i], user, outcome, weight);
     constexpr uint8_t kTouched = 1, kRandomised = 2;
     for (size_t j = begin; j < end; ++j) {
       const int64_t cluster = from.cluster[j];
       uint8_t& seen = seen_[from.cluster[j]];
       touches_.add(2 * cluster + half, 1, weight);
-      if ((seen & kTouched) == 0) outcomes_.add_touched(cluster, stratum, user, outcome, weight);
+      if ((seen & kTouched) == 0) {
+        outcomes_.add_touched(cluster, stratum_[i], user, outcome, weight);
+      }
       seen |= kTouched;
       const bool by_chance = !from.randomised.empty() && from.randomised[j] == 1;
       if (!by_chance || (seen & kRandomised) != 0) continue;
@@ -59,31 +69,46 @@ void SequenceProtocol::add(const io::Journeys& from, const BackdoorPredictor* ba
 
 void SequenceProtocol::add_values(const io::Journeys& from, const SequenceScores& scores,
                                   std::span<const int64_t> rows, const io::Journeys& all,
-                                  const SequenceScores& main, const BackdoorPredictor* backdoor) {
+                                  const SequenceScores& main, const BackdoorValues* backdoor) {
+  const auto main_begin = [&](int64_t row) {
+    return static_cast<size_t>(
+        all.touch_begin[static_cast<size_t>(rows[static_cast<size_t>(row)])]);
+  };
+  const auto score = [&](size_t at) { return static_cast<float>(main.ranked()[at]); };
+  const auto regression = [&](size_t at) { return static_cast<float>(backdoor->removal[at]); };
+  const auto fetch = [&](int64_t row) {
+    const uint64_t user = from.user[static_cast<size_t>(row)];
+    size_t at = main_begin(row);
+    for (const uint32_t cluster : clusters_of(from, row)) {
+      values_.values.prefetch(2 * int64_t{cluster} + half_of(user), user);
+      by_model_.prefetch(score(at), user);
+      if (backdoor) by_backdoor_.prefetch(regression(at), user);
+      ++at;
+    }
+  };
   for (int64_t row = 0; row < from.size(); ++row) {
+    if (row + 1 < from.size()) fetch(row + 1);
     const size_t i = static_cast<size_t>(row);
     const uint64_t user = from.user[i];
     const double weight = weight_of(from, i);
     const int64_t half = half_of(user);
     const size_t begin = static_cast<size_t>(from.touch_begin[i]);
     const size_t end = static_cast<size_t>(from.touch_begin[i + 1]);
-    const size_t main_begin = static_cast<size_t>(all.touch_begin[static_cast<size_t>(rows[i])]);
-    const double linear = backdoor ? backdoor->linear(from, row) : 0;
     for (size_t j = begin; j < end; ++j) {
       const double value = scores.one_step[j];
       if (std::isnan(value)) continue;
       const int64_t cluster = from.cluster[j];
+      const size_t at = main_begin(row) + (j - begin);
       values_.values.add(2 * cluster + half, user, value, weight);
       residual_.add(cluster, scores.weight[j] * weight);
       clipped_.add(cluster, scores.clipped[j], 1);
-      const float model = static_cast<float>(main.ranked()[main_begin + (j - begin)]);
-      const float regression =
-          backdoor ? static_cast<float>(backdoor->model().removal_effect(linear, cluster)) : 0.0f;
-      by_model_.add(model, user, value, weight);
-      if (backdoor) by_backdoor_.add(regression, user, value, weight);
+      by_model_.add(score(at), user, value, weight);
+      if (backdoor) by_backdoor_.add(regression(at), user, value, weight);
       if (from.delta_do.empty()) continue;
-      by_model_.add_truth(model, from.delta_do[j], from.delta_ett[j], weight);
-      if (backdoor) by_backdoor_.add_truth(regression, from.delta_do[j], from.delta_ett[j], weight);
+      by_model_.add_truth(score(at), from.delta_do[j], from.delta_ett[j], weight);
+      if (backdoor) {
+        by_backdoor_.add_truth(regression(at), from.delta_do[j], from.delta_ett[j], weight);
+      }
       values_.true_do.add(2 * cluster + half, user, from.delta_do[j], weight);
       if (!std::isnan(from.delta_ett[j])) {
         values_.true_ett.add(2 * cluster + half, user, from.delta_ett[j], weight);

@@ -21,13 +21,14 @@ class SequenceProtocol {
  public:
   explicit SequenceProtocol(const io::LogSchema& schema);
 
-  // Every scored journey. `backdoor` may be null.
-  void add(const io::Journeys& journeys, const BackdoorPredictor* backdoor);
+  // Every scored journey. `backdoor` [of the same journeys] may be null.
+  void add(const io::Journeys& journeys, const BackdoorValues* backdoor);
   // Journeys of one half of the users, with the scores of the fit on the other half: their values.
-  // `rows`: where they stand in `all`, whose scores of the main fit choose among them.
+  // `rows`: where they stand in `all`, whose scores of the main fit, and whose `backdoor` (may be
+  // null), choose among them.
   void add_values(const io::Journeys& journeys, const SequenceScores& scores,
                   std::span<const int64_t> rows, const io::Journeys& all,
-                  const SequenceScores& main, const BackdoorPredictor* backdoor);
+                  const SequenceScores& main, const BackdoorValues* backdoor);
   void merge(const SequenceProtocol& other);
   // COLLECTIVE.
   void reduce(Communicator& world);
@@ -63,7 +64,8 @@ class SequenceProtocol {
   ClusterTotals clipped_;
   RankedValues by_model_;
   RankedValues by_backdoor_;
-  std::vector<uint8_t> seen_;  // [clusters] scratch
+  std::vector<uint8_t> seen_;     // [clusters] scratch
+  std::vector<int64_t> stratum_;  // [n] of the journeys being added
 };
 
 }  // namespace alm

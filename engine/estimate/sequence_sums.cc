@@ -29,9 +29,16 @@ SequenceSums::SequenceSums(const io::LogSchema& schema, OutcomeHead head, double
       protocol(schema) {}
 
 void SequenceSums::add(const io::Journeys& from, const SequenceScores& scores,
-                       const BackdoorPredictor* backdoor_model) {
-  protocol.add(from, backdoor_model);
+                       const BackdoorValues* backdoor_values) {
+  protocol.add(from, backdoor_values);
+  // A journey ahead: sums by user group lie anywhere in many megabytes.
+  const auto fetch = [&](int64_t row) {
+    for (const uint32_t cluster : clusters_of(from, row)) {
+      one_step.prefetch(cluster, from.user[static_cast<size_t>(row)]);
+    }
+  };
   for (int64_t row = 0; row < from.size(); ++row) {
+    if (row + 1 < from.size()) fetch(row + 1);
     const size_t i = static_cast<size_t>(row);
     const uint64_t user = from.user[i];
     const double weight = weight_of(from, i);
@@ -40,7 +47,6 @@ void SequenceSums::add(const io::Journeys& from, const SequenceScores& scores,
     sensitivity.add_residual(outcome - scores.predicted[i], weight);
     const size_t begin = static_cast<size_t>(from.touch_begin[i]);
     const size_t end = static_cast<size_t>(from.touch_begin[i + 1]);
-    const double linear = backdoor_model ? backdoor_model->linear(from, row) : 0;
     for (size_t j = begin; j < end; ++j) {
       const int64_t cluster = from.cluster[j];
       ett_plugin.add(cluster, user, scores.ett[j], weight);
@@ -50,9 +56,7 @@ void SequenceSums::add(const io::Journeys& from, const SequenceScores& scores,
         do_plugin.add(cluster, user, scores.do_effect[j], weight);
       }
       users.add(cluster, user);
-      if (backdoor_model) {
-        backdoor.add(cluster, backdoor_model->model().removal_effect(linear, cluster), weight);
-      }
+      if (backdoor_values) backdoor.add(cluster, backdoor_values->removal[j], weight);
       if (!from.delta_do.empty()) {
         truth.add(cluster, scores.ranked()[j], general ? from.delta_ett[j] : from.delta_do[j],
                   weight);

@@ -20,9 +20,9 @@ struct SequenceSums {
   SequenceSums(const io::LogSchema& schema, OutcomeHead head, double outcome_mean,
                int64_t expected_rows);
 
-  // Scores of the main fit. `backdoor` may be null.
+  // Scores of the main fit. `backdoor` [of the same journeys] may be null.
   void add(const io::Journeys& journeys, const SequenceScores& scores,
-           const BackdoorPredictor* backdoor);
+           const BackdoorValues* backdoor);
   void merge(SequenceSums&& other);
   // COLLECTIVE.
   void reduce(Communicator& world);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "engine/estimate/row_values.h"
 #include "kernels/base/check.h"
 #include "kernels/base/rng.h"
 
@@ -20,9 +21,7 @@ ShapleySums::ShapleySums(int64_t clusters)
     : clusters_(clusters),
       orders_(clusters > kMostClusters ? 0 : std::min(kMostOrders, kPlaces / clusters)),
       place_(static_cast<size_t>(clusters_ * orders_)),
-      outcome_(static_cast<size_t>(orders_ * (clusters + 1))),
-      weight_(outcome_.size()),
-      last_(static_cast<size_t>(orders_)) {
+      sums_(static_cast<size_t>(orders_ * (clusters + 1))) {
   std::vector<std::pair<uint64_t, int64_t>> order(static_cast<size_t>(clusters_));
   for (int64_t r = 0; r < orders_; ++r) {
     for (int64_t k = 0; k < clusters_; ++k) {
@@ -32,38 +31,44 @@ ShapleySums::ShapleySums(int64_t clusters)
     std::sort(order.begin(), order.end());
     for (int64_t at = 0; at < clusters_; ++at) {
       place_[static_cast<size_t>(order[static_cast<size_t>(at)].second * orders_ + r)] =
-          static_cast<uint32_t>(at + 1);
+          static_cast<int16_t>(at + 1);
     }
   }
 }
 
-void ShapleySums::add(std::span<const uint32_t> touched, double outcome, double weight) {
-  std::fill(last_.begin(), last_.end(), 0u);
-  for (const uint32_t k : touched) {
-    const uint32_t* const place = place_.data() + static_cast<size_t>(k) * last_.size();
-    for (size_t r = 0; r < last_.size(); ++r) last_[r] = std::max(last_[r], place[r]);
+void ShapleySums::add(const io::Journeys& journeys) {
+  const size_t orders = static_cast<size_t>(orders_);
+  if (orders == 0) return;
+  terms_.assign(journeys.user.size(), Sums());
+  last_.assign(terms_.size() * orders, 0);
+  for (size_t i = 0; i < terms_.size(); ++i) {
+    const double weight = weight_of(journeys, i);
+    terms_[i].outcome.add(journeys.outcome[i] * weight);
+    terms_[i].weight.add(weight);
+    int16_t* const last = last_.data() + i * orders;
+    for (const uint32_t k : clusters_of(journeys, static_cast<int64_t>(i))) {
+      const int16_t* const place = place_.data() + static_cast<size_t>(k) * orders;
+      for (size_t r = 0; r < orders; ++r) last[r] = std::max(last[r], place[r]);
+    }
   }
-  FixedSum term, count;
-  term.add(outcome * weight);
-  count.add(weight);
-  for (size_t r = 0; r < last_.size(); ++r) {
-    const size_t at = r * static_cast<size_t>(clusters_ + 1) + last_[r];
-    outcome_[at].add(term);
-    weight_[at].add(count);
+  // Order by order: the sums of one stay in the first cache.
+  for (size_t r = 0; r < orders; ++r) {
+    Sums* const of_order = sums_.data() + r * static_cast<size_t>(clusters_ + 1);
+    for (size_t i = 0; i < terms_.size(); ++i) of_order[last_[i * orders + r]].add(terms_[i]);
   }
 }
 
 void ShapleySums::merge(const ShapleySums& other) {
-  ALM_CHECK(other.outcome_.size() == outcome_.size());
-  for (size_t at = 0; at < outcome_.size(); ++at) {
-    outcome_[at].add(other.outcome_[at]);
-    weight_[at].add(other.weight_[at]);
-  }
+  ALM_CHECK(other.sums_.size() == sums_.size());
+  for (size_t at = 0; at < sums_.size(); ++at) sums_[at].add(other.sums_[at]);
 }
 
 void ShapleySums::reduce(Communicator& comm, const char* what) {
-  comm.all_reduce_sum(std::span<FixedSum>(outcome_), what);
-  comm.all_reduce_sum(std::span<FixedSum>(weight_), what);
+  std::vector<FixedSum> all;
+  all.reserve(2 * sums_.size());
+  for (const Sums& of : sums_) all.insert(all.end(), {of.outcome, of.weight});
+  comm.all_reduce_sum(std::span<FixedSum>(all), what);
+  for (size_t at = 0; at < sums_.size(); ++at) sums_[at] = {all[2 * at], all[2 * at + 1]};
 }
 
 ShapleyGain ShapleySums::finish() const {
@@ -73,8 +78,8 @@ ShapleyGain ShapleySums::finish() const {
   if (orders_ == 0) return gain;
   double outcomes = 0, journeys = 0;
   for (size_t at = 0; at <= static_cast<size_t>(clusters_); ++at) {
-    outcomes += outcome_[at].value();
-    journeys += weight_[at].value();
+    outcomes += sums_[at].outcome.value();
+    journeys += sums_[at].weight.value();
   }
   if (!(journeys > 0)) return gain;
   const double prior = std::max(kLeastPrior, kPriorShare * journeys);
@@ -83,8 +88,9 @@ ShapleyGain ShapleySums::finish() const {
     double sum = prior * outcomes / journeys, weight = prior;
     for (size_t at = 0; at < step.size(); ++at) {
       const double before = sum / weight;
-      sum += outcome_[r * step.size() + at].value();
-      weight += weight_[r * step.size() + at].value();
+      const Sums& of = sums_[r * step.size() + at];
+      sum += of.outcome.value();
+      weight += of.weight.value();
       step[at] = sum / weight - before;
     }
     gain.deltas.emplace_back();

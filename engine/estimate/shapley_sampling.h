@@ -3,10 +3,10 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <vector>
 
 #include "engine/comm/communicator.h"
+#include "io/journeys.h"
 #include "kernels/base/fixed_point.h"
 
 namespace alm {
@@ -29,8 +29,8 @@ class ShapleySums {
   explicit ShapleySums(int64_t clusters);
   int64_t orders() const { return orders_; }
 
-  // A journey and its touches (repeats allowed).
-  void add(std::span<const uint32_t> touched, double outcome, double weight);
+  // Their outcomes; repeats of a cluster are allowed.
+  void add(const io::Journeys& journeys);
   void merge(const ShapleySums& other);
   // COLLECTIVE.
   void reduce(Communicator& comm, const char* what);
@@ -39,12 +39,19 @@ class ShapleySums {
  private:
   int64_t clusters_;
   int64_t orders_;
-  std::vector<uint32_t> place_;  // [clusters, orders] from 1
-  // [orders, clusters + 1] of the journeys whose last touched cluster has that place; place 0: no
-  // touches.
-  std::vector<FixedSum> outcome_;
-  std::vector<FixedSum> weight_;
-  std::vector<uint32_t> last_;  // [orders] scratch
+  std::vector<int16_t> place_;  // [clusters, orders] from 1
+  // Of the journeys whose last touched cluster has that place; place 0: no touches.
+  struct alignas(2 * sizeof(FixedSum)) Sums {  // within one cache line
+    FixedSum outcome, weight;
+    void add(const Sums& other) {
+      outcome.add(other.outcome);
+      weight.add(other.weight);
+    }
+  };
+  std::vector<Sums> sums_;  // [orders, clusters + 1]
+  // Of the journeys being added.
+  std::vector<Sums> terms_;    // [n]
+  std::vector<int16_t> last_;  // [n, orders]
 };
 
 }  // namespace alm

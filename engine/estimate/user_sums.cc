@@ -36,7 +36,8 @@ io::Json to_json(const MeanEstimate& estimate) {
 GroupedSums::GroupedSums(int64_t clusters, int64_t groups)
     : clusters_(clusters),
       groups_(groups),
-      rows_(static_cast<size_t>(clusters)),
+      rows_(static_cast<size_t>(groups > 1 ? clusters : 0)),
+      alone_(static_cast<size_t>(groups > 1 ? 0 : clusters)),
       touches_(static_cast<size_t>(clusters)) {
   ALM_CHECK(clusters >= 1 && groups >= 1 && groups <= int64_t{1} << 16);
 }
@@ -44,6 +45,7 @@ GroupedSums::GroupedSums(int64_t clusters, int64_t groups)
 GroupedSums::GroupedSums(int64_t clusters) : GroupedSums(clusters, user_group_count(clusters)) {}
 
 GroupedSums::Cell& GroupedSums::cell(int64_t cluster, int64_t group) {
+  if (groups_ == 1) return alone_[static_cast<size_t>(cluster)];
   Row& row = rows_[static_cast<size_t>(cluster)];
   if (row.groups.empty() && !row.cells.empty()) return row.cells[static_cast<size_t>(group)];
   const auto place = std::lower_bound(row.groups.begin(), row.groups.end(), group);
@@ -62,6 +64,7 @@ GroupedSums::Cell& GroupedSums::cell(int64_t cluster, int64_t group) {
 }
 
 const GroupedSums::Cell* GroupedSums::find(int64_t cluster, int64_t group) const {
+  if (groups_ == 1) return &alone_[static_cast<size_t>(cluster)];
   const Row& row = rows_[static_cast<size_t>(cluster)];
   if (row.groups.empty()) {
     return row.cells.empty() ? nullptr : &row.cells[static_cast<size_t>(group)];
@@ -72,6 +75,7 @@ const GroupedSums::Cell* GroupedSums::find(int64_t cluster, int64_t group) const
 }
 
 void GroupedSums::prefetch(int64_t cluster, uint64_t user) const {
+  if (groups_ == 1) return __builtin_prefetch(&alone_[static_cast<size_t>(cluster)], 1);
   const Row& row = rows_[static_cast<size_t>(cluster)];
   if (!row.groups.empty() || row.cells.empty()) return;  // still to be searched
   __builtin_prefetch(&row.cells[static_cast<size_t>(user_group(user, groups_))], 1);
@@ -85,30 +89,29 @@ void GroupedSums::add_ratio(int64_t cluster, uint64_t user, double numerator, do
   if (denominator > 0) ++touches_[static_cast<size_t>(cluster)];
 }
 
-void GroupedSums::add_row(int64_t cluster, const Row& row) {
-  for (size_t at = 0; at < row.cells.size(); ++at) {
-    const Cell& from = row.cells[at];
-    if (from.sum == FixedSum() && from.weight == FixedSum()) continue;
-    Cell& to = cell(cluster, row.groups.empty() ? static_cast<int64_t>(at) : row.groups[at]);
-    to.sum.add(from.sum);
-    to.weight.add(from.weight);
+void GroupedSums::add_cells(int64_t to, const GroupedSums& from, int64_t cluster) {
+  const std::span<const Cell> cells = from.cells_of(cluster);
+  for (size_t at = 0; at < cells.size(); ++at) {
+    const Cell& more = cells[at];
+    if (more.sum == FixedSum() && more.weight == FixedSum()) continue;
+    Cell& sums = cell(to, from.group_at(cluster, at));
+    sums.sum.add(more.sum);
+    sums.weight.add(more.weight);
   }
+  touches_[static_cast<size_t>(to)] += from.touches(cluster);
 }
 
 void GroupedSums::merge(const GroupedSums& other) {
   ALM_CHECK(other.clusters_ == clusters_ && other.groups_ == groups_);
-  for (int64_t k = 0; k < clusters_; ++k) {
-    add_row(k, other.rows_[static_cast<size_t>(k)]);
-    touches_[static_cast<size_t>(k)] += other.touches_[static_cast<size_t>(k)];
-  }
+  for (int64_t k = 0; k < clusters_; ++k) add_cells(k, other, k);
 }
 
 void GroupedSums::reduce(Communicator& comm, const char* what) {
   comm.all_reduce_sum(std::span<int64_t>(touches_), what);
   if (comm.size() == 1) return;
   // Rows that no rank has are not sent.
-  std::vector<int64_t> used(rows_.size());
-  for (size_t k = 0; k < used.size(); ++k) used[k] = !rows_[k].cells.empty();
+  std::vector<int64_t> used(touches_.size());
+  for (int64_t k = 0; k < clusters_; ++k) used[static_cast<size_t>(k)] = !cells_of(k).empty();
   comm.all_reduce_max(std::span<int64_t>(used), what);
   const int64_t at_once = std::max<int64_t>(1, kReducedCells / groups_);
   std::vector<int64_t> clusters;
@@ -119,12 +122,13 @@ void GroupedSums::reduce(Communicator& comm, const char* what) {
     if (waiting == 0 || (waiting < at_once && k + 1 < clusters_)) continue;
     cells.assign(static_cast<size_t>(2 * waiting * groups_), FixedSum());
     for (int64_t row = 0; row < waiting; ++row) {
-      const Row& from = rows_[static_cast<size_t>(clusters[static_cast<size_t>(row)])];
+      const int64_t cluster = clusters[static_cast<size_t>(row)];
+      const std::span<const Cell> from = cells_of(cluster);
       FixedSum* to = cells.data() + 2 * row * groups_;
-      for (size_t at = 0; at < from.cells.size(); ++at) {
-        const size_t group = from.groups.empty() ? at : from.groups[at];
-        to[2 * group] = from.cells[at].sum;
-        to[2 * group + 1] = from.cells[at].weight;
+      for (size_t at = 0; at < from.size(); ++at) {
+        const int64_t group = group_at(cluster, at);
+        to[2 * group] = from[at].sum;
+        to[2 * group + 1] = from[at].weight;
       }
     }
     comm.all_reduce_sum(std::span<FixedSum>(cells), what);
@@ -155,13 +159,13 @@ double GroupedSums::weight(int64_t cluster, int64_t group) const {
 
 double GroupedSums::sum(int64_t cluster) const {
   FixedSum total;
-  for (const Cell& cell : rows_[static_cast<size_t>(cluster)].cells) total.add(cell.sum);
+  for (const Cell& cell : cells_of(cluster)) total.add(cell.sum);
   return total.value();
 }
 
 double GroupedSums::weight(int64_t cluster) const {
   FixedSum total;
-  for (const Cell& cell : rows_[static_cast<size_t>(cluster)].cells) total.add(cell.weight);
+  for (const Cell& cell : cells_of(cluster)) total.add(cell.weight);
   return total.value();
 }
 
@@ -188,10 +192,7 @@ MeanEstimate GroupedSums::estimate(int64_t cluster) const {
 
 MeanEstimate GroupedSums::overall() const {
   GroupedSums one(1, groups_);
-  for (int64_t k = 0; k < clusters_; ++k) {
-    one.add_row(0, rows_[static_cast<size_t>(k)]);
-    one.touches_[0] += touches_[static_cast<size_t>(k)];
-  }
+  for (int64_t k = 0; k < clusters_; ++k) one.add_cells(0, *this, k);
   return one.estimate(0);
 }
 

@@ -66,15 +66,14 @@ class GroupedSums {
   // body(group, sum, weight) for every group that may have rows of the cluster, ascending.
   template <class Body>
   void each_group(int64_t cluster, const Body& body) const {
-    const Row& row = rows_[static_cast<size_t>(cluster)];
-    for (size_t at = 0; at < row.cells.size(); ++at) {
-      const int64_t group = row.groups.empty() ? static_cast<int64_t>(at) : row.groups[at];
-      body(group, row.cells[at].sum.value(), row.cells[at].weight.value());
+    const std::span<const Cell> cells = cells_of(cluster);
+    for (size_t at = 0; at < cells.size(); ++at) {
+      body(group_at(cluster, at), cells[at].sum.value(), cells[at].weight.value());
     }
   }
 
  private:
-  struct Cell {
+  struct alignas(2 * sizeof(FixedSum)) Cell {  // within one cache line
     FixedSum sum, weight;
   };
   // Cells of the groups named, ascending; with no group named, of all groups.
@@ -85,11 +84,22 @@ class GroupedSums {
   Cell& cell(int64_t cluster, int64_t group);
   // Null where there are no rows.
   const Cell* find(int64_t cluster, int64_t group) const;
-  void add_row(int64_t cluster, const Row& row);
+  // Of the groups that have one.
+  std::span<const Cell> cells_of(int64_t cluster) const {
+    const size_t k = static_cast<size_t>(cluster);
+    return groups_ == 1 ? std::span(&alone_[k], 1) : std::span(rows_[k].cells);
+  }
+  // The group of the cluster's cell at that place.
+  int64_t group_at(int64_t cluster, size_t place) const {
+    const bool all = groups_ == 1 || rows_[static_cast<size_t>(cluster)].groups.empty();
+    return all ? static_cast<int64_t>(place) : rows_[static_cast<size_t>(cluster)].groups[place];
+  }
+  void add_cells(int64_t to, const GroupedSums& from, int64_t cluster);
 
   int64_t clusters_;
   int64_t groups_;
-  std::vector<Row> rows_;         // [clusters]
+  std::vector<Row> rows_;         // [clusters]; none where there is one group
+  std::vector<Cell> alone_;       // [clusters] where there is one group
   std::vector<int64_t> touches_;  // [clusters]
 };
 

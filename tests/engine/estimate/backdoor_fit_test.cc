@@ -225,5 +225,33 @@ TEST(FitBackdoor, AHundredThousandClustersAreFittedAtOnce) {
   for (const double c : fitted.coefficients) EXPECT_TRUE(std::isfinite(c));
 }
 
+TEST(BackdoorPredictor, ValuesOfABatchAreTheFormulaWrittenOut) {
+  constexpr int64_t kClusters = 5;
+  const io::LogSchema schema = schema_of(kClusters, true);
+  const FeatureStats stats = stats_of(schema);
+  const std::vector<double> b = {0.2, 0.5, -0.3, 0.1, 0.7, -0.6, 0.4, -0.8};
+  const BackdoorPredictor predictor(stats, b);
+  const io::Journeys journeys = some_journeys(200, kClusters, true);
+  BackdoorValues values;
+  predictor.evaluate(some_journeys(50, kClusters, true), values);  // reused
+  predictor.evaluate(journeys, values);
+  ASSERT_EQ(values.context_part.size(), journeys.user.size());
+  ASSERT_EQ(values.removal.size(), journeys.cluster.size());
+  EXPECT_NEAR(values.context_scale, std::sqrt(0.16 + 0.64), 1e-15);
+  for (size_t i = 0; i < journeys.user.size(); ++i) {
+    const double x =
+        b[6] * double{journeys.dense[2 * i]} + b[7] * double{journeys.dense[2 * i + 1]};
+    EXPECT_NEAR(values.context_part[i], x, 1e-12);
+    double z = b[0] + x;
+    const size_t begin = static_cast<size_t>(journeys.touch_begin[i]);
+    const size_t end = static_cast<size_t>(journeys.touch_begin[i + 1]);
+    for (size_t j = begin; j < end; ++j) z += b[1 + journeys.cluster[j]];
+    for (size_t j = begin; j < end; ++j) {
+      const double without = 1 / (1 + std::exp(b[1 + journeys.cluster[j]] - z));
+      EXPECT_NEAR(values.removal[j], 1 / (1 + std::exp(-z)) - without, 1e-12);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace alm

@@ -34,6 +34,19 @@ std::vector<Journey> journeys(int64_t clusters, size_t n) {
   return all;
 }
 
+// Every `step`-th, as a batch.
+io::Journeys batch_of(const std::vector<Journey>& all, size_t first = 0, size_t step = 1) {
+  io::Journeys batch;
+  for (size_t i = first; i < all.size(); i += step) {
+    batch.user.push_back(i);
+    batch.outcome.push_back(static_cast<float>(all[i].outcome));
+    batch.weight.push_back(static_cast<float>(all[i].weight));
+    batch.cluster.insert(batch.cluster.end(), all[i].touched.begin(), all[i].touched.end());
+    batch.touch_begin.push_back(std::ssize(batch.cluster));
+  }
+  return batch;
+}
+
 double value(const std::vector<Journey>& all, uint32_t members) {
   double sum = 0, weight = 0, every = 0, every_weight = 0;
   for (const Journey& journey : all) {
@@ -68,7 +81,7 @@ TEST(Shapley, SampledOrdersComeWithinTheirErrorsOfAllOrders) {
     }
   } while (std::next_permutation(order.begin(), order.end()));
   ShapleySums sums(clusters);
-  for (const Journey& journey : all) sums.add(journey.touched, journey.outcome, journey.weight);
+  sums.add(batch_of(all));
   const ShapleyGain gain = sums.finish();
   ASSERT_EQ(gain.deltas.size(), size_t{128});
   for (const auto& delta : gain.deltas) {
@@ -91,13 +104,13 @@ TEST(Shapley, SampledOrdersComeWithinTheirErrorsOfAllOrders) {
 TEST(Shapley, IsTheSameOnAnyRanks) {
   const auto all = journeys(40, 501);
   ShapleySums whole(40);
-  for (const Journey& journey : all) whole.add(journey.touched, journey.outcome, journey.weight);
+  whole.add(batch_of(all));
   const auto wanted = whole.finish().mean;
   ThreadWorld world(3);
   world.run([&](Communicator& comm) {
     ShapleySums mine(40);
-    for (size_t i = static_cast<size_t>(comm.rank()); i < all.size(); i += 3) {
-      mine.add(all[i].touched, all[i].outcome, all[i].weight);
+    for (size_t part = 0; part < 2; ++part) {
+      mine.add(batch_of(all, static_cast<size_t>(comm.rank()) + 3 * part, 6));
     }
     mine.reduce(comm, "test");
     EXPECT_EQ(mine.finish().mean, wanted);
@@ -108,7 +121,7 @@ TEST(Shapley, OfNothingOrOfTooManyClustersIsNone) {
   EXPECT_TRUE(std::isnan(ShapleySums(3).finish().mean[0]));
   ShapleySums many(ShapleySums::kMostClusters + 1);
   EXPECT_EQ(many.orders(), 0);
-  many.add(std::vector<uint32_t>{1}, 1, 1);
+  many.add(batch_of({{{1}, 1, 1}}));
   EXPECT_TRUE(std::isnan(many.finish().mean[0]));
   EXPECT_GE(ShapleySums(ShapleySums::kMostClusters).orders(), 16);
 }

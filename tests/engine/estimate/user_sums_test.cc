@@ -160,6 +160,45 @@ TEST(GroupedSums, ManyClustersOfAnySizeEqualPlainSumsOnAnyRanks) {
   }
 }
 
+TEST(GroupedSums, OfOneGroupEqualPlainSumsOnAnyRanksAndHaveNoError) {
+  constexpr int64_t kClusters = 5;
+  const auto rows = some_rows(307, kClusters - 1, 100);  // the last cluster stays empty
+  for (const int64_t ranks : {1, 3}) {
+    ThreadWorld(ranks).run([&](Communicator& comm) {
+      GroupedSums mine(kClusters, 1), other(kClusters, 1);
+      for (size_t i = 0; i < rows.size(); ++i) {
+        if (static_cast<int64_t>(i / 2) % comm.size() != comm.rank()) continue;
+        GroupedSums& to = i % 2 == 0 ? mine : other;
+        to.prefetch(rows[i].cluster, rows[i].user);
+        to.add(rows[i].cluster, rows[i].user, rows[i].value, rows[i].weight);
+      }
+      mine.merge(other);
+      mine.reduce(comm, "test");
+      double all = 0, all_weight = 0;
+      for (int64_t k = 0; k < kClusters; ++k) {
+        double sum = 0, weight = 0;
+        int64_t touches = 0;
+        for (const Row& row : rows) {
+          if (row.cluster != k) continue;
+          sum += row.value * row.weight, weight += row.weight, ++touches;
+        }
+        all += sum, all_weight += weight;
+        EXPECT_NEAR(mine.sum(k), sum, 1e-11);
+        EXPECT_NEAR(mine.sum(k, 0), sum, 1e-11);
+        EXPECT_NEAR(mine.weight(k), weight, 1e-11);
+        EXPECT_EQ(mine.touches(k), touches);
+        const MeanEstimate estimate = mine.estimate(k);
+        EXPECT_TRUE(std::isnan(estimate.se));
+        if (touches > 0) {
+          EXPECT_NEAR(estimate.mean, sum / weight, 1e-11);
+        }
+      }
+      EXPECT_NEAR(mine.overall().mean, all / all_weight, 1e-11);
+      EXPECT_EQ(mine.overall().touches, std::ssize(rows));
+    });
+  }
+}
+
 TEST(GroupedSums, ErrorCoversWhenUsersRepeat) {
   // 40 journeys a user share the user's level: an error by rows would be sqrt(20) too small.
   int held = 0;
