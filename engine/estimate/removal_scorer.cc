@@ -149,10 +149,13 @@ void RemovalScorer::score_absent(const io::Journeys& journeys, const SequenceSco
   std::fill(inputs.weight.begin(), inputs.weight.end(), 1.0f);  // what is left: 1 / share drawn
   inputs.fill_removal(model_.stats(), kAbsentInEstimates, 0, false);
   const RemovalPairs& pairs = inputs.removal;
+  if (by_cluster_.odds.empty()) {
+    by_cluster_ = net->by_cluster(compute_.pass(thread, weights_.dense.data(), nullptr));
+  }
   const Pass pass = compute_.pass(thread, weights_.dense.data(), nullptr);
   const Matrix<const float> context{scored.encoded().context.data(), journeys.size(),
                                     model_.options().context_width};
-  const RemovalNet::Scores net_scores = net->score(pass, inputs, context);
+  const RemovalNet::Scores net_scores = net->score_absent(pass, inputs, context, by_cluster_);
   absent.begin.assign(pairs.pair_begin.begin(), pairs.pair_begin.end());
   absent.cluster.assign(pairs.cluster.begin(), pairs.cluster.end());
   for (int64_t journey = 0; journey < journeys.size(); ++journey) {

@@ -67,6 +67,7 @@ class RemovalScorer {
   const ModelWeights& weights_;
   Compute& compute_;
   EditedMediators edits_;
+  RemovalNet::ByCluster by_cluster_;  // empty before the first score()
   RemovalScores scores_;
   std::vector<int64_t> edit_begin_;  // [pairs] where its logits begin; -1: deletion of one touch
   std::vector<int64_t> removed_;     // touches of the cluster at hand

@@ -1,5 +1,7 @@
 #include "engine/model/removal_net.h"
 
+#include <cmath>
+
 namespace alm {
 
 struct RemovalNet::Activations {
@@ -15,6 +17,13 @@ namespace {
 // The same rows, both parts of a pair side by side.
 Matrix<float> by_pair(Matrix<float> parts) {
   return {parts.data, parts.rows / 2, 2 * parts.cols};
+}
+
+// Weights of some of the inputs of a head.
+Matrix<const float> weights_of(const Pass& pass, const TouchHead& head, int64_t first,
+                               int64_t inputs) {
+  const Matrix<const float> all = head.touch.w.matrix(pass.weights);
+  return {all.row(first), inputs, all.cols};
 }
 
 }  // namespace
@@ -73,6 +82,76 @@ RemovalNet::Scores RemovalNet::score(const Pass& pass, const ModelInputs& inputs
                                      Matrix<const float> context) const {
   const Activations a = forward(pass, inputs, context);
   return {flat(a.odds.logit), flat(a.survival.logit)};
+}
+
+RemovalNet::ByCluster RemovalNet::by_cluster(const Pass& pass) const {
+  const auto of = [&](const TouchHead& head) {
+    const Matrix<float> out = pass.memory.matrix(cluster_.rows, head.touch.w.cols);
+    pass.ops.linear_forward(pass.queue,
+                            {.x = cluster_.matrix(pass.weights),
+                             .w = weights_of(pass, head, touch_.cols + 1, cluster_.cols),
+                             .bias = {},
+                             .y = out});
+    return std::vector<float>(out.data, out.data + out.rows * out.cols);
+  };
+  return {of(odds_), survival_ ? of(*survival_) : std::vector<float>()};
+}
+
+RemovalNet::Scores RemovalNet::score_absent(const Pass& pass, const ModelInputs& inputs,
+                                            Matrix<const float> context,
+                                            const ByCluster& by_cluster) const {
+  const int64_t width = touch_.cols;
+  const Matrix<float> touches = pass.memory.matrix(inputs.touches, width);
+  pass.ops.gather_rows(
+      pass.queue, {.table = touch_.matrix(pass.weights), .rows = inputs.cluster, .out = touches});
+  const Matrix<float> left = pass.memory.matrix(inputs.journeys, width + 1);
+  pass.ops.weighted_sum_forward(pass.queue, {.touches = inputs.csr,
+                                             .x = touches,
+                                             .weight = inputs.removal.touch_weight,
+                                             .out = left.columns(0, width)});
+  for (int64_t row = 0; row < left.rows; ++row) {
+    const size_t at = static_cast<size_t>(row);
+    left(row, width) =
+        std::log1p(static_cast<float>(inputs.csr.begin[at + 1] - inputs.csr.begin[at]));
+  }
+  Scores scores;
+  scores.odds_logit = absent_logit(pass, inputs, odds_, left, context, by_cluster.odds);
+  pass.ops.accumulate(pass.queue, {.x = inputs.removal.start, .y = scores.odds_logit});
+  if (survival_) {
+    scores.survival_logit =
+        absent_logit(pass, inputs, *survival_, left, context, by_cluster.survival);
+  }
+  return scores;
+}
+
+// `left` [n, width + 1]: of the whole journey.
+std::span<float> RemovalNet::absent_logit(const Pass& pass, const ModelInputs& inputs,
+                                          const TouchHead& head, Matrix<const float> left,
+                                          Matrix<const float> context,
+                                          const std::vector<float>& by_cluster) const {
+  const RemovalView& pairs = inputs.removal;
+  const int64_t width = head.touch.w.cols;
+  const Matrix<float> of_journey = pass.memory.matrix(left.rows, width);
+  pass.ops.linear_forward(pass.queue, {.x = left,
+                                       .w = weights_of(pass, head, 0, left.cols),
+                                       .bias = head.touch.b.vector(pass.weights),
+                                       .y = of_journey});
+  head.context.forward(pass, context, of_journey, false, of_journey);
+  const Matrix<float> hidden = pass.memory.matrix(pairs.pairs(), width);
+  pass.ops.gather_rows(
+      pass.queue,
+      {.table = {by_cluster.data(), cluster_.rows, width}, .rows = pairs.cluster, .out = hidden});
+  pass.ops.join_context_forward(pass.queue,
+                                {.touches = pairs.by_journey, .context = of_journey, .y = hidden});
+  const Matrix<float> logit = pass.memory.matrix(pairs.pairs(), 1);
+  head.out.forward(pass, hidden, logit, false);
+  pass.ops.bilinear_forward(pass.queue, {.touches = pairs.by_journey,
+                                         .cluster = pairs.cluster,
+                                         .bias = head.cluster_bias.vector(pass.weights),
+                                         .v = head.cluster_vector.matrix(pass.weights),
+                                         .context = context,
+                                         .logit = flat(logit)});
+  return flat(logit);
 }
 
 void RemovalNet::loss(const Pass& pass, const ModelInputs& inputs, Matrix<const float> context,

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include "engine/model/feature_stats.h"
 #include "engine/model/layers.h"
@@ -34,6 +35,18 @@ class RemovalNet {
   };
   Scores score(const Pass& pass, const ModelInputs& inputs, Matrix<const float> context) const;
 
+  // What the embeddings of the clusters asked for bring to the hidden layers, [clusters, hidden]
+  // each, under one set of weights; of the host.
+  struct ByCluster {
+    std::vector<float> odds;
+    std::vector<float> survival;  // empty for continuous outcomes
+  };
+  ByCluster by_cluster(const Pass& pass) const;
+  // The same as score(), but for rounding, of pairs that are all absent: what is left is then the
+  // whole journey, so that a hidden layer is a sum of what the journey and the cluster bring to it.
+  Scores score_absent(const Pass& pass, const ModelInputs& inputs, Matrix<const float> context,
+                      const ByCluster& by_cluster) const;
+
   // Adds the loss of the pairs to *sum and, in a pass with a gradient, d(loss) to it: cross entropy
   // of `present`, and for binary outcomes the squared error of S against `survival` [n] = exp(-h)
   // on the pairs that are present.
@@ -48,6 +61,9 @@ class RemovalNet {
   struct Activations;
   Activations forward(const Pass& pass, const ModelInputs& inputs,
                       Matrix<const float> context) const;
+  std::span<float> absent_logit(const Pass& pass, const ModelInputs& inputs, const TouchHead& head,
+                                Matrix<const float> left, Matrix<const float> context,
+                                const std::vector<float>& by_cluster) const;
   void backward(const Pass& pass, const ModelInputs& inputs, Matrix<const float> context,
                 const Activations& a, Matrix<float> d_odds, Matrix<float> d_survival) const;
 

@@ -90,8 +90,9 @@ TEST(RemovalPairs, OfAnEstimateAreTheAbsentAlone) {
 struct Scored {
   std::vector<float> odds, survival;
 };
+enum class As { any_pairs, absent };
 Scored scored(const std::vector<int64_t>& begin, const std::vector<int64_t>& cluster,
-              const RemovalPairs& pairs) {
+              const RemovalPairs& pairs, As as = As::any_pairs) {
   FeatureStats stats;
   stats.schema.clusters = kClusters;
   ModelOptions options;
@@ -115,8 +116,12 @@ Scored scored(const std::vector<int64_t>& begin, const std::vector<int64_t>& clu
   for (int64_t journey = 0; journey < inputs.journeys; ++journey) {
     context.insert(context.end(), row.begin(), row.end());
   }
-  const RemovalNet::Scores scores = net.score(compute.pass(0, weights.data(), nullptr), inputs,
-                                              {context.data(), inputs.journeys, 3});
+  const RemovalNet::ByCluster by_cluster = net.by_cluster(compute.pass(0, weights.data(), nullptr));
+  const Pass pass = compute.pass(0, weights.data(), nullptr);
+  const Matrix<const float> contexts{context.data(), inputs.journeys, 3};
+  const RemovalNet::Scores scores = as == As::absent
+                                        ? net.score_absent(pass, inputs, contexts, by_cluster)
+                                        : net.score(pass, inputs, contexts);
   return {{scores.odds_logit.begin(), scores.odds_logit.end()},
           {scores.survival_logit.begin(), scores.survival_logit.end()}};
 }
@@ -145,6 +150,20 @@ TEST(RemovalNet, SeesOfAJourneyWithoutAClusterOneThatNeverTouchedIt) {
     EXPECT_NEAR(found.odds[without], found.odds[never], 1e-5);
     EXPECT_NEAR(found.survival[without], found.survival[never], 1e-5);
     EXPECT_GT(std::fabs(found.odds[without] - found.odds[place(journey, 0)]), 1e-3);
+  }
+}
+
+TEST(RemovalNet, OfAbsentClustersIsTheSameAsOfAnyPairs) {
+  RemovalPairs pairs;
+  pairs.fill(source(), kClusters, 0, false);
+  const Scored wanted = scored(kBegin, kCluster, pairs);
+  const Scored found = scored(kBegin, kCluster, pairs, As::absent);
+  ASSERT_EQ(found.odds.size(), size_t{12});
+  ASSERT_EQ(found.survival.size(), size_t{12});
+  for (size_t pair = 0; pair < found.odds.size(); ++pair) {
+    EXPECT_NEAR(found.odds[pair], wanted.odds[pair], 1e-5);
+    EXPECT_NEAR(found.survival[pair], wanted.survival[pair], 1e-5);
+    EXPECT_GT(std::fabs(found.odds[pair] - found.survival[pair]), 1e-3);
   }
 }
 
