@@ -173,7 +173,8 @@ void Inputs::add_place(const io::Journeys& from, const PlacedTouch& placed, int6
   if (!from.time.empty() && !from.touch_time.empty()) {
     const int64_t before = from.time[static_cast<size_t>(placed.journey)] -
                            from.touch_time[static_cast<size_t>(placed.touch)];
-    // Not log1p, which takes four times as long: below a second rounding 1 + x to a float is no loss.
+    // Not log1p, which takes four times as long: below a second rounding 1 + x to a float is no
+    // loss.
     recency = std::log(1.0f + static_cast<float>(std::max<int64_t>(before, 0)) * 1e-3f) * 0.1f;
   }
   position.push_back(std::min(placed.position, positions - 1));
