@@ -54,6 +54,7 @@ class AlmMta final : public Model {
   // The second stage and the removal net: neighbours in the arena.
   int64_t refit_first() const override;
   int64_t refit_last() const override;
+  bool refit_reads_pairs() const override { return removal_.has_value(); }
 
   const Critic* critic() const override { return critic_ ? &*critic_ : nullptr; }
   // Null in proxy mode, with the general head and in logs of more than kRemovalClusters clusters.

@@ -100,6 +100,8 @@ class Model {
   // Empty when the model has no second stage.
   virtual int64_t refit_first() const { return 0; }
   virtual int64_t refit_last() const { return 0; }
+  // Whether refit_loss() reads inputs.removal.
+  virtual bool refit_reads_pairs() const { return false; }
 
  protected:
   Model(std::shared_ptr<const FeatureStats> stats, const ModelOptions& options, int64_t positions)

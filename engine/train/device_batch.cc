@@ -129,22 +129,22 @@ BatchPacker::BatchPacker(const Model& model)
       cats_(model.empty_weights().cats.rows),
       items_(model.empty_weights().items.rows) {}
 
-// One a block, and the padding.
+// One a block, and the padding. `pairs`: with those of the removal net, drawn by this.
 void BatchPacker::make_parts(ThreadPool& pool, std::span<const io::Journeys> blocks,
-                             Padding padding, std::optional<uint64_t> refit) {
+                             Padding padding, std::optional<uint64_t> pairs) {
   if (parts_.size() <= blocks.size()) parts_.resize(blocks.size() + 1);
   const auto make = [&](int64_t at, int64_t) {
     const io::Journeys& block = blocks[static_cast<size_t>(at)];
     Inputs& part = parts_[static_cast<size_t>(at)];
     part.fill(block, model_.stats(), model_.options(), model_.positions());
-    if (refit) part.fill_removal(model_.stats(), kAbsentInTraining, *refit, true);
+    if (pairs) part.fill_removal(model_.stats(), kAbsentInTraining, *pairs, true);
   };
   pool.parallel_for(std::ssize(blocks), std::cref(make));
   BatchSizes sizes;
   for (size_t at = 0; at < blocks.size(); ++at) {
     sizes.journeys += parts_[at].journeys;
     sizes.touches += parts_[at].touches;
-    if (refit) sizes.pairs += parts_[at].removal.pairs();
+    if (pairs) sizes.pairs += parts_[at].removal.pairs();
   }
   views_.clear();
   for (size_t at = 0; at < blocks.size(); ++at) views_.push_back(parts_[at].view());
@@ -152,7 +152,7 @@ void BatchPacker::make_parts(ThreadPool& pool, std::span<const io::Journeys> blo
     pad(parts_[blocks.size()], sizes);
     views_.push_back(parts_[blocks.size()].view());
   }
-  if (refit) return;
+  if (pairs) return;
   for (ModelInputs& part : views_) part.removal = {};  // of a step before
 }
 
@@ -165,7 +165,7 @@ void BatchPacker::pad(Inputs& part, const BatchSizes& of) const {
 }
 
 // The sizes of all parts together, without numbers.
-ModelInputs BatchPacker::joined_shape(bool refit) {
+ModelInputs BatchPacker::joined_shape(bool with_pairs) {
   ModelInputs whole = views_.front();
   whole.journeys = whole.touches = 0;
   for (const ModelInputs& part : views_) {
@@ -181,7 +181,7 @@ ModelInputs BatchPacker::joined_shape(bool refit) {
     array = {array.data(), static_cast<size_t>(size)};
   };
   sized(whole.csr.begin, whole.journeys + 1);
-  if (refit) {
+  if (with_pairs) {
     sized(whole.removal.by_journey.begin, whole.journeys + 1);
     sized(whole.removal.journey, whole.removal.pairs());
     sized(whole.removal.parts.begin, whole.removal.pairs() + 1);
@@ -319,7 +319,8 @@ DeviceBatch BatchPacker::pack(ThreadPool& pool, std::span<const io::Journeys> bl
   ALM_CHECK(rows != RowsOf::batch_before || (blocks.size() == 1 && padding == Padding::none));
   ALM_CHECK(!model_.options().proxy_mode() || padding == Padding::none);
   ALM_CHECK(refit.has_value() == (rows == RowsOf::none));
-  make_parts(pool, blocks, padding, refit);
+  const std::optional<uint64_t> pairs = model_.refit_reads_pairs() ? refit : std::nullopt;
+  make_parts(pool, blocks, padding, pairs);
   find_rows(pool, padding, rows, world);
   DeviceBatch batch;
   batch.refit = refit.has_value();
@@ -330,10 +331,10 @@ DeviceBatch BatchPacker::pack(ThreadPool& pool, std::span<const io::Journeys> bl
       batch.known.add(of_block);
     }
   }
-  batch.inputs = joined_shape(batch.refit);
+  batch.inputs = joined_shape(pairs.has_value());
   to.begin(staging_room(batch.inputs, std::ssize(cats_.rows()), std::ssize(items_.rows())));
   place_parts(to, batch.inputs);
-  if (batch.refit) place_pairs(to, batch.inputs);
+  if (pairs) place_pairs(to, batch.inputs);
   copy_parts(pool);
   batch.cats = {to.put(cats_.rows()), to.put(cats_.places())};
   batch.items = {to.put(items_.rows()), to.put(items_.places())};

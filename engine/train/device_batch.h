@@ -26,7 +26,8 @@ struct DeviceBatch {
   Rows cats;
   Rows items;
   const StepSettings* settings = nullptr;
-  bool refit = false;  // of a step of the second stage: with pairs of the removal net
+  // Of a step of the second stage: with pairs of the removal net where the model reads them.
+  bool refit = false;
 };
 
 // Sizes of most batches are those of no other. Padded, they are of a few sizes: a graph recorded
@@ -57,7 +58,8 @@ class BatchPacker {
   explicit BatchPacker(const Model& model);
   // Each block is made by one thread, and is a group of the matching loss. Padding (not in proxy
   // mode) adds journeys of weight 0 and rows that no touch uses, which change no loss and no
-  // weight. `refit`: the batch is of a step of the second stage, whose pairs are drawn by this.
+  // weight. `refit`: the batch is of a step of the second stage, whose pairs, if any, are drawn by
+  // this.
   DeviceBatch pack(ThreadPool& pool, std::span<const io::Journeys> blocks,
                    const StepSettings& settings, Padding padding, RowsOf rows, Communicator& world,
                    Staging& to, std::optional<uint64_t> refit = std::nullopt);
@@ -69,10 +71,10 @@ class BatchPacker {
     size_t bytes;
   };
   void make_parts(ThreadPool& pool, std::span<const io::Journeys> blocks, Padding padding,
-                  std::optional<uint64_t> refit);
+                  std::optional<uint64_t> pairs);
   void pad(Inputs& part, const BatchSizes& of) const;
   void find_rows(ThreadPool& pool, Padding padding, RowsOf rows, Communicator& world);
-  ModelInputs joined_shape(bool refit);
+  ModelInputs joined_shape(bool with_pairs);
   void place_parts(Staging& to, ModelInputs& whole);
   void place_groups(Staging& to, ProxyView& whole);
   void place_pairs(Staging& to, ModelInputs& whole);

@@ -174,7 +174,7 @@ class DeviceStep {
   Padding padding(bool deterministic) const;
 
   // In device_step_memory.cc.
-  int64_t rehearse(const BatchSizes& step, const BatchSizes& pass, bool exact);
+  int64_t rehearse(const BatchSizes& step, const BatchSizes& pass, bool exact, bool refit);
 
   // In device_step_exact.cc, as is all that follows.
   struct Exact {

@@ -19,8 +19,10 @@ BatchSizes with_rows(PassSize of, PassSize uses, const Model& model, const Devic
 }  // namespace
 
 // Queues what a step queues and launches nothing: the device has no memory. The numbers that the
-// workspace hands out. `pass`: what goes through the model at once; `step`: whose rows are updated.
-int64_t DeviceStep::rehearse(const BatchSizes& step, const BatchSizes& pass, bool exact) {
+// workspace hands out. `pass`: what goes through the model at once; `step`: whose rows are updated;
+// `refit`: a step of the second stage.
+int64_t DeviceStep::rehearse(const BatchSizes& step, const BatchSizes& pass, bool exact,
+                             bool refit) {
   const std::unique_ptr<DeviceWithoutMemory> space = device_.without_memory();
   const InputsShape shape(*space, pass.journeys, pass.touches, model_.stats(), model_.options(),
                           pass.pairs);
@@ -33,7 +35,7 @@ int64_t DeviceStep::rehearse(const BatchSizes& step, const BatchSizes& pass, boo
                 .cats = {of_rows.any<int64_t>(step.cat_rows), shape.inputs().cat_rows},
                 .items = {of_rows.any<int64_t>(step.item_rows), shape.inputs().item_rows},
                 .settings = of_rows.any<StepSettings>(1).data(),
-                .refit = pass.pairs > 0};
+                .refit = refit};
   memory_.reset();
   Gradient gradient = pass_through(slot.batch);
   int64_t numbers = memory_.handed_out();
@@ -66,14 +68,16 @@ void DeviceStep::reserve(const LargestBatch& largest, bool deterministic, bool r
                                  step.item_rows * weights_.items.width};
   }
   BatchSizes of_refit = {.journeys = largest.mine.journeys, .touches = largest.mine.touches};
-  of_refit.pairs = RemovalPairs::most(of_refit.journeys, of_refit.touches, kAbsentInTraining);
+  if (model_.refit_reads_pairs()) {
+    of_refit.pairs = RemovalPairs::most(of_refit.journeys, of_refit.touches, kAbsentInTraining);
+  }
   of_refit = padded(of_refit, padding(false), model_);
   const std::unique_ptr<DeviceWithoutMemory> nowhere = device_.without_memory();
   const std::unique_ptr<DeviceCommunicator> alone = make_self_device_communicator();
   DeviceStep rehearsal(model_, *nowhere, *alone, false);
   if (deterministic) rehearsal.exact_ = std::make_unique<Exact>(*nowhere);
-  memory_.reserve(std::max({rehearsal.rehearse(step, pass, deterministic),
-                            refit ? rehearsal.rehearse(of_refit, of_refit, false) : 0,
+  memory_.reserve(std::max({rehearsal.rehearse(step, pass, deterministic, false),
+                            refit ? rehearsal.rehearse(of_refit, of_refit, false, true) : 0,
                             pass_numbers(model_, device_, largest.validations, false)}));
   queue_->scratch(nowhere->scratch_wanted());
 

@@ -22,6 +22,7 @@ struct PlannedCase {
   int64_t refit_epochs = 0;
   std::optional<cuda::ProductChoice> choice = std::nullopt;  // with a library
   OutcomeHead head = OutcomeHead::separable;
+  MediatorMode mediator = MediatorMode::observed;
 };
 // The library's: every layer but those to or from a few numbers.
 constexpr cuda::ProductChoice kWide{
@@ -34,6 +35,8 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(PlannedCase{"tiny", "tiny", 32, Precision::fp32},
                     PlannedCase{"tables", "reference", 16},
                     PlannedCase{"refit", "reference", 16, Precision::bf16, false, 1},
+                    PlannedCase{"refit_without_pairs", "reference", 16, Precision::fp32, false, 1,
+                                std::nullopt, OutcomeHead::separable, MediatorMode::proxy},
                     PlannedCase{"library", "tiny", 32, Precision::bf16, false, 0, kWide},
                     PlannedCase{"exact", "reference", 16, Precision::fp32, true},
                     PlannedCase{"general", "tiny", 32, Precision::bf16, false, 0, std::nullopt,
@@ -57,6 +60,7 @@ TEST_P(GpuMemoryPlan, IsWhatTheRuntimeIsAskedFor) {
   options.deterministic = GetParam().deterministic;
   options.model = model_options_by_name("tiny");
   options.model.outcome_head = GetParam().head;
+  options.model.mediator = GetParam().mediator;
   options.model.cat_rows = options.model.item_rows = 61;
   Compute compute(make_cpu_device("auto"), 1);
   const FitPlan fits = plan_fits(options);

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <set>
 
+#include "engine/model/removal_net.h"
 #include "tests/engine/train/device_training.h"
 
 namespace alm {
@@ -150,7 +151,7 @@ TEST_P(BatchPackerTest, PadsToSharedSizesWithWhatWeighsNothing) {
 }
 
 TEST_P(BatchPackerTest, HoldsPairsOfTheRemovalNetAndPaddingThatWeighsNothing) {
-  if (GetParam().head == Head::arms) return;
+  if (!training_.model().refit_reads_pairs()) return;  // arms, and the general head
   const std::vector<io::Journeys> of = blocks();
   Inputs all = in_one_piece(of);
   all.fill_removal(training_.model().stats(), kAbsentInTraining, 9, true);
@@ -197,6 +198,33 @@ TEST_P(BatchPackerTest, HoldsPairsOfTheRemovalNetAndPaddingThatWeighsNothing) {
     EXPECT_EQ(of_training.inputs.removal.pairs(), 0) << "of the step before";
     EXPECT_TRUE(of_training.inputs.removal.touch_weight.empty());
   }
+}
+
+// In proxy mode, and in logs of many clusters.
+TEST(BatchPacker, HasNoPairsWhereTheModelHasNoRemovalNet) {
+  DeviceTraining training({"tiny", 16, Head::proxy});
+  const Model& model = training.model();
+  auto stats = std::make_shared<FeatureStats>(model.stats());
+  ModelOptions options = model.options();
+  options.mediator = MediatorMode::observed;
+  EXPECT_TRUE(make_model(stats, options, model.positions())->refit_reads_pairs());
+  stats->schema.clusters = kRemovalClusters + 1;
+  stats->touch_share.resize(static_cast<size_t>(stats->schema.clusters), 0.1f);
+  EXPECT_FALSE(make_model(stats, options, model.positions())->refit_reads_pairs());
+  EXPECT_FALSE(model.refit_reads_pairs());
+
+  const std::unique_ptr<Device> device = make_cpu_device("auto");
+  const std::unique_ptr<Communicator> world = make_self_communicator();
+  ThreadPool pool(2);
+  Staging staging(*device);
+  BatchPacker packer(model);
+  const DeviceBatch batch =
+      packer.pack(pool, training.batch(0), {}, Padding::none, RowsOf::none, *world, staging, 9);
+  EXPECT_TRUE(batch.refit);
+  EXPECT_GT(batch.inputs.touches, 0);
+  EXPECT_EQ(batch.inputs.removal.pairs(), 0);
+  EXPECT_TRUE(batch.inputs.removal.by_journey.begin.empty());
+  EXPECT_TRUE(batch.inputs.removal.touch_weight.empty());
 }
 
 TEST_P(BatchPackerTest, PadsABatchOfNothing) {
