@@ -47,7 +47,9 @@ LossTotals forward_and_backward(StepState& state, std::span<const io::Journeys> 
       pass.objective = objective;
       pass.reversal = state.reversal;
       if (part == Part::second_stage) {
-        inputs.fill_removal(model.stats(), kAbsentInTraining, draw, true);
+        if (model.refit_reads_pairs()) {
+          inputs.fill_removal(model.stats(), kAbsentInTraining, draw, true);
+        }
         model.refit_loss(pass, inputs, state.weights, losses);
       } else if (part == Part::discriminator) {
         model.discriminator_loss(pass, inputs, state.weights, losses);
