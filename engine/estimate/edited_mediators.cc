@@ -13,7 +13,6 @@ void copy(std::span<const float> from, std::vector<float>& to) {
 
 void EncodedJourneys::assign(const AlmMta::Scores& scores) {
   copy(flat(scores.context), context);
-  copy(flat(scores.touches.encoded), encoded);
   copy(flat(scores.touches.qkv), qkv);
   const std::span<const float> logits = flat(scores.mediator_logit);
   logit.assign(logits.begin(), logits.end());
@@ -85,8 +84,9 @@ void EditedMediators::add(int64_t journey, std::span<const int64_t> removed) {
       earlier -= journeys_->cluster[static_cast<size_t>(other)] == cluster;
     }
     asked_.push_back(std::ssize(row_));
-    row_.push_back(-1 -
-                   variant({journey, touch, touch - begin - static_cast<int64_t>(gone), earlier}));
+    asked_row_.push_back(
+        variant({journey, touch, touch - begin - static_cast<int64_t>(gone), earlier}));
+    row_.push_back(-1 - asked_row_.back());
     cluster_.push_back(cluster);
     place_.push_back(std::ssize(logits_));
     logits_.push_back(0);
@@ -100,32 +100,31 @@ const std::vector<double>& EditedMediators::finish() {
   return logits_;
 }
 
-// The touches of the chunk's journeys, then the variants.
-AlmMta::TouchRows EditedMediators::rows_of_chunk(const Pass& pass) const {
+AlmMta::TouchRows EditedMediators::encode_variants(const Pass& pass) const {
   Inputs& inputs = compute_.thread(thread_).inputs;
   inputs.fill_touches(*journeys_, placed_, model_.stats(), model_.options(), model_.positions());
-  const AlmMta::TouchRows variants = model_.touch_rows(pass, inputs, weights_);
-  const auto join = [&](const std::vector<float>& known, Matrix<float> made) {
-    const Matrix<float> all = pass.memory.matrix(std::ssize(newest_) + made.rows, made.cols);
-    const float* const from = known.data() + touch_begin(first_) * made.cols;
-    std::copy(from, from + std::ssize(newest_) * made.cols, all.data);
-    std::ranges::copy(flat(made), all.row(std::ssize(newest_)));
-    return all;
-  };
-  return {join(encoded_->encoded, variants.encoded), join(encoded_->qkv, variants.qkv)};
+  return model_.touch_rows(pass, inputs, weights_);
 }
 
 void EditedMediators::run() {
   if (row_.empty()) return;
   for (int64_t& row : row_) row = row < 0 ? std::ssize(newest_) - 1 - row : row;
-  for (const int64_t at : asked_) asked_row_.push_back(row_[static_cast<size_t>(at)]);
+  if (!head_) {
+    head_ = model_.edited_head(compute_.pass(thread_, weights_.dense.data(), nullptr));
+  }
   const Pass pass = compute_.pass(thread_, weights_.dense.data(), nullptr);
-  const AlmMta::TouchRows rows = rows_of_chunk(pass);
+  const AlmMta::TouchRows variants = encode_variants(pass);
+  // Of the touches of the chunk's journeys, then of the variants.
+  const Matrix<float> qkv =
+      pass.memory.matrix(std::ssize(newest_) + variants.qkv.rows, variants.qkv.cols);
+  std::copy_n(encoded_->qkv.data() + touch_begin(first_) * qkv.cols, std::ssize(newest_) * qkv.cols,
+              qkv.data);
+  std::ranges::copy(flat(variants.qkv), qkv.row(std::ssize(newest_)));
   const int64_t width = model_.options().context_width;
   const Matrix<float> logits =
-      model_.edited_logit(pass,
-                          {.encoded = rows.encoded,
-                           .qkv = rows.qkv,
+      model_.edited_logit(pass, *head_,
+                          {.encoded = variants.encoded,
+                           .qkv = qkv,
                            .edits = {edit_begin_},
                            .row = row_,
                            .journeys = {asked_begin_},

@@ -4,6 +4,7 @@
 // numbers, and edits are put together of the results.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -16,7 +17,6 @@ namespace alm {
 // Journeys as they are, encoded: what their edits are made of.
 struct EncodedJourneys {
   std::vector<float> context;  // [n, context_width]
-  std::vector<float> encoded;  // [t, touch_width]
   std::vector<float> qkv;      // [t, 3 touch_width]
   std::vector<double> logit;   // [t] of the mediators
 
@@ -47,7 +47,7 @@ class EditedMediators {
   // Number of the variant in `placed_`.
   int64_t variant(const PlacedTouch& placed);
   void run();
-  AlmMta::TouchRows rows_of_chunk(const Pass& pass) const;
+  AlmMta::TouchRows encode_variants(const Pass& pass) const;
   int64_t touch_begin(int64_t journey) const {
     return journeys_->touch_begin[static_cast<size_t>(journey)];
   }
@@ -58,7 +58,8 @@ class EditedMediators {
   const io::Journeys* journeys_ = nullptr;
   const EncodedJourneys* encoded_ = nullptr;
   int64_t thread_ = 0;
-  std::vector<int64_t> earlier_;  // [t] touches of its cluster before it
+  std::optional<EditedHead> head_;  // made when it is first asked for
+  std::vector<int64_t> earlier_;    // [t] touches of its cluster before it
   std::vector<double> logits_;
 
   // The chunk that is being filled, of journeys [first_, last_).

@@ -106,8 +106,10 @@ class AlmMta final : public Model {
   // Of touches each at a place of its own (Inputs::fill_touches).
   TouchRows touch_rows(const Pass& pass, const ModelInputs& inputs,
                        const WeightsView& weights) const;
-  // Mediator logits of the touches asked for, [asked, 1]. `context` [journeys, context_width].
-  Matrix<float> edited_logit(const Pass& pass, const EditedJourneys& edited,
+  EditedHead edited_head(const Pass& pass) const;
+  // Mediator logits of the touches asked for, [asked, 1]. `head` of the weights of the pass;
+  // `context` [journeys, context_width].
+  Matrix<float> edited_logit(const Pass& pass, const EditedHead& head, const EditedJourneys& edited,
                              Matrix<const float> context) const;
 
  private:

@@ -100,6 +100,22 @@ TouchHead::Activations TouchHead::forward(const Pass& pass, Csr touches,
   return activations;
 }
 
+Matrix<float> TouchHead::logit(const Pass& pass, Csr touches, std::span<const int64_t> of_clusters,
+                               Matrix<const float> journey_context, Matrix<const float> of_context,
+                               Matrix<float> hidden) const {
+  const Matrix<float> logit = pass.memory.matrix(hidden.rows, 1);
+  pass.ops.join_context_forward(pass.queue,
+                                {.touches = touches, .context = of_context, .y = hidden});
+  out.forward(pass, hidden, logit, false);
+  pass.ops.bilinear_forward(pass.queue, {.touches = touches,
+                                         .cluster = of_clusters,
+                                         .bias = cluster_bias.vector(pass.weights),
+                                         .v = cluster_vector.matrix(pass.weights),
+                                         .context = journey_context,
+                                         .logit = flat(logit)});
+  return logit;
+}
+
 void TouchHead::backward(const Pass& pass, Csr touches, std::span<const int64_t> cluster,
                          MixedMatrix<const float> encoded, Matrix<const float> journey_context,
                          const Activations& activations, Matrix<float> d_logit,

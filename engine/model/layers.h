@@ -56,6 +56,11 @@ struct TouchHead {
   Activations forward(const Pass& pass, Csr touches, std::span<const int64_t> cluster,
                       MixedMatrix<const float> encoded, Matrix<const float> journey_context,
                       bool keep_hidden = false) const;
+  // What is left of forward() once touches and context have gone through their layers: `hidden`
+  // [t, hidden], overwritten, and `of_context` [n, hidden]. [t, 1].
+  Matrix<float> logit(const Pass& pass, Csr touches, std::span<const int64_t> cluster,
+                      Matrix<const float> journey_context, Matrix<const float> of_context,
+                      Matrix<float> hidden) const;
   // Of TouchHeadBackward of kernels/ops.h.
   struct Backward {
     MixedMatrix<const float> d_hidden = {};

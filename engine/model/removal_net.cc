@@ -141,17 +141,7 @@ std::span<float> RemovalNet::absent_logit(const Pass& pass, const ModelInputs& i
   pass.ops.gather_rows(
       pass.queue,
       {.table = {by_cluster.data(), cluster_.rows, width}, .rows = pairs.cluster, .out = hidden});
-  pass.ops.join_context_forward(pass.queue,
-                                {.touches = pairs.by_journey, .context = of_journey, .y = hidden});
-  const Matrix<float> logit = pass.memory.matrix(pairs.pairs(), 1);
-  head.out.forward(pass, hidden, logit, false);
-  pass.ops.bilinear_forward(pass.queue, {.touches = pairs.by_journey,
-                                         .cluster = pairs.cluster,
-                                         .bias = head.cluster_bias.vector(pass.weights),
-                                         .v = head.cluster_vector.matrix(pass.weights),
-                                         .context = context,
-                                         .logit = flat(logit)});
-  return flat(logit);
+  return flat(head.logit(pass, pairs.by_journey, pairs.cluster, context, of_journey, hidden));
 }
 
 void RemovalNet::loss(const Pass& pass, const ModelInputs& inputs, Matrix<const float> context,

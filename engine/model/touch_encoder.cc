@@ -165,16 +165,23 @@ TouchOrder::Activations TouchOrder::mix(const Pass& pass, Csr touches,
   return activations;
 }
 
-void TouchOrder::add_mixed(const Pass& pass, MixedMatrix<const float> encoded,
-                           MixedMatrix<const float> mixed, MixedMatrix<float> out) const {
-  out_.forward(pass, mixed, out, false, encoded);
+TouchOrder::Joined TouchOrder::joined_with(const Pass& pass, const Linear& next) const {
+  const Matrix<const float> bias = out_.b.matrix(pass.weights);
+  const Joined joined{pass.memory.matrix(out_.w.rows, next.w.cols),
+                      pass.memory.matrix(1, next.w.cols)};
+  pass.ops.linear_forward(pass.queue, {.x = out_.w.matrix(pass.weights),
+                                       .w = next.w.matrix(pass.weights),
+                                       .bias = {},
+                                       .y = joined.w});
+  next.forward(pass, bias, joined.bias, false);
+  return joined;
 }
 
 TouchOrder::Activations TouchOrder::forward(const Pass& pass, Csr touches,
                                             MixedMatrix<const float> encoded) const {
   Activations activations = mix(pass, touches, qkv(pass, encoded));
   activations.out = pass.memory.activations(encoded.rows, encoded.cols);
-  add_mixed(pass, encoded, activations.mixed, activations.out);
+  out_.forward(pass, activations.mixed, activations.out, false, encoded);
   return activations;
 }
 

@@ -67,9 +67,12 @@ class TouchOrder {
   MixedMatrix<float> qkv(const Pass& pass, MixedMatrix<const float> encoded) const;
   // `mixed` and `log_sum`.
   Activations mix(const Pass& pass, Csr touches, MixedMatrix<float> qkv) const;
-  // out = encoded + what attention mixed; may be `encoded` itself.
-  void add_mixed(const Pass& pass, MixedMatrix<const float> encoded, MixedMatrix<const float> mixed,
-                 MixedMatrix<float> out) const;
+  // The layer behind what is mixed and then `next`, as one: weights [W, next], bias [1, next].
+  struct Joined {
+    Matrix<float> w;
+    Matrix<float> bias;
+  };
+  Joined joined_with(const Pass& pass, const Linear& next) const;
   // `gradient` [t, W] is that of the ordered touches, and becomes that of the encoded ones.
   void backward(const Pass& pass, Csr touches, MixedMatrix<const float> encoded,
                 const Activations& activations, MixedMatrix<float> gradient) const;
