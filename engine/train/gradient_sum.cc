@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <limits>
 
 #include "kernels/base/fixed_point.h"
 
@@ -39,7 +40,10 @@ void DenseGradientSum::begin(int64_t first, int64_t last) {
     thread.largest = 0;
     thread.not_finite = -1;
   }
-  if (deterministic_) shift_ = fixed_point_shift(double{sizes_[first]} * kRoom, total_blocks_);
+  if (!deterministic_) return;
+  const float expected = sizes_[first];
+  shift_ = fixed_point_shift(double{expected} * kRoom, total_blocks_);
+  most_ = std::min(expected * kRoom, std::numeric_limits<float>::max());
 }
 
 float* DenseGradientSum::arena(int64_t index) {
@@ -60,7 +64,7 @@ void DenseGradientSum::add(int64_t index, Queue& queue, const Ops& ops) {
     thread.not_finite = thread.not_finite < 0 ? place : std::min(thread.not_finite, place);
   }
   // Else the sum will be made once more.
-  if (largest <= sizes_[first_] * kRoom) {
+  if (largest <= most_) {
     ops.quantise(queue,
                  {.x = in_range(thread.arena), .shift = shift_, .sum = in_range(thread.fixed)});
   }
@@ -86,8 +90,9 @@ int64_t DenseGradientSum::first_not_finite() const {
   int64_t first = -1;
   for (const Thread& thread : threads_) {
     if (!thread.used) continue;
-    const int64_t place = deterministic_ ? thread.not_finite : first_not_finite(thread.arena);
-    if (place >= 0) first = first < 0 ? place : std::min(first, place);
+    for (const int64_t place : {thread.not_finite, first_not_finite(thread.arena)}) {
+      if (place >= 0) first = first < 0 ? place : std::min(first, place);
+    }
   }
   return first;
 }
@@ -103,7 +108,7 @@ void DenseGradientSum::reduce(Communicator& world, Compute& compute) {
     compute.pool().parallel_for((size + kPiece - 1) / kPiece, std::cref(piece_body));
   };
   const Ops& ops = compute.ops();
-  arena(0);
+  if (!threads_.front().used) arena(0);
   if (deterministic_) {
     const std::span<int64_t> fixed = in_range(threads_.front().fixed);
     for_each_piece([&](size_t first, size_t count, Queue&) {

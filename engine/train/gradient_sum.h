@@ -42,8 +42,8 @@ class DenseGradientSum {
   // COLLECTIVE. Afterwards sum() is the gradient over all ranks.
   void reduce(Communicator& world, Compute& compute);
   std::span<float> sum() { return in_range(threads_.front().arena); }
-  // First place in the arena, as seen from its start, whose value in some micro-block or thread is
-  // not finite; -1 without one. Before or after the sum over ranks.
+  // First place in the arena, as seen from its start, whose value in some micro-block or thread, or
+  // after reduce() in the sum, is not finite; -1 without one.
   int64_t first_not_finite() const;
   int64_t first() const { return first_; }
   int64_t last() const { return last_; }
@@ -78,7 +78,8 @@ class DenseGradientSum {
   int64_t total_blocks_;
   int64_t first_ = 0;
   int64_t last_ = 0;
-  int shift_ = 0;  // of the scale
+  int shift_ = 0;   // of the scale
+  float most_ = 0;  // largest absolute value that it has room for
   std::vector<Thread> threads_;
   std::map<int64_t, float> sizes_;
 };

@@ -69,7 +69,7 @@ int64_t RowGradientSum::bytes() const {
   };
   int64_t bytes =
       of(sources_) + of(words_) + of(all_) + of(counts_) + of(rows_) + of(gradient_) + of(fixed_);
-  for (const Piece& piece : pieces_) bytes += of(piece.uses);
+  for (const Piece& piece : pieces_) bytes += piece.room * int64_t{sizeof(Use)};
   return bytes;
 }
 
@@ -87,7 +87,7 @@ void RowGradientSum::collect(int64_t index, size_t row_bytes) {
   const uint64_t rows = words.size() * uint64_t{kRowsOfWord};
   // Each use is written and only counted when it is of this piece: which ones are, no processor
   // can foretell.
-  Use* to = piece.uses.data();
+  Use* to = piece.uses.get();
   for (const Source& source : sources_) {
     for (size_t at = 0; at < static_cast<size_t>(source.count); ++at) {
       int64_t row;
@@ -96,8 +96,8 @@ void RowGradientSum::collect(int64_t index, size_t row_bytes) {
       to += static_cast<uint64_t>(row - first) < rows;
     }
   }
-  piece.count = to - piece.uses.data();
-  const std::span<Use> uses = std::span(piece.uses).first(static_cast<size_t>(piece.count));
+  piece.count = to - piece.uses.get();
+  const std::span<Use> uses(piece.uses.get(), static_cast<size_t>(piece.count));
   const auto word_of = [&](const Use& use) -> Word& {
     return words[static_cast<size_t>(use.row / kRowsOfWord)];
   };
@@ -120,7 +120,10 @@ int64_t RowGradientSum::find_rows(Compute& compute, size_t row_bytes) {
   pieces_.resize(static_cast<size_t>(compute.threads()));
   // How many fall into a piece varies from step to step: room for all and one that does not count.
   for (Piece& piece : pieces_) {
-    if (std::ssize(piece.uses) <= uses) piece.uses.resize(static_cast<size_t>(uses + 1));
+    if (piece.room > uses) continue;
+    piece.room = uses + 1;
+    piece.uses.reset();
+    piece.uses = std::make_unique_for_overwrite<Use[]>(static_cast<size_t>(piece.room));
   }
   const auto body = [&](int64_t piece, int64_t) { collect(piece, row_bytes); };
   compute.pool().parallel_for(std::ssize(pieces_), std::cref(body));
@@ -146,7 +149,7 @@ void RowGradientSum::sum_uses(Number* sums, Compute& compute, Add add) {
     Number* const to = sums + piece.first * width_;
     std::fill_n(to, piece.distinct * width_, Number{});
     for (int64_t at = 0; at < piece.count; ++at) {
-      const Use* const use = piece.uses.data() + at;
+      const Use* const use = piece.uses.get() + at;
       if (at + kAhead < piece.count) {
         fetch(use[kAhead].gradient, row_bytes);
         fetch(to + use[kAhead].row * width_, row_bytes);
@@ -171,7 +174,8 @@ void RowGradientSum::sum_over_ranks(std::vector<Number>& sums, Communicator& wor
   const int64_t row_bytes = width_ * int64_t{sizeof(Number)};
   const int64_t bytes_a_row = int64_t{sizeof(int64_t)} + row_bytes;
   world.all_gather(std::ssize(rows_) * bytes_a_row, counts_, "rows with a gradient");
-  all_.resize(static_cast<size_t>(std::accumulate(counts_.begin(), counts_.end(), int64_t{0})));
+  const int64_t bytes_of_all = std::accumulate(counts_.begin(), counts_.end(), int64_t{0});
+  resize(all_, bytes_of_all, bytes_of_all);
   sources_.clear();
   std::byte* part = all_.data();
   for (int64_t rank = 0; rank < world.size(); ++rank) {

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -52,7 +53,8 @@ class RowGradientSum {
   };
   // Uses of an equal share of the table's rows.
   struct Piece {
-    std::vector<Use> uses;  // the first `count` of them
+    std::unique_ptr<Use[]> uses;  // [room], of which no page is touched before it is needed
+    int64_t room = 0;
     int64_t count = 0;
     int64_t first = 0;     // of its distinct rows among all
     int64_t distinct = 0;  // rows

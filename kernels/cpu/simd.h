@@ -177,8 +177,8 @@ inline float largest(const Pack& pack) {
   return even > odd ? even : odd;
 }
 
-// Asks for a row that will be read. Rows seldom begin where a cache line does: the last number may
-// lie in one line more.
+// Asks for a row that will be read. Where it begins within a cache line, the last number may lie in
+// one line more.
 inline void prefetch_row(const float* row, int64_t width) {
   for (int64_t c = 0; c < width; c += kLanes) __builtin_prefetch(row + c);
   if (width > 0) __builtin_prefetch(row + width - 1);

@@ -20,8 +20,8 @@ TEST(AlignedBlocks, LargeOnesBeginAtACacheLine) {
 }
 
 TEST(AlignedBlocks, WhatThereIsNoMemoryForIsSaid) {
-#ifdef __SANITIZE_ADDRESS__
-  GTEST_SKIP() << "AddressSanitizer ends a program that wants so much memory";
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer ends a program that wants so much memory";
 #endif
   volatile size_t most = std::numeric_limits<size_t>::max();
   EXPECT_THROW(static_cast<void>(::operator new(most)), std::bad_alloc);

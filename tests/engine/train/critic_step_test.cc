@@ -112,10 +112,13 @@ TEST(CriticStep, LossIsThatOfItsGroupsWithWeightsAsRowsAndAsColumns) {
   }
 }
 
-TEST(CriticStep, GradientIsTheSlopeOfTheLossInItsTensorsAndMovesNoOther) {
+class CriticGradient : public testing::TestWithParam<bool> {};
+
+// Deterministic: the first step, whose sum must be made twice.
+TEST_P(CriticGradient, IsTheSlopeOfTheLossInItsTensorsAndMovesNoOther) {
   const std::unique_ptr<Communicator> world = make_self_communicator();
   Case of(*world, 128, 2);
-  StepState state = of.state(false);
+  StepState state = of.state(GetParam());
   of.step().take(state, of.blocks(), 1, kStill);
   double weight = 0;
   for (const io::Journeys& block : of.blocks()) {
@@ -148,6 +151,27 @@ TEST(CriticStep, GradientIsTheSlopeOfTheLossInItsTensorsAndMovesNoOther) {
     std::ranges::copy(start, values.begin());
     EXPECT_NEAR((side[0] - side[1]) / (2 * kStep), norm, 1e-3 + 0.01 * norm) << entry.name;
   }
+}
+
+INSTANTIATE_TEST_SUITE_P(Deterministic, CriticGradient, testing::Bool());
+
+// The pass that a deterministic sum needs twice takes no more memory than others.
+TEST(CriticStep, TakesNoMemoryForASumThatIsMadeTwice) {
+  const std::unique_ptr<Communicator> world = make_self_communicator();
+  Case of(*world, 128);
+  CriticStep critic = of.step();
+  const auto first_step = [&] {
+    StepState state = of.state(true);
+    critic.take(state, of.blocks(), 1, kStill);
+  };
+  {
+    StepState fast = of.state(false);
+    for (int64_t step = 1; step <= 2; ++step) critic.take(fast, of.blocks(), step, kStill);
+  }
+  const int64_t settled = critic.bytes();
+  first_step();
+  first_step();
+  EXPECT_EQ(critic.bytes(), settled);
 }
 
 TEST(CriticStep, GivesTheSameBitsOnAnyNumberOfRanks) {

@@ -2,7 +2,9 @@
 // exact.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
+#include <initializer_list>
 #include <map>
 
 #include "engine/train/gradient_sum.h"
@@ -92,7 +94,9 @@ TEST(DenseGradientSum, OfNumbersOfManySizesIsTheSameForAnyRanks) {
       const auto [first, last] = blocks_of(comm.rank(), ranks);
       DenseGradientSum sum(kSize, 1, kBlocks, true);
       float largest = 0;
+      int64_t passes = 0;
       do {
+        ASSERT_LT(passes++, 2);
         sum.begin(0, kSize);
         for (int64_t block = first; block < last; ++block) {
           float* const arena = sum.arena(0);
@@ -142,6 +146,17 @@ TEST(DenseGradientSum, SeesWhatIsNotFinite) {
     sum.begin(0, 37);
     add(0, 0, 1);
     EXPECT_EQ(sum.first_not_finite(), -1);
+    // A sum that is too large for a float, of micro-blocks that are not.
+    const std::unique_ptr<Communicator> world = make_self_communicator();
+    for (int64_t pass = 0; pass < 2; ++pass) {
+      sum.begin(0, 37);
+      add(0, 5, 3e38f);
+      add(1, 5, 3e38f);
+      EXPECT_EQ(sum.fits(3e38f), pass == 1);
+    }
+    EXPECT_EQ(sum.first_not_finite(), -1);
+    sum.reduce(*world, *compute);
+    EXPECT_EQ(sum.first_not_finite(), 5);
   }
 }
 
@@ -221,12 +236,17 @@ TEST(DenseGradientSum, OfARangeKnowsNothingElse) {
 }
 
 // Uses of a table's rows by micro-block: rows repeat within and between blocks, some blocks use
-// none.
-RowUses uses_of(int64_t block, int64_t width) {
+// none. Rows of a small table lie side by side, those of a large one far apart.
+constexpr int64_t kSmallTable = 131;
+constexpr int64_t kLargeTable = 22 * 2'097'169 + 1;
+RowUses uses_of(int64_t block, int64_t width, int64_t table) {
   RowUses uses;
   const int64_t count = block % 4 == 3 ? 0 : 5 + block;
   for (int64_t use = 0; use < count; ++use) {
-    uses.rows.push_back((block * 31 + use * use * 17) % 23 * 2'097'169);
+    const int64_t draw = block * 31 + use * use * 17;
+    uses.rows.push_back(table == kSmallTable
+                            ? std::array<int64_t, 4>{0, 62 + draw % 4, draw % 131, 130}[draw % 4]
+                            : draw % 23 * 2'097'169);
     for (int64_t col = 0; col < width; ++col) {
       uses.gradient.push_back(part(block, use * width + col, -12));
     }
@@ -234,12 +254,14 @@ RowUses uses_of(int64_t block, int64_t width) {
   return uses;
 }
 
-TEST(RowGradientSum, IsTheExactSumOfEveryUsedRowForAnyRanks) {
+class RowGradients : public testing::TestWithParam<int64_t> {};
+
+TEST_P(RowGradients, AreTheExactSumsOfEveryUsedRowForAnyRanks) {
   for (const int64_t width : {1, 3, 8, 17}) {
     std::map<int64_t, std::vector<double>> wanted;
     int64_t all_uses = 0;
     for (int64_t block = 0; block < kBlocks; ++block) {
-      const RowUses uses = uses_of(block, width);
+      const RowUses uses = uses_of(block, width, GetParam());
       all_uses += static_cast<int64_t>(uses.rows.size());
       for (size_t use = 0; use < uses.rows.size(); ++use) {
         std::vector<double>& row = wanted[uses.rows[use]];
@@ -256,7 +278,8 @@ TEST(RowGradientSum, IsTheExactSumOfEveryUsedRowForAnyRanks) {
           const auto compute = compute_of(1 + comm.rank() % 3);
           const auto [first, last] = blocks_of(comm.rank(), ranks);
           std::vector<RowUses> mine;
-          for (int64_t block = first; block < last; ++block) mine.push_back(uses_of(block, width));
+          for (int64_t block = first; block < last; ++block)
+            mine.push_back(uses_of(block, width, GetParam()));
           std::vector<const RowUses*> pointers;
           for (const RowUses& uses : mine) pointers.push_back(&uses);
           float largest = 0;
@@ -265,7 +288,7 @@ TEST(RowGradientSum, IsTheExactSumOfEveryUsedRowForAnyRanks) {
                                    {.x = uses.gradient, .largest = &largest});
           }
           comm.all_reduce_max(std::span(&largest, 1), "largest");
-          RowGradientSum sum(23 * 2'097'169, width, all_uses, deterministic);
+          RowGradientSum sum(GetParam(), width, all_uses, deterministic);
           for (int repeat = 0; repeat < 2; ++repeat) {  // buffers are used again
             sum.reduce(pointers, comm, *compute, largest);
             ASSERT_EQ(sum.rows().size(), wanted.size());
@@ -288,6 +311,26 @@ TEST(RowGradientSum, IsTheExactSumOfEveryUsedRowForAnyRanks) {
       }
     }
   }
+}
+
+INSTANTIATE_TEST_SUITE_P(Tables, RowGradients, testing::Values(kSmallTable, kLargeTable));
+
+// How many uses there are varies from batch to batch; the memory is for the most there have been.
+TEST(RowGradientSum, TakesMemoryForTheMostUses) {
+  const std::unique_ptr<Communicator> world = make_self_communicator();
+  const auto compute = compute_of(3);
+  const auto bytes_after = [&](std::initializer_list<int64_t> counts) {
+    RowGradientSum sum(1000, 2, 2000, false);
+    for (const int64_t count : counts) {
+      RowUses uses;
+      for (int64_t use = 0; use < count; ++use) uses.rows.push_back(use * 7 % 1000);
+      uses.gradient.resize(static_cast<size_t>(2 * count), 1);
+      const RowUses* const all[] = {&uses};
+      sum.reduce(all, *world, *compute, 0);
+    }
+    return sum.bytes();
+  };
+  EXPECT_EQ(bytes_after({1000, 1007, 3, 1011}), bytes_after({1011}));
 }
 
 TEST(RowGradientSum, OfNoUsesIsEmpty) {
