@@ -17,8 +17,10 @@ void check_proxy_mode(const Options& options, const TrainOptions& resolved) {
   if (!resolved.model.proxy_mode()) {
     for (const std::string name : kOfProxyMode) {
       if (!options.given(name)) continue;
-      throw UserError("--" + name +
-                      " is of --mediator proxy and does nothing else: leave one of them out");
+      throw UserError(
+          "--" + name +
+          " is of --mediator proxy and does nothing without it: give that too, or leave "
+          "this out");
     }
     return;
   }

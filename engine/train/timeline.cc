@@ -65,7 +65,10 @@ void check_no_other_file(const std::string& timeline, Communicator& world) {
 }
 
 Timeline::Timeline(std::string path, int64_t steps, Communicator& world)
-    : path_(std::move(path)), most_steps_(steps), world_(world), start_(common_moment(world)) {}
+    : path_(std::move(path)), most_steps_(steps), world_(world), start_(common_moment(world)) {
+  // Once more: by now the run has files of its own.
+  check_no_other_file(path_, world);
+}
 
 void Timeline::add(Lane lane, const char* name, double begin, double end, int64_t step) {
   if (!written_) spans_.push_back({lane, name, begin, end, step});

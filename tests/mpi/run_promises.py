@@ -341,6 +341,9 @@ def case_timeline():
         check(not Path("nowhere").exists(), f"--timeline {path}: a run was begun")
     refused(log, "alone", *SMALL, "--epochs", "1", "--resume", "--timeline", "run/config.json",
             says=("--timeline run/config.json", "is no timeline"))
+    # Nor one of the files that the run itself makes.
+    refused(log, "own", *SMALL, "--epochs", "1", "--timeline", "own/metrics.jsonl",
+            says=("--timeline own/metrics.jsonl", "is no timeline"))
     train(log, "deep", *SMALL, "--epochs", "1", "--timeline", "made/for/it.json")
     check(Path("made/for/it.json").exists(), "no timeline in a directory that was not there")
 
