@@ -84,8 +84,13 @@ void Trainer::check_columns_of_estimates() {
                               .mediator = false,
                               .randomised = schema.randomised,
                               .truth = schema.truth};
-  scan_blocks(job_.log, job_.compute.threads(), job_.world, {}, columns, "what estimates read",
-              [](int64_t, const std::vector<io::Journeys>&) {});
+  const io::ReadReport report = sum_over_ranks(
+      scan_blocks(job_.log, job_.compute.threads(), job_.world, {}, columns, "what estimates read",
+                  [](int64_t, const std::vector<io::Journeys>&) {}),
+      job_.world);
+  if (report.bad_rows > 0) {
+    log_warning("the scores leave out " + io::bad_rows_text(report));
+  }
 }
 
 void Trainer::write_config() {

@@ -24,6 +24,21 @@ class DamagedLog final : public MemoryLog {
   bool io::ColumnSet::*damaged_;
 };
 
+// A log that skips a row for what is wrong with its truth.
+class SkippingLog final : public MemoryLog {
+ public:
+  using MemoryLog::MemoryLog;
+  io::ReadReport read_block(int64_t block, const io::ColumnSet& columns,
+                            io::Journeys& out) const override {
+    io::ReadReport report = MemoryLog::read_block(block, columns, out);
+    if (columns.truth && block == 2) {
+      report.bad_rows = 1;
+      report.first_bad_row = "part-00000.h5 /truth/delta_do row 130: on purpose";
+    }
+    return report;
+  }
+};
+
 class ColumnsOfEstimates : public MemoryRun {
  protected:
   ColumnsOfEstimates() {
@@ -63,6 +78,21 @@ TEST_F(ColumnsOfEstimates, DamagedMarksOfRandomisedTouchesAreToldBeforeTraining)
   schema_.randomised = true;
   rows_.randomised.assign(static_cast<size_t>(rows_.touches()), 0);
   EXPECT_EQ(left_by_failed_start(&io::ColumnSet::randomised), 0);
+}
+
+TEST_F(ColumnsOfEstimates, RowsThatTheScoresLeaveOutAreTold) {
+  testing::internal::CaptureStderr();
+  const TrainResult result = train({.log = std::make_shared<SkippingLog>(schema_, rows_),
+                                    .run_dir = run_dir("run"),
+                                    .options = options_,
+                                    .config = {},
+                                    .init = "",
+                                    .compute = compute_,
+                                    .world = *world_});
+  const std::string told = testing::internal::GetCapturedStderr();
+  EXPECT_TRUE(result.finished);
+  EXPECT_NE(told.find("the scores leave out 1 bad row"), std::string::npos) << told;
+  EXPECT_NE(told.find("row 130: on purpose"), std::string::npos) << told;
 }
 
 TEST_F(ColumnsOfEstimates, WhatNobodyReadsMayBeDamaged) {
