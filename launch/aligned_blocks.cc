@@ -9,17 +9,23 @@ namespace {
 constexpr std::size_t kLarge = std::size_t{1} << 16;
 constexpr std::size_t kCacheLine = 64;
 
+// Null where there is no memory.
+void* block(std::size_t size) {
+  if (size < kLarge) return std::malloc(size > 0 ? size : 1);
+  void* memory = nullptr;
+  return posix_memalign(&memory, kCacheLine, size) == 0 ? memory : nullptr;
+}
+
 }  // namespace
 
 void* operator new(std::size_t size) {
-  void* memory = nullptr;
-  if (size < kLarge) {
-    memory = std::malloc(size > 0 ? size : 1);
-  } else if (posix_memalign(&memory, kCacheLine, size) != 0) {
-    memory = nullptr;
-  }
+  void* const memory = block(size);
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
+}
+
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return block(size);
 }
 
 void operator delete(void* memory) noexcept {
@@ -27,5 +33,9 @@ void operator delete(void* memory) noexcept {
 }
 
 void operator delete(void* memory, std::size_t) noexcept {
+  std::free(memory);
+}
+
+void operator delete(void* memory, const std::nothrow_t&) noexcept {
   std::free(memory);
 }
