@@ -77,17 +77,13 @@ double CriticStep::take(StepState& state, std::span<const io::Journeys> blocks, 
   state.world.all_reduce_sum(std::span<FixedSum>(sums), "loss of the critic");
   if (sums[1].value() > 0 || !(weight > 0)) return NAN;
 
-  bool fits = false;
-  while (!fits) {
-    state.dense.begin(state.model.critic()->first(), state.model.critic()->last());
+  float largest = 0;
+  backward(state);
+  while (!state.dense.settled(state.world, "critic's gradient scale", &largest)) {
+    forward(state, blocks);  // the memory that backward() took begins there
     backward(state);
-    if (!state.options.deterministic) break;
-    float largest = state.dense.largest();
-    state.world.all_reduce_max(std::span(&largest, 1), "critic's gradient scale");
-    if (!std::isfinite(largest)) return NAN;
-    fits = state.dense.fits(largest);
-    if (!fits) forward(state, blocks);  // the memory that backward() took begins there
   }
+  if (!std::isfinite(largest)) return NAN;
   state.dense.reduce(state.world, state.compute);
   const std::span<const float> sum = state.dense.sum();
   if (!std::ranges::all_of(sum, [](float of) { return std::isfinite(of); })) return NAN;
@@ -169,6 +165,7 @@ void CriticStep::score_group(StepState& state, int64_t at, int64_t thread) {
 }
 
 void CriticStep::backward(StepState& state) {
+  state.dense.begin(state.model.critic()->first(), state.model.critic()->last());
   const auto body = [&](int64_t at, int64_t thread) {
     Block& block = blocks_[static_cast<size_t>(at)];
     const int64_t rows = block.inputs.journeys;

@@ -79,6 +79,13 @@ bool DenseGradientSum::fits(float largest) {
   return largest == 0 || (largest <= expected * kRoom && largest >= expected / kRoom);
 }
 
+bool DenseGradientSum::settled(Communicator& world, const char* what, float* largest) {
+  if (!deterministic_) return true;
+  *largest = this->largest();
+  world.all_reduce_max(std::span(largest, 1), what);
+  return !std::isfinite(*largest) || fits(*largest);
+}
+
 int64_t DenseGradientSum::first_not_finite(const std::vector<float>& arena) const {
   for (int64_t at = first_; at < last_; ++at) {
     if (!std::isfinite(arena[static_cast<size_t>(at)])) return at;

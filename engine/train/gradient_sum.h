@@ -39,6 +39,9 @@ class DenseGradientSum {
   // Whether the sum is one at the scale of gradients of this size, over all ranks. If not, the next
   // sum over the range is made at that scale. Deterministic mode only.
   bool fits(float largest);
+  // COLLECTIVE. Whether the sum of a pass need not be made again: it fits, or is not finite, as
+  // *largest, over all ranks, then tells. In fast mode always, and *largest is left.
+  bool settled(Communicator& world, const char* what, float* largest);
   // COLLECTIVE. Afterwards sum() is the gradient over all ranks.
   void reduce(Communicator& world, Compute& compute);
   std::span<float> sum() { return in_range(threads_.front().arena); }

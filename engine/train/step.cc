@@ -167,15 +167,11 @@ void update(StepState& state, int64_t step, double scale, const OptimizerSetting
 void discriminator_step(StepState& state, std::span<const io::Journeys> blocks, int64_t count,
                         const OptimizerSettings& settings) {
   LossTotals totals;
-  bool fits = false;
-  while (!fits) {
+  float largest = 0;
+  do {
     totals = forward_and_backward(state, blocks, Part::discriminator, Objective::all, state.dense);
-    if (!state.options.deterministic) break;
-    float largest = state.dense.largest();
-    state.world.all_reduce_max(std::span(&largest, 1), "discriminator's gradient scale");
-    if (!std::isfinite(largest)) return;
-    fits = state.dense.fits(largest);
-  }
+  } while (!state.dense.settled(state.world, "discriminator's gradient scale", &largest));
+  if (!std::isfinite(largest)) return;
   int64_t unused = 0;
   totals.reduce(state.world, &unused);
   if (totals.broken() > 0) return;

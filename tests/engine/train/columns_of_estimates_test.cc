@@ -49,18 +49,19 @@ class ColumnsOfEstimates : public MemoryRun {
     simulator_->append(0, 700, rows_);
   }
 
+  TrainResult train_on(std::shared_ptr<const io::Log> log) {
+    return train({.log = std::move(log),
+                  .run_dir = run_dir("run"),
+                  .options = options_,
+                  .config = {},
+                  .init = "",
+                  .compute = compute_,
+                  .world = *world_});
+  }
+
   // Trains on the log with those values damaged; what the run directory then holds.
   int64_t left_by_failed_start(bool io::ColumnSet::*damaged) {
-    const std::shared_ptr<const io::Log> log =
-        std::make_shared<DamagedLog>(schema_, rows_, damaged);
-    EXPECT_THROW(train({.log = log,
-                        .run_dir = run_dir("run"),
-                        .options = options_,
-                        .config = {},
-                        .init = "",
-                        .compute = compute_,
-                        .world = *world_}),
-                 UserError);
+    EXPECT_THROW(train_on(std::make_shared<DamagedLog>(schema_, rows_, damaged)), UserError);
     return std::distance(std::filesystem::directory_iterator(run_dir("run")), {});
   }
 
@@ -82,13 +83,7 @@ TEST_F(ColumnsOfEstimates, DamagedMarksOfRandomisedTouchesAreToldBeforeTraining)
 
 TEST_F(ColumnsOfEstimates, RowsThatTheScoresLeaveOutAreTold) {
   testing::internal::CaptureStderr();
-  const TrainResult result = train({.log = std::make_shared<SkippingLog>(schema_, rows_),
-                                    .run_dir = run_dir("run"),
-                                    .options = options_,
-                                    .config = {},
-                                    .init = "",
-                                    .compute = compute_,
-                                    .world = *world_});
+  const TrainResult result = train_on(std::make_shared<SkippingLog>(schema_, rows_));
   const std::string told = testing::internal::GetCapturedStderr();
   EXPECT_TRUE(result.finished);
   EXPECT_NE(told.find("the scores leave out 1 bad row"), std::string::npos) << told;
@@ -96,15 +91,8 @@ TEST_F(ColumnsOfEstimates, RowsThatTheScoresLeaveOutAreTold) {
 }
 
 TEST_F(ColumnsOfEstimates, WhatNobodyReadsMayBeDamaged) {
-  const std::shared_ptr<const io::Log> log =
-      std::make_shared<DamagedLog>(schema_, rows_, &io::ColumnSet::outcome_time);
-  const TrainResult result = train({.log = log,
-                                    .run_dir = run_dir("run"),
-                                    .options = options_,
-                                    .config = {},
-                                    .init = "",
-                                    .compute = compute_,
-                                    .world = *world_});
+  const TrainResult result =
+      train_on(std::make_shared<DamagedLog>(schema_, rows_, &io::ColumnSet::outcome_time));
   EXPECT_TRUE(result.finished);
 }
 
